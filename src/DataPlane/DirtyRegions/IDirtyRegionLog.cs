@@ -1,0 +1,35 @@
+namespace RaftMirror.DataPlane.DirtyRegions;
+
+/// <summary>One change of a region's mark.</summary>
+/// <param name="Volume">The volume's number in its disk set, never reused.</param>
+/// <param name="Region">Region number: byte offset / region size.</param>
+/// <param name="IsDirty">True marks, false clears.</param>
+public readonly record struct RegionUpdate(uint Volume, long Region, bool IsDirty);
+
+/// <summary>The dirty-region log of one (disk set, node, incarnation): written by that node alone, read by any survivor.
+/// Marks and clears of all volumes of the set share it (group commit). Any thread may call.</summary>
+public interface IDirtyRegionLog : IAsyncDisposable
+{
+    /// <summary>Appends updates in order and waits until they, and all before them, are durable on every log disk in
+    /// use. No data write to a region may be submitted before its mark's call returned true.</summary>
+    /// <returns>False if durability is in doubt: the log has failed for good (<see cref="Failure"/> says why), the node must
+    /// stop writing to the set's volumes until the control plane gave it a new log.</returns>
+    ValueTask<bool> AppendAsync(ReadOnlyMemory<RegionUpdate> updates);
+
+    /// <summary>Null while the log works; else what broke, and on which disk if one is to blame.</summary>
+    DirtyLogFailure? Failure { get; }
+}
+
+/// <summary>Why a dirty-region log stopped for good.</summary>
+/// <param name="Message">For people.</param>
+/// <param name="Disk">The log disk that failed, if one did.</param>
+public sealed record DirtyLogFailure(string Message, string? Disk);
+
+/// <summary>What a slot's log held. Any doubt makes everything dirty, never fewer regions than were marked.</summary>
+/// <param name="IsEverythingDirty">True if the marks cannot be trusted to be complete.</param>
+/// <param name="Doubt">What was doubtful, for people; null if nothing was.</param>
+/// <param name="Marks">Dirty regions by volume number, sorted, each once. A superset of the truth is allowed.</param>
+public sealed record RecoveredMarks(
+    bool IsEverythingDirty,
+    string? Doubt,
+    IReadOnlyDictionary<uint, IReadOnlyList<long>> Marks);

@@ -1,0 +1,89 @@
+namespace RaftMirror.DataPlane.Nbd;
+
+/// <summary>How a client's request ended. One table maps these to NBD error numbers.</summary>
+public enum IoStatus
+{
+    /// <summary>Done and, for a write, acknowledged in the sense of docs/architecture.md.</summary>
+    Ok,
+
+    /// <summary>Bad range or alignment; nothing changed (EINVAL).</summary>
+    InvalidArgument,
+
+    /// <summary>Write past the end (ENOSPC).</summary>
+    NoSpace,
+
+    /// <summary>The export is read-only (EPERM).</summary>
+    ReadOnly,
+
+    /// <summary>No leg can give or take the data (EIO).</summary>
+    IoError,
+
+    /// <summary>Another node can serve this, or nobody may know how it ended: send no reply, close the connection once
+    /// its other requests have ended. Clients retry a lost connection and pass an error reply on as an I/O error.</summary>
+    Drop,
+}
+
+/// <summary>What a client is told about an export; the same on every node.</summary>
+/// <param name="Name">SET/VOLUME, UTF-8, at most 4096 bytes.</param>
+/// <param name="Description">For people.</param>
+/// <param name="SizeBytes">A multiple of <paramref name="MinimumBlockBytes"/>.</param>
+/// <param name="MinimumBlockBytes">Alignment of every request, a power of two from 512 to 4096.</param>
+/// <param name="PreferredBlockBytes">A power of two, at least 4096.</param>
+/// <param name="IsReadOnly">No write, trim or write-zeroes.</param>
+/// <param name="IsMultiConn">True only if a flush on one connection covers acknowledged writes of all, and every
+/// connection (on every node) sees them.</param>
+public sealed record ExportInfo(
+    string Name,
+    string Description,
+    long SizeBytes,
+    int MinimumBlockBytes,
+    int PreferredBlockBytes,
+    bool IsReadOnly,
+    bool IsMultiConn);
+
+/// <summary>Finds exports by name. Any thread.</summary>
+public interface IExportCatalog
+{
+    /// <summary>All exports of this node, by name.</summary>
+    IReadOnlyList<ExportInfo> List();
+
+    /// <summary>The export of that name, or null.</summary>
+    IExport? Find(string name);
+}
+
+/// <summary>A volume that clients can attach. Any thread.</summary>
+public interface IExport
+{
+    /// <summary>What clients are told.</summary>
+    ExportInfo Info { get; }
+
+    /// <summary>Begins a client connection (after GO or EXPORT_NAME).</summary>
+    /// <param name="client">Remote address, for messages.</param>
+    IExportSession Open(string client);
+}
+
+/// <summary>One client connection to an export. Requests run concurrently and may end in any order; the caller has
+/// checked range, alignment, flags and length (1 byte to 32 MiB for read and write) before each call. Buffers are
+/// aligned (AlignedBufferPool), belong to the callee until the task ends, and go back to the caller then.
+/// Disposed once, when the connection is closed and every request has ended.</summary>
+public interface IExportSession : IDisposable
+{
+    /// <summary>Cancelled when the node wants this connection gone (lost lease, volume deleted, shutdown): stop reading
+    /// requests, let those in flight end, close.</summary>
+    CancellationToken Dropped { get; }
+
+    /// <summary>Reads into <paramref name="destination"/>.</summary>
+    ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination);
+
+    /// <summary>Writes; with <paramref name="forceUnitAccess"/> the data is on stable storage before the reply.</summary>
+    ValueTask<IoStatus> WriteAsync(long offset, ReadOnlyMemory<byte> source, bool forceUnitAccess);
+
+    /// <summary>Everything acknowledged before the call, on any connection, is on stable storage afterwards.</summary>
+    ValueTask<IoStatus> FlushAsync();
+
+    /// <summary>Hint that the range is unused; both legs are treated alike.</summary>
+    ValueTask<IoStatus> TrimAsync(long offset, long lengthBytes, bool forceUnitAccess);
+
+    /// <summary>The range reads as zeros; <paramref name="mayUnmap"/> false asks for allocated zeros (NO_HOLE).</summary>
+    ValueTask<IoStatus> WriteZeroesAsync(long offset, long lengthBytes, bool mayUnmap, bool forceUnitAccess);
+}

@@ -1,0 +1,121 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace RaftMirror.Primitives;
+
+/// <summary>The few system calls that the framework does not offer, or offers with errors swallowed
+/// (its flush ignores EROFS, EINVAL and ENOTSUP and is fsync, never fdatasync). Any thread. Each call
+/// throws <see cref="IOException"/> with errno and path on failure.</summary>
+public static partial class Linux
+{
+    private const int ReadOnly = 0;
+    private const int ReadWrite = 2;
+    private const int Create = 0x40;
+    private const int CloseOnExec = 0x80000;
+    private const int DirectoryFlag = 0x10000;
+    private const int LockExclusive = 2;
+    private const int LockNonBlocking = 4;
+    private const int ClockBootTime = 7;
+    private const int EIntr = 4;
+    private const int EWouldBlock = 11;
+
+    // O_DIRECT differs between architectures; O_DIRECTORY is swapped with it on arm64.
+    private static int Direct => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x10000 : 0x4000;
+
+    private static int OpenDirectoryFlag =>
+        RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x4000 : DirectoryFlag;
+
+    /// <summary>Opens a file or block device.</summary>
+    /// <param name="path">An existing file, unless <paramref name="create"/>.</param>
+    /// <param name="writable">Read and write, else read only.</param>
+    /// <param name="direct">O_DIRECT: buffers, offsets and lengths must be multiples of the logical sector.</param>
+    /// <param name="create">Create with mode 0600 if it is missing.</param>
+    public static SafeFileHandle Open(string path, bool writable, bool direct = false, bool create = false)
+    {
+        var flags = (writable ? ReadWrite : ReadOnly) | CloseOnExec;
+        if (direct) flags |= Direct;
+        if (create) flags |= Create;
+        var fd = NativeOpen(path, flags, 0x180);
+        if (fd < 0) throw Failure("open", path);
+        return new SafeFileHandle(fd, ownsHandle: true);
+    }
+
+    /// <summary>Makes a file's data (and its length) durable: fdatasync(2). After a failure the data must be
+    /// treated as lost; the call must not be repeated in the hope of success.</summary>
+    public static void DataSync(SafeFileHandle handle)
+    {
+        if (NativeFdatasync(handle) != 0) throw Failure("fdatasync", "the open file");
+    }
+
+    /// <summary>Makes names created in or removed from a directory durable.</summary>
+    public static void SyncDirectory(string path)
+    {
+        var fd = NativeOpen(path, ReadOnly | OpenDirectoryFlag | CloseOnExec, 0);
+        if (fd < 0) throw Failure("open", path);
+        using var handle = new SafeFileHandle(fd, ownsHandle: true);
+        if (NativeFsync(handle) != 0) throw Failure("fsync", path);
+    }
+
+    /// <summary>Takes an advisory lock for as long as the handle is open.</summary>
+    /// <returns>False if another open file description holds it.</returns>
+    public static bool TryLock(SafeFileHandle handle)
+    {
+        if (NativeFlock(handle, LockExclusive | LockNonBlocking) == 0) return true;
+        if (Marshal.GetLastPInvokeError() == EWouldBlock) return false;
+        throw Failure("flock", "the open file");
+    }
+
+    /// <summary>Frees the blocks of a range, which then reads as zeros: fallocate(2) with punch hole.</summary>
+    /// <returns>False if the file system or device cannot do it; nothing was changed.</returns>
+    public static bool TryPunchHole(SafeFileHandle handle, long offset, long lengthBytes)
+    {
+        const int keepSize = 1, punchHole = 2;
+        while (NativeFallocate(handle, keepSize | punchHole, offset, lengthBytes) != 0)
+        {
+            var error = Marshal.GetLastPInvokeError();
+            if (error == EIntr) continue;
+            if (error is 95 or 19 or 22) return false; // EOPNOTSUPP, ENODEV, EINVAL: not this kind of file.
+            throw Failure("fallocate", "the open file");
+        }
+
+        return true;
+    }
+
+    /// <summary>Nanoseconds since boot, time spent suspended included (CLOCK_BOOTTIME): the clock of leases.</summary>
+    public static long BootTimeNanoseconds()
+    {
+        if (NativeClockGetTime(ClockBootTime, out var time) != 0) throw Failure("clock_gettime", "CLOCK_BOOTTIME");
+        return (time.Seconds * 1_000_000_000) + time.Nanoseconds;
+    }
+
+    private static IOException Failure(string call, string path)
+    {
+        var error = Marshal.GetLastPInvokeError();
+        return new IOException($"{call} {path}: {Marshal.GetPInvokeErrorMessage(error)} (errno {error})", error);
+    }
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int NativeOpen(string path, int flags, int mode);
+
+    [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
+    private static partial int NativeFdatasync(SafeFileHandle fd);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static partial int NativeFsync(SafeFileHandle fd);
+
+    [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
+    private static partial int NativeFlock(SafeFileHandle fd, int operation);
+
+    [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
+    private static partial int NativeFallocate(SafeFileHandle fd, int mode, long offset, long length);
+
+    [LibraryImport("libc", EntryPoint = "clock_gettime", SetLastError = true)]
+    private static partial int NativeClockGetTime(int clock, out TimeSpec time);
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct TimeSpec
+    {
+        public long Seconds;
+        public long Nanoseconds;
+    }
+}
