@@ -31,7 +31,7 @@ internal sealed partial class RaftCore
         // Before its first own commit a leader does not know what its predecessors committed.
         if (!HasCommittedOwnTerm && !Mutants.ReadBeforeOwnCommit) _earlyReads.Add(token);
         else Join(token);
-        if (Mutants.ReadWithoutRound) AnswerReads(ulong.MaxValue);
+        AnswerReads(Mutants.ReadWithoutRound ? ulong.MaxValue : _roundConfirmed);
     }
 
     private void Join(ulong token) => _reads.Enqueue(new PendingRead(token, _commit, _roundSent + 1));

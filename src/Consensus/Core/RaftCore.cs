@@ -86,6 +86,9 @@ internal sealed partial class RaftCore
 
     public ulong Commit => _commit;
 
+    /// <summary>What the shell last reported as applied.</summary>
+    public ulong AppliedIndex => _applied;
+
     public RaftLog Log => _log;
 
     /// <summary>The last index that is known to be on this node's stable storage.</summary>
@@ -99,12 +102,18 @@ internal sealed partial class RaftCore
 
     private bool HasUnwritten => _hardStateDirty || _writeNext <= _log.LastIndex;
 
-    /// <summary>Time has come to <paramref name="nowMs"/>, on a monotonic clock. The shell steps waiting messages first, so that a
-    /// node that was paused hears its leader before it judges it dead.</summary>
-    public void Tick(long nowMs)
+    /// <summary>Says what time it is on a monotonic clock, before messages are stepped; no timer fires.</summary>
+    public void AdvanceClock(long nowMs)
     {
         Invariant.Require(nowMs >= _now, "The clock is monotonic.");
         _now = nowMs;
+    }
+
+    /// <summary>Time has come to <paramref name="nowMs"/>: timers fire. The shell steps waiting messages first, so that a
+    /// node that was paused hears its leader before it judges it dead.</summary>
+    public void Tick(long nowMs)
+    {
+        AdvanceClock(nowMs);
         if (_role == RaftRole.Leader) TickLeader();
         else if (_now >= _electionDeadline) StartPreVote();
     }
