@@ -26,7 +26,7 @@ internal sealed class CommandService(
     private static readonly TimeSpan OneTry = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>Sets the leader's handlers;.</summary>
+    /// <summary>Sets the leader's handlers.</summary>
     public void Register()
     {
         peers.Handle(PeerMethods.Submit, DaemonJson.Default.CommandRequest, DaemonJson.Default.ApiResult,

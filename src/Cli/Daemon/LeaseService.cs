@@ -31,7 +31,7 @@ internal sealed partial class LeaseService(
     /// <summary>How long a lost node's volumes wait at most.</summary>
     public long HorizonMs => times.HorizonMs;
 
-    /// <summary>Sets the leader's handler;.</summary>
+    /// <summary>Sets the leader's handler.</summary>
     public void Register() =>
         peers.Handle(PeerMethods.RenewLease, DaemonJson.Default.RenewRequest, DaemonJson.Default.RenewReply, AnswerRenewalAsync);
 

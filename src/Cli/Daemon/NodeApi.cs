@@ -37,7 +37,7 @@ internal sealed class NodeApi(
         }
     }
 
-    /// <summary>Sets the handlers of what other nodes ask for their users;.</summary>
+    /// <summary>Sets the handlers of what other nodes ask for their users.</summary>
     public void Register()
     {
         peers.Handle(PeerMethods.Live, DaemonJson.Default.String, DaemonJson.Default.NodeFigures,

@@ -13,7 +13,7 @@ internal sealed partial class PeerDatagrams(IPeerRpc rpc, NodeDirectory director
     private readonly Dictionary<string, int> _inFlight = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
 
-    /// <summary>Sets the receiver;.</summary>
+    /// <summary>Sets the receiver.</summary>
     public void Register(Action<string, string, ReadOnlyMemory<byte>> received) =>
         rpc.Handle(PeerMethods.SetMessage, (from, bytes, _) =>
         {
