@@ -129,7 +129,7 @@ internal sealed partial class MirrorCore
 
     private void StepRelease()
     {
-        if (_isReleaseFlushUnderWay) return;
+        if (_isReleaseFlushUnderWay || !HasLease) return;
         if (!Has(MirrorFaults.ReleaseUndrained))
         {
             foreach (var operation in SortedOperations())

@@ -230,10 +230,11 @@ internal sealed partial class MirrorCore
 
         var kind = operation.Kind switch
         {
-            RequestKind.Trim => EffectKind.LegTrim,
-            RequestKind.WriteZeroes => EffectKind.LegZero,
+            // A trim that one leg's device honours and another's ignores would make the legs differ: zeros are the same on all.
+            RequestKind.Trim or RequestKind.WriteZeroes => EffectKind.LegZero,
             _ => EffectKind.LegWrite,
         };
+        operation.MayUnmap |= operation.Kind == RequestKind.Trim;
         for (var i = 0; i < operation.LegCount; i++) EmitRange(operation, i, kind);
     }
 
@@ -259,7 +260,7 @@ internal sealed partial class MirrorCore
             Count(operation, index);
             Emit(new MirrorEffect(
                 kind, operation.Id, index, extent.Disk, new ByteRange(extent.DiskOffsetBytes + inside, length),
-                offset - operation.Range.Start, operation.MayUnmap));
+                offset - operation.Range.Start, operation.MayUnmap, Request: operation.RequestId));
             offset += length;
         }
     }

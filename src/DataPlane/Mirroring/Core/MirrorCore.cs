@@ -55,6 +55,9 @@ internal sealed partial class MirrorCore
     /// <summary>The dirty regions; null for volumes without a dirty log.</summary>
     public RegionTracker? Tracker { get; private set; }
 
+    /// <summary>Region size; 0 before the first configuration.</summary>
+    public int RegionBytes => _view?.Volume.RegionBytes ?? 0;
+
     /// <summary>Client requests that are not answered.</summary>
     public int RequestCount { get; private set; }
 
@@ -88,8 +91,8 @@ internal sealed partial class MirrorCore
         if (old is null && IsLogged) Tracker = new RegionTracker(Number, Volume.SizeBytes, Volume.RegionBytes);
         if (Tracker is not null && Volume.SizeBytes > Tracker.SizeBytes) Tracker.Grow(Volume.SizeBytes);
         var self = FindMember(_self);
-        if (self is not null && (self.Incarnation > _incarnation
-            || (self.Incarnation == _incarnation && self.State is MemberState.Fenced or MemberState.Down && self.Incarnation == _incarnation)))
+        var isGone = self is { State: MemberState.Fenced or MemberState.Down } && self.Incarnation == _incarnation;
+        if (isGone || self?.Incarnation > _incarnation)
         {
             FenceSelf(null);
         }
@@ -302,7 +305,7 @@ internal sealed partial class MirrorCore
 
     /// <summary>Another node that may have leg I/O under way: joined and not proven gone.</summary>
     private bool IsLivePeer(MemberConfiguration member) =>
-        member.Node != _self && member.IsJoined && member.State is MemberState.Up or MemberState.Suspect && member.Node != _self;
+        member.Node != _self && member is { IsJoined: true, State: MemberState.Up or MemberState.Suspect };
 
     private void FenceSelf(string? disk)
     {

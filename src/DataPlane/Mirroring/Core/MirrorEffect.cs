@@ -32,7 +32,6 @@ internal enum EffectKind
     /// <summary>Read <c>Range</c> (of the device <c>Disk</c>) into the request's buffer at <c>BufferOffset</c>.</summary>
     LegRead,
     LegWrite,
-    LegTrim,
     LegZero,
     LegFlush,
 
@@ -75,7 +74,8 @@ internal readonly record struct MirrorEffect(
     long BufferOffset = 0,
     bool MayUnmap = false,
     IoStatus Status = IoStatus.Ok,
-    object? Payload = null);
+    object? Payload = null,
+    ulong Request = 0);
 
 /// <summary>A piece of a leg on one disk.</summary>
 internal readonly record struct LegPart(string Disk, long DiskOffset, long BufferOffset, long Length);

@@ -46,7 +46,7 @@ internal sealed class Leg
     /// <summary>What to report until the configuration shows it; null if nothing is wrong.</summary>
     public LegFailureReport? Failure { get; set; }
 
-    public bool IsReadable => IsPresent && State is LegState.Okay or LegState.LastErred && IsPresent;
+    public bool IsReadable => IsPresent && (State is LegState.Okay or LegState.LastErred);
 
     public bool IsWritable => IsPresent && (IsReadable || State is LegState.Attached or LegState.Resyncing);
 
