@@ -122,7 +122,7 @@ internal sealed partial class DutyRunner(
     {
         var state = feed.Current;
         if (state.Set(setName) is not { } set) return null;
-        resources.RequireDisks(state, set); // Throws an IOException that names what this node does not see.
+        SetResources.RequireDisks(state, set, self.Name); // Throws an IOException that names what this node does not see.
         return await Submit(new JoinSet(setName, self.Name, self.Incarnation), cancellationToken);
     }
 
@@ -133,7 +133,7 @@ internal sealed partial class DutyRunner(
         if (state.Set(setName) is not { } set || set.Members[victim] is not { IsMergeOwed: true, Slot: { } slot } member) return null;
         using var span = Telemetry.Tracing.StartRoot("merge dirty maps");
         span?.SetTag("diskset.name", setName).SetTag("raft.node.id", victim);
-        var marks = await Task.Run(() => resources.ReadSlot(state, set, member.SlotNumber, slot), cancellationToken);
+        var marks = await Task.Run(() => resources.ReadSlot(state, set, self.Name, member.SlotNumber, slot), cancellationToken);
         if (marks.Doubt is not null) LogDoubt(logger, setName, victim, marks.Doubt);
         return await submit(
             new MergeDirtyLog(
@@ -154,7 +154,7 @@ internal sealed partial class DutyRunner(
     {
         var state = feed.Current;
         if (state.Set(setName) is not { } set) return null;
-        await Task.Run(() => resources.StampLabels(state, set), cancellationToken);
+        await Task.Run(() => SetResources.StampLabels(state, set, self.Name), cancellationToken);
         return await Submit(new StampLabels(setName, set.Generation, self.Name, self.Incarnation), cancellationToken);
     }
 

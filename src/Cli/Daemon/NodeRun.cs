@@ -48,7 +48,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _raft = raft;
         _self = new NodeIdentity(options.Name, directory.IdOf(options.Name)!.Value, raft.Incarnation);
         _peers = new PeerClient(_raft, _directory);
-        _resources = new SetResources(_self, _logger);
+        _resources = new SetResources(_logger);
         _commands = new CommandService(
             _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), new CommandTranslator());
         var times = new LeaseTimes
@@ -70,7 +70,8 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _commands.Register();
         _leases.Register();
         _api.Register();
-        _resources.Register(_peers);
+        _peers.Handle(PeerMethods.CheckDisk, DaemonJson.Default.DiskRequest, DaemonJson.Default.DiskReply,
+            (_, request, _) => ValueTask.FromResult(DiskChecks.Run(request)));
         _peers.Handle(PeerMethods.CheckDelete, DaemonJson.Default.DeleteCheckRequest, DaemonJson.Default.DeleteCheckReply,
             (_, request, _) => ValueTask.FromResult(CheckDelete(request)));
         _peers.Handle(PeerMethods.LeaveSet, DaemonJson.Default.LeaveSetRequest, DaemonJson.Default.ApiResult,

@@ -87,6 +87,7 @@ internal sealed partial class MirrorCore
     {
         var before = old.Volume.Resync;
         if (before is null || resync is null) return before is not null || resync is not null;
+        if (before.ChangedAtIndex != resync.ChangedAtIndex) return true;
         if (before.IsEverythingOwed != resync.IsEverythingOwed || !HasSameRuns(before.OwedRegions, resync.OwedRegions)) return true;
         var (was, owner) = (old.Volume.Owner, Volume.Owner);
         var isOtherOwner = was.Node != owner.Node || was.Incarnation != owner.Incarnation;

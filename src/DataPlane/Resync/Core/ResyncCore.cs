@@ -42,7 +42,8 @@ internal sealed class ResyncCore
         {
             Owe(resync.PositionBytes, sizeBytes);
         }
-        else if (resync is not null)
+
+        if (resync is not null)
         {
             foreach (var run in resync.OwedRegions) Owe(run.Start * regionBytes, Math.Min(run.End * regionBytes, sizeBytes));
         }
