@@ -78,7 +78,8 @@ public static class DiskProbe
             return label.SizeBytes == device.SizeBytes
                 ? Result(DiskContent.Ours, $"{device.Name} is disk {label.Disk} of set {label.Set} in cluster {label.Cluster}") with
                 {
-                    Label = label, NeedsRepair = needsRepair,
+                    Label = label,
+                    NeedsRepair = needsRepair,
                 }
                 : Result(
                     DiskContent.OursDamaged,

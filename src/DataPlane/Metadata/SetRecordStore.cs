@@ -35,11 +35,10 @@ public sealed class SetRecordStore(IBlockDevice device, DiskLayout layout, Guid 
     public DeviceStatus Write(ReadOnlySpan<byte> content, ulong index)
     {
         Invariant.Require(content.Length <= MaxContentBytes, "The configuration's size was checked against the metadata area.");
-        var status = ReadOne(layout.SetRecordBOffset, out var b);
-        if (status == DeviceStatus.Ok) status = ReadOne(DiskLayout.SetRecordAOffset, out var a) is var other && other == DeviceStatus.Ok
-            ? WriteOver(a, b, content, index)
-            : other;
-        return status;
+        var status = ReadOne(DiskLayout.SetRecordAOffset, out var a);
+        if (status != DeviceStatus.Ok) return status;
+        status = ReadOne(layout.SetRecordBOffset, out var b);
+        return status == DeviceStatus.Ok ? WriteOver(a, b, content, index) : status;
     }
 
     /// <summary>The newest whole record, or null if there is none.</summary>

@@ -252,4 +252,41 @@ public sealed class FasterLogTests
         Assert.All(answers, Assert.True);
         Assert.Equal(500, Recover(a).Marks[5].Count);
     }
+
+    [Fact] // design §14.17: what admission lets in always fits a snapshot.
+    public async Task Append_AsManyScatteredRegionsAsAdmissionAllows_AlwaysFits()
+    {
+        using var a = new MemoryBlockDevice("a", DiskBytes);
+        await using var log = await OpenAsync(a);
+        var regions = LayoutLimits.MaxRegions(Layout);
+        Assert.True(await log.AppendAsync(Marks([.. Enumerable.Range(0, (int)(regions / 2)).Select(r => r * 2L)])));
+        for (var i = 0; i < 200; i++)
+        {
+            var some = Enumerable.Range(0, 64).Select(r => (long)((r * 997) + i) % (regions / 2) * 2).ToArray();
+            Assert.True(await log.AppendAsync(Clears(some)), log.Failure?.Message);
+            Assert.True(await log.AppendAsync(Marks(some)), log.Failure?.Message);
+        }
+
+        Assert.True(log.Compactions > 2);
+        Assert.Equal(regions / 2, Recover(a).Marks[5].Count);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Append_OnRealFiles_IsRecovered(bool isDirect)
+    {
+        var path = Path.Combine(Path.GetTempPath(), $"raftmirror-{Guid.NewGuid():N}.img");
+        try
+        {
+            await using (var file = File.Create(path)) file.SetLength(DiskBytes);
+            using var a = FileBlockDevice.Open("a", path, isDirect);
+            await using (var log = await OpenAsync(a)) Assert.True(await log.AppendAsync(Marks(1, 2, 3)));
+            Assert.Equal([1, 2, 3], Recover(a).Marks[5]);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
 }
