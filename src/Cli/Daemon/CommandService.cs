@@ -1,12 +1,12 @@
 using System.Diagnostics;
-using System.Text.Json;
+using System.Text;
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Telemetry;
 using RaftMirror.Consensus;
-using RaftMirror.ControlPlane;
+using RaftMirror.ControlPlane.Leases;
 using RaftMirror.ControlPlane.Commands;
-using RaftMirror.ControlPlane.Decisions;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.ControlPlane.Snapshots;
 
 namespace RaftMirror.Cli.Daemon;
 
@@ -49,8 +49,8 @@ internal sealed class CommandService(
     public ValueTask<ApiResult> SubmitOwnAsync(
         CommandBody body, string? traceParent, TimeSpan timeout, CancellationToken cancellationToken, Guid? id = null)
     {
-        var command = new InternalCommand(
-            id ?? Guid.CreateVersion7(), traceParent, CommandCodec.TypeOf(body), CommandCodec.EncodeBody(body));
+        var envelope = new CommandEnvelope(id ?? Guid.CreateVersion7(), 0, $"node:{self.Name}", traceParent, body);
+        var command = new InternalCommand(envelope.Id, Encoding.UTF8.GetString(CommandCodec.Encode(envelope)));
         return ForwardAsync(
             command.Id,
             timeout,
@@ -60,14 +60,12 @@ internal sealed class CommandService(
             cancellationToken);
     }
 
-    /// <summary>A proposal that only this node as the leader of the present epoch may make.</summary>
+    /// <summary>A proposal that counts only if this node still leads in the term in which it was decided.</summary>
     /// <returns>Null if it was not committed.</returns>
-    public async Task<CommandResult?> ProposeAsLeaderAsync(CommandBody body, CancellationToken cancellationToken)
+    public async Task<CommandResult?> ProposeAsLeaderAsync(LeaseProposal proposal, CancellationToken cancellationToken)
     {
-        var status = log.Status;
-        if (!status.IsLeader) return null;
-        var envelope = new CommandEnvelope(Guid.CreateVersion7(), NowMs(), $"node:{self.Name}", null, body);
-        var commit = await log.ProposeAsync(CommandCodec.Encode(envelope), status.Epoch, cancellationToken);
+        var envelope = new CommandEnvelope(Guid.CreateVersion7(), NowMs(), $"node:{self.Name}", null, proposal.Body);
+        var commit = await log.ProposeAsync(CommandCodec.Encode(envelope), proposal.Term, cancellationToken);
         return commit.Outcome == ProposalOutcome.Committed ? CommandCodec.DecodeResult(commit.Result.Span) : null;
     }
 
@@ -148,8 +146,9 @@ internal sealed class CommandService(
 
     private async ValueTask<ApiResult> ExecuteInternalAsync(string from, InternalCommand command, CancellationToken cancellationToken)
     {
-        var envelope = new CommandEnvelope(
-            command.Id, NowMs(), $"node:{from}", command.TraceParent, CommandCodec.DecodeBody(command.Type, command.Body));
+        var envelope = CommandCodec.Decode(Encoding.UTF8.GetBytes(command.Envelope)) with { AtMs = NowMs(), By = $"node:{from}" };
+        if (envelope.Body is SuspectNode or ClearSuspicion or FenceNode)
+            throw new InvalidDataException($"Node '{from}' sent what only a leader may propose.");
         if (Answered(envelope.Id) is { } answer) return answer;
         var epoch = log.Status.Epoch;
         if (!log.Status.IsLeader) return NotLeader(envelope.Id);
@@ -276,7 +275,7 @@ internal sealed class CommandService(
     private async ValueTask<ApiResult> CommitAsync(CommandEnvelope envelope, ulong epoch, CancellationToken cancellationToken)
     {
         using var span = Tracing.StartChild("propose command", envelope.Traceparent);
-        span?.SetTag("command.type", CommandCodec.TypeOf(envelope.Body));
+        span?.SetTag("command.type", envelope.Body.GetType().Name);
         var commit = await log.ProposeAsync(CommandCodec.Encode(envelope), epoch, cancellationToken);
         span?.SetTag("raft.log.index", commit.Position.Value);
         switch (commit.Outcome)
@@ -310,7 +309,9 @@ internal sealed class CommandService(
 
     /// <summary>What the state refuses now, or null. Apply decides again, on the state it then finds.</summary>
     private ApiResult? Decide(CommandEnvelope envelope) =>
-        Decider.Decide(feed.Current, envelope).Rejection is { } rejection ? ApiResults.From(rejection, envelope.Id) : null;
+        Decider.Decide(feed.Current, envelope, log.Status.Last.Value + 1).Result is { Outcome: CommandOutcome.Rejected } rejection
+            ? ApiResults.From(rejection, envelope.Id, null)
+            : null;
 
     private ApiResult NotLeader(Guid id) => new()
     {
@@ -323,7 +324,5 @@ internal sealed class CommandService(
 
 /// <summary>A command that a node's daemon makes itself.</summary>
 /// <param name="Id">UUIDv7.</param>
-/// <param name="TraceParent">W3C trace context, or null.</param>
-/// <param name="Type">Command type.</param>
-/// <param name="Body">Its body as the log holds it.</param>
-internal sealed record InternalCommand(Guid Id, string? TraceParent, string Type, JsonElement Body);
+/// <param name="Envelope">As the log would hold it (<see cref="CommandCodec"/>); the leader puts its own stamp and the sender in.</param>
+internal sealed record InternalCommand(Guid Id, string Envelope);

@@ -2,7 +2,6 @@ using Microsoft.Extensions.Logging;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Leases;
-using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.Leases.Core;
 using RaftMirror.Primitives;
 
@@ -15,17 +14,17 @@ namespace RaftMirror.Cli.Daemon;
 /// node sent the renewal, where the lease begins.</remarks>
 internal sealed partial class LeaseService(
     NodeIdentity self,
-    LeaseTimes times,
+    LeaseOptions times,
     IReplicatedLog log,
     StateFeed feed,
     PeerClient peers,
     NodeDirectory directory,
-    Func<CommandBody, CancellationToken, Task<CommandResult?>> proposeAsLeader,
+    Func<LeaseProposal, CancellationToken, Task<CommandResult?>> proposeAsLeader,
     Action<LeaseGrant> granted,
     ILogger logger)
 {
     private readonly Lock _gate = new();
-    private readonly LeaseGrantor _grantor = new(times);
+    private readonly LeaseGrantor _grantor = new(times, self.Name);
     private ulong _leadingTerm; // 0: not leading. Under _gate, like the grantor.
 
     /// <summary>How long a lost node's volumes wait at most.</summary>
@@ -128,14 +127,15 @@ internal sealed partial class LeaseService(
         {
             var after = log.Status;
             if (!after.IsLeader || after.Epoch != before.Epoch || _leadingTerm != after.Epoch) return Refused("Leadership has changed.");
-            var decision = _grantor.Renew(request.Node, request.Incarnation, NowMs(), feed.Current);
-            return decision switch
-            {
-                LeaseDecision.Grant grant => new RenewReply(
-                    true, grant.LengthMs, grant.MinIndex, grant.MembershipEpoch, grant.Incarnation, grant.HorizonMs, null),
-                LeaseDecision.Refuse refuse => Refused(refuse.Reason),
-                _ => throw new InvariantException("A renewal is granted or refused."),
-            };
+            var answer = _grantor.Renew(request.Node, request.Incarnation, NowMs(), feed.Current);
+            return new RenewReply(
+                answer.IsGranted,
+                answer.LengthMs,
+                answer.MinIndex,
+                answer.MembershipEpoch,
+                answer.Incarnation,
+                answer.HorizonMs,
+                answer.Reason);
         }
     }
 
@@ -147,7 +147,7 @@ internal sealed partial class LeaseService(
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(Math.Max(20, times.RenewMs / 5)));
         while (await timer.WaitForNextTickAsync(cancellationToken))
         {
-            IReadOnlyList<CommandBody> proposals;
+            IReadOnlyList<LeaseProposal> proposals;
             lock (_gate)
             {
                 if (_leadingTerm == 0) continue;
@@ -158,7 +158,7 @@ internal sealed partial class LeaseService(
             foreach (var proposal in proposals)
             {
                 var result = await proposeAsLeader(proposal, cancellationToken);
-                LogProposed(logger, proposal.ToString(), result?.Code ?? "not committed");
+                LogProposed(logger, proposal.Body.ToString(), result?.Code ?? "not committed");
             }
         }
     }

@@ -3,7 +3,9 @@ using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Telemetry;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane;
+using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.ControlPlane.Snapshots;
 
 namespace RaftMirror.Cli.Daemon;
 
@@ -155,10 +157,13 @@ internal sealed class NodeApi(
 
     private EventPage Page(ulong since, int limit)
     {
-        var events = machine.History.Read(since, limit);
-        var lines = events.Records.Select(record => JsonSerializer.Deserialize(EventJson.Encode(record), DaemonJson.Default.JsonElement)).ToList();
-        var next = events.Records.Count > 0 ? events.Records[^1].Index : Math.Max(since, 0);
-        return new EventPage(lines, next, events.OldestIndex);
+        var records = machine.History.Read(since, int.MaxValue, out var goneThrough);
+        var count = Math.Min(limit, records.Count);
+        while (count > 0 && count < records.Count && records[count].Index == records[count - 1].Index) count++; // Whole indices.
+        var lines = records.Take(count)
+            .Select(record => JsonSerializer.Deserialize(EventJson.Encode(record), DaemonJson.Default.JsonElement))
+            .ToList();
+        return new EventPage(lines, count > 0 ? records[count - 1].Index : since, goneThrough + 1);
     }
 
     private RaftPeersDocument OwnPeers()

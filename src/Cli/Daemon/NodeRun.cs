@@ -51,14 +51,13 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _resources = new SetResources(_logger);
         _commands = new CommandService(
             _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), new CommandTranslator());
-        var times = new LeaseTimes
-        {
-            LeaseMs = (long)options.Lease.TotalMilliseconds,
-            RenewMs = (long)options.Lease.TotalMilliseconds / 4,
-            WorstCompletionMs = (long)options.WorstCompletion.TotalMilliseconds,
-            MarginMs = (long)options.Margin.TotalMilliseconds,
-            SuspectAfterMs = (long)options.Lease.TotalMilliseconds * 3 / 4,
-        };
+        var leaseMs = (long)options.Lease.TotalMilliseconds;
+        var times = new LeaseOptions(
+            leaseMs,
+            RenewMs: leaseMs / 4,
+            WorstDeviceMs: (long)options.WorstCompletion.TotalMilliseconds,
+            MarginMs: (long)options.Margin.TotalMilliseconds,
+            SuspectAfterMs: leaseMs * 3 / 4);
         var datagrams = new PeerDatagrams(_raft, _directory, _logger);
         _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), _logger);
         _leases = new LeaseService(
