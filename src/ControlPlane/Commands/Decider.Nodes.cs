@@ -90,6 +90,9 @@ public sealed partial class Decider
         if (isDone) return new ResultData(Status: node.Status.ToString());
         Check(isPredecessor || node.Status == NodeStatus.Suspect, "notSuspect",
             $"Node '{c.Node}' is {node.Status}, not suspect: only a suspect that got no lease since may be fenced.");
+        var since = isPredecessor ? node.Predecessor!.SinceIndex : node.SinceIndex;
+        Check(c.Receipt.SuspectedAtIndex == since, "staleReceipt",
+            $"'{c.Node}' is suspect since {since}; the receipt is about a suspicion at {c.Receipt.SuspectedAtIndex}.");
         Check(c.Receipt.WaitedMs >= c.Receipt.HorizonMs && c.Receipt.HorizonMs > 0, "badReceipt",
             $"The receipt shows {c.Receipt.WaitedMs} ms of waiting, less than the horizon of {c.Receipt.HorizonMs} ms.");
 
