@@ -64,7 +64,18 @@ internal sealed class MemoryExport : IExport, IDisposable
     {
         Calls.Enqueue(call);
         Interlocked.Increment(ref _running);
-        if (Gate?.Invoke(call) is { } gated) return Gated(gated, action);
+        Task<IoStatus>? gated;
+        try
+        {
+            gated = Gate?.Invoke(call);
+        }
+        catch
+        {
+            Interlocked.Decrement(ref _running);
+            throw;
+        }
+
+        if (gated is not null) return Gated(gated, action);
         lock (_lock) action();
         Interlocked.Decrement(ref _running);
         return ValueTask.FromResult(IoStatus.Ok);

@@ -31,10 +31,11 @@ internal sealed class CreditGate
     }
 
     /// <summary>Waits until <see cref="TryTake"/> succeeds. Reader only; it must not hold the writer's role.</summary>
-    public void Take(long bytes)
+    /// <returns>False if <paramref name="orElse"/> held first; nothing was taken.</returns>
+    public bool Take(long bytes, Func<bool> orElse)
     {
-        WaitFor(() => Fits(bytes), Timeout.InfiniteTimeSpan);
-        TryTake(bytes);
+        WaitFor(() => Fits(bytes) || orElse(), Timeout.InfiniteTimeSpan);
+        return !orElse() && TryTake(bytes);
     }
 
     /// <summary>A request was retired.</summary>

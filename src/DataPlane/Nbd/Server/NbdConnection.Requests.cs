@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.Nbd.Protocol;
@@ -156,7 +157,7 @@ internal sealed partial class NbdConnection
         var executes = verdict.Action == RequestAction.Execute;
         var payloadBytes = (int)RequestRules.PayloadBytes(header);
         var holdsData = executes && (header.Command is NbdCommand.Read or NbdCommand.Write);
-        var request = Rent(header, holdsData ? header.Length : 0);
+        if (!TryRent(header, holdsData ? header.Length : 0, out var request)) return false;
         request.Refusal = verdict.Refusal;
         if (holdsData) request.Buffer = _pool.Rent((int)header.Length);
         if (payloadBytes > 0 && !(executes ? ReceivePayload(request.Buffer!, payloadBytes) : SkipPayload(payloadBytes)))
@@ -227,23 +228,25 @@ internal sealed partial class NbdConnection
         return IoStatus.Drop;
     }
 
-    private NbdRequest Rent(in RequestHeader header, long creditBytes)
+    /// <returns>False if the connection was dropped while it had no credit.</returns>
+    private bool TryRent(in RequestHeader header, long creditBytes, [NotNullWhen(true)] out NbdRequest? request)
     {
+        request = null;
         if (!_credit.TryTake(creditBytes))
         {
             ReleaseWriter();
-            _credit.Take(creditBytes);
+            if (!_credit.Take(creditBytes, () => _isDropping)) return false;
         }
 
         _free ??= Interlocked.Exchange(ref _returned, null);
-        var request = _free;
+        request = _free;
         if (request is null) request = new NbdRequest(this);
         else _free = request.Next;
         request.Next = null;
         request.Header = header;
         request.IsSilent = false;
         request.CreditBytes = creditBytes;
-        return request;
+        return true;
     }
 
     private unsafe bool ReceivePayload(AlignedBuffer target, int lengthBytes)
@@ -257,8 +260,8 @@ internal sealed partial class NbdConnection
         using var pin = target.Pin();
         while (atHand < lengthBytes)
         {
-            var received = SocketCalls.Receive(_socket.SafeHandle, (byte*)pin.Pointer + atHand, lengthBytes - atHand);
-            if (received <= 0 || _isDropping) return false;
+            var received = Receive((byte*)pin.Pointer + atHand, lengthBytes - atHand);
+            if (received <= 0) return false;
             atHand += received;
         }
 
@@ -274,7 +277,7 @@ internal sealed partial class NbdConnection
             lengthBytes -= atHand;
             if (lengthBytes == 0) return true;
             ReleaseWriter();
-            if (!ReceiveMore() || _isDropping) return false;
+            if (!ReceiveMore()) return false;
         }
     }
 
@@ -290,10 +293,19 @@ internal sealed partial class NbdConnection
         }
 
         using var pin = _buffer!.Pin(_end);
-        var received = SocketCalls.Receive(_socket.SafeHandle, (byte*)pin.Pointer, BufferBytes - _end);
+        var received = Receive((byte*)pin.Pointer, BufferBytes - _end);
         if (received <= 0) return false;
         _end += received;
         return true;
+    }
+
+    /// <returns>Bytes received; not positive at the end, and once the connection is being dropped.</returns>
+    private unsafe int Receive(byte* target, int maxBytes)
+    {
+        if (_wake is not null) SocketCalls.WaitReadable(_socket.SafeHandle, _wake);
+        if (_isDropping) return 0;
+        var received = SocketCalls.Receive(_socket.SafeHandle, target, maxBytes);
+        return _isDropping ? 0 : received;
     }
 
     private void ReleaseWriter()

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.Nbd.Protocol;
 
@@ -22,6 +23,10 @@ internal sealed partial class NbdConnection
     private readonly ReplyWriter _writer;
     private readonly Action<NbdConnection> _onEnded;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // Unix sockets only: shutting down the receiving side wakes a reader too, and over TCP the client does not notice,
+    // but a Unix client would get EPIPE and repeat its requests elsewhere while they still run here.
+    private readonly SafeFileHandle? _wake;
     private readonly Lock _socketGate = new();
     private readonly string _client;
     private readonly DateTimeOffset _since;
@@ -47,6 +52,7 @@ internal sealed partial class NbdConnection
         _client = client;
         _onEnded = onEnded;
         _since = options.Time.GetUtcNow();
+        if (socket.AddressFamily == AddressFamily.Unix) _wake = SocketCalls.CreateWake();
         _credit = new CreditGate(options.CreditBytes, options.CreditRequests);
         _writer = new ReplyWriter(this, socket.SafeHandle, options.SendStallLimit, "nbd writer");
     }
@@ -79,7 +85,9 @@ internal sealed partial class NbdConnection
         {
             if (!_isDropping) _endReason = reason;
             _isDropping = true;
-            Shutdown(SocketShutdown.Receive); // A reader that waits for bytes gets the end of the stream.
+            if (_isClosed) return;
+            if (_wake is not null) SocketCalls.Signal(_wake);
+            else Shutdown(SocketShutdown.Receive); // A reader that waits for bytes gets the end of the stream.
         }
 
         _credit.Wake();
@@ -142,6 +150,7 @@ internal sealed partial class NbdConnection
             {
                 _isClosed = true;
                 _socket.Dispose();
+                _wake?.Dispose();
             }
 
             _writer.Dispose();

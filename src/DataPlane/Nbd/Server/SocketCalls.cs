@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace RaftMirror.DataPlane.Nbd.Server;
 
@@ -48,6 +49,44 @@ internal static unsafe partial class SocketCalls
                     return Broken;
             }
         }
+    }
+
+    /// <summary>Waits until there is something to receive, or <paramref name="wake"/> was signalled.</summary>
+    public static void WaitReadable(SafeSocketHandle socket, SafeFileHandle wake)
+    {
+        bool socketAdded = false, wakeAdded = false;
+        try
+        {
+            socket.DangerousAddRef(ref socketAdded);
+            wake.DangerousAddRef(ref wakeAdded);
+            var descriptors = stackalloc PollDescriptor[2];
+            descriptors[0] = new PollDescriptor { Descriptor = (int)socket.DangerousGetHandle(), Events = PollIn };
+            descriptors[1] = new PollDescriptor { Descriptor = (int)wake.DangerousGetHandle(), Events = PollIn };
+            int ready;
+            do ready = NativePoll(descriptors, 2, -1);
+            while (ready < 0 && Marshal.GetLastPInvokeError() == EIntr);
+        }
+        finally
+        {
+            if (socketAdded) socket.DangerousRelease();
+            if (wakeAdded) wake.DangerousRelease();
+        }
+    }
+
+    /// <summary>An eventfd(2), to be signalled once.</summary>
+    public static SafeFileHandle CreateWake()
+    {
+        const int closeOnExec = 0x80000, nonBlocking = 0x800;
+        var descriptor = NativeEventFd(0, closeOnExec | nonBlocking);
+        if (descriptor >= 0) return new SafeFileHandle(descriptor, ownsHandle: true);
+        throw new IOException($"eventfd: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}");
+    }
+
+    /// <summary>Signals an eventfd; it stays signalled.</summary>
+    public static void Signal(SafeFileHandle wake)
+    {
+        ulong one = 1;
+        NativeWrite(wake, &one, sizeof(ulong)); // Fails only if the counter is full, that is, signalled.
     }
 
     /// <summary>Sends what fits without waiting.</summary>
@@ -106,6 +145,12 @@ internal static unsafe partial class SocketCalls
 
     [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
     private static partial int NativePoll(PollDescriptor* descriptors, nuint count, int timeoutMilliseconds);
+
+    [LibraryImport("libc", EntryPoint = "eventfd", SetLastError = true)]
+    private static partial int NativeEventFd(uint initial, int flags);
+
+    [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
+    private static partial nint NativeWrite(SafeFileHandle file, void* buffer, nint lengthBytes);
 
     [LibraryImport("libc", EntryPoint = "chmod", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int NativeChangeMode(string path, uint mode);
