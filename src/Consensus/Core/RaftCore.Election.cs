@@ -111,7 +111,9 @@ internal sealed partial class RaftCore
             && message.Log.CompareTo(_log.LastId) >= 0;
         if (grant)
         {
-            Invariant.Require(_role == RaftRole.Follower, "Candidates and leaders voted for themselves in this term.");
+            Invariant.Require(
+                _role is RaftRole.Follower or RaftRole.PreCandidate, "Candidates and leaders voted for themselves in this term.");
+            BecomeFollower(_term, leader: null); // A pre-candidate that votes has found somebody better.
             SetTerm(_term, message.From);
             ResetElectionDeadline();
         }
