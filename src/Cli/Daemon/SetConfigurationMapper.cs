@@ -43,7 +43,7 @@ internal static class SetConfigurationMapper
         disk.IsDirectIo,
         disk.Status == DiskStatus.Failed);
 
-    private static MemberConfiguration Map(ClusterState cluster, MemberState member)
+    private static MemberConfiguration Map(ClusterState cluster, ControlPlane.Model.MemberState member)
     {
         var node = cluster.Node(member.Node);
         // A member speaks of the incarnation that may have I/O or marks on the disks, which may be an older one than the node's.
