@@ -20,8 +20,7 @@ internal sealed class CommandService(
     StateFeed feed,
     PeerClient peers,
     NodeDirectory directory,
-    DiskAdmission disks,
-    CommandTranslator translator)
+    DiskAdmission disks)
 {
     private static readonly TimeSpan OneTry = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
@@ -162,7 +161,7 @@ internal sealed class CommandService(
         var status = log.Status;
         if (!status.IsLeader) return NotLeader(request.RequestId);
         using var span = Tracing.StartChild($"execute {request.Type}", request.TraceParent, ActivityKind.Server);
-        var translation = translator.Translate(feed.Current, request);
+        var translation = CommandTranslator.Translate(feed.Current, request);
         if (translation.Refusal is { } malformed) return malformed;
 
         var envelope = new CommandEnvelope(

@@ -9,11 +9,11 @@ namespace RaftMirror.Cli.Daemon;
 
 /// <summary>Operators' operations as the log's commands: adds what only nodes know. Pure; ids come from the request id, so that a
 /// repeat translates alike.</summary>
-internal sealed class CommandTranslator
+internal static class CommandTranslator
 {
     /// <summary>Translates.</summary>
     /// <returns>A body, or a refusal because the request is malformed.</returns>
-    public Translation Translate(ClusterState state, CommandRequest request)
+    public static Translation Translate(ClusterState state, CommandRequest request)
     {
         try
         {

@@ -75,7 +75,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
     private static NodeAnswer Sized((NodeAnswer Answer, DiskReply? Reply) probe) =>
         probe.Answer with { Ok = false, Message = $"{probe.Reply!.SizeBytes} bytes" };
 
-    private static Admission Refuse(string code, string message, IReadOnlyList<NodeAnswer> answers) => new(null, answers, new ApiResult
+    private static Admission Refuse(string code, string message, List<NodeAnswer> answers) => new(null, answers, new ApiResult
     {
         Outcome = ApiOutcome.Rejected,
         Rejection = RejectionKind.Precondition,

@@ -36,7 +36,7 @@ internal static class DiskChecks
     private static DiskReply Refuse(DiskProbeResult probe, string message) => new(false, message, probe.SizeBytes, probe.SectorBytes);
 
     /// <summary>Blank, or left by an earlier try of the same request.</summary>
-    private static string? IsFreeFor(DiskRequest request, DiskProbeResult probe, IBlockDevice device) => probe.Content switch
+    private static string? IsFreeFor(DiskRequest request, DiskProbeResult probe, FileBlockDevice device) => probe.Content switch
     {
         DiskContent.Blank => null,
         DiskContent.Ours when IsOwnLabel(request, probe) => null,
@@ -48,21 +48,21 @@ internal static class DiskChecks
     private static bool IsOwnLabel(DiskRequest request, DiskProbeResult probe) =>
         probe.Label is { } label && label.Disk == request.DiskId && label.Set == request.SetId && label.Cluster == request.ClusterId;
 
-    private static bool HasOwnStamp(DiskRequest request, IBlockDevice device) =>
+    private static bool HasOwnStamp(DiskRequest request, FileBlockDevice device) =>
         ProbeStamp.Read(device, out var nonce) == DeviceStatus.Ok && nonce == request.DiskId;
 
-    private static DiskReply Stamp(DiskRequest request, DiskProbeResult probe, IBlockDevice device)
+    private static DiskReply Stamp(DiskRequest request, DiskProbeResult probe, FileBlockDevice device)
     {
         if (IsFreeFor(request, probe, device) is { } refusal) return Refuse(probe, refusal);
         var status = ProbeStamp.Write(device, request.DiskId, out _);
         return status == DeviceStatus.Ok ? Agree(probe) : Refuse(probe, $"{request.Path} could not be written ({status})");
     }
 
-    private static DiskReply ReadStamp(DiskRequest request, DiskProbeResult probe, IBlockDevice device) => HasOwnStamp(request, device)
+    private static DiskReply ReadStamp(DiskRequest request, DiskProbeResult probe, FileBlockDevice device) => HasOwnStamp(request, device)
         ? Agree(probe)
         : Refuse(probe, $"{request.Path} is not the disk that the other nodes see: the stamp written there is not here");
 
-    private static DiskReply Label(DiskRequest request, DiskProbeResult probe, IBlockDevice device)
+    private static DiskReply Label(DiskRequest request, DiskProbeResult probe, FileBlockDevice device)
     {
         if (!HasOwnStamp(request, device)) return Refuse(probe, $"{request.Path} no longer carries the stamp of this check");
         if (!DiskLayout.TryCreate(device.SizeBytes, request.MetadataBytes, request.MaxNodes, out var layout, out var refusal))
@@ -83,7 +83,7 @@ internal static class DiskChecks
     }
 
     /// <summary>Only blank disks are stamped, so zeros are what was there.</summary>
-    private static DiskReply Restore(DiskRequest request, DiskProbeResult probe, IBlockDevice device)
+    private static DiskReply Restore(DiskRequest request, DiskProbeResult probe, FileBlockDevice device)
     {
         if (!IsOwnLabel(request, probe) && !HasOwnStamp(request, device)) return Agree(probe);
         foreach (var offset in (ReadOnlySpan<long>)[DiskLayout.TailLabelOffsetOf(device.SizeBytes), 0])

@@ -85,7 +85,7 @@ internal sealed partial class DutyRunner(
                     yield return ($"merge {set.Name} {victim.Node}", token => MergeAsync(set.Name, victim.Node, token));
             }
 
-            if (node.Incarnation != self.Incarnation || node.Status != NodeStatus.Up) continue;
+            if (node.Incarnation != self.Incarnation || !node.IsLive) continue;
             if (member.JoinedIncarnation == 0 && !member.HasLeft && !member.IsMergeOwed)
                 yield return ($"join {set.Name}", token => JoinAsync(set.Name, token));
             if (member.JoinedIncarnation != self.Incarnation) continue;

@@ -50,7 +50,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _peers = new PeerClient(_raft, _directory);
         _resources = new SetResources(_logger);
         _commands = new CommandService(
-            _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), new CommandTranslator());
+            _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers));
         var leaseMs = (long)options.Lease.TotalMilliseconds;
         var times = new LeaseOptions(
             leaseMs,
@@ -61,7 +61,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         var datagrams = new PeerDatagrams(_raft, _directory, _logger);
         _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), _logger);
         _leases = new LeaseService(
-            _self, _raft, _feed, _peers, _directory, times, _commands.ProposeAsLeaderAsync, _agents.Granted, _logger);
+            _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, _logger);
         _api = new NodeApi(
             _self, _raft, _machine, _feed, _commands, _peers, _directory, spans, Figures, UnreadyReasons, _leases.HorizonMs);
 
@@ -212,7 +212,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         var state = await _feed.WaitAsync(
             cluster => cluster.Node(_self.Name) is { } node
                 && (node.Incarnation > _self.Incarnation
-                    || (node.Incarnation == _self.Incarnation && node.Status is NodeStatus.Fenced or NodeStatus.Down)),
+                    || (node.Incarnation == _self.Incarnation && node.Status is ControlPlane.Model.NodeStatus.Fenced or ControlPlane.Model.NodeStatus.Down)),
             cancellationToken);
         _ended.TrySetResult($"the cluster fenced incarnation {_self.Incarnation} at index {state.Index}");
     }

@@ -6,7 +6,7 @@ using RaftMirror.DataPlane.Nbd;
 namespace RaftMirror.Cli.Daemon;
 
 /// <summary>One disk set on this node: its data plane, fed with the states that concern it. Enactor thread unless said otherwise.</summary>
-internal sealed class SetAgent(NodeIdentity self, string set, DataPlanePorts ports, MirrorOptions options, TransferSpans spans) : IAsyncDisposable
+internal sealed class SetAgent(NodeIdentity self, DataPlanePorts ports, MirrorOptions options, TransferSpans spans) : IAsyncDisposable
 {
     private readonly DataPlaneSet _dataPlane = new(self.Name, self.Incarnation, ports, options);
     private SetState? _last;

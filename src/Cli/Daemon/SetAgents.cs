@@ -80,7 +80,7 @@ internal sealed partial class SetAgents(
     private SetAgent Begin(string set)
     {
         var spans = new TransferSpans(set, self.Name);
-        var agent = new SetAgent(self, set, ports(set, spans), options, spans);
+        var agent = new SetAgent(self, ports(set, spans), options, spans);
         lock (_gate)
         {
             _agents = _agents.Add(set, agent);
