@@ -18,7 +18,8 @@ public static class Evolver
             case NodeRegistered e: return Registered(state, e, index, at);
             case NodeUp e:
                 return WithNode(state, e.Node, n => Enter(n, NodeStatus.Up, index, at) with { HasServed = true })
-                    with { MembershipEpoch = state.MembershipEpoch + 1 };
+                    with
+                { MembershipEpoch = state.MembershipEpoch + 1 };
             case NodeSuspected e:
                 return WithNode(state, e.Node, n => n.Incarnation == e.Incarnation ? Enter(n, NodeStatus.Suspect, index, at) : n);
             case SuspicionCleared e:
@@ -27,7 +28,8 @@ public static class Evolver
                 return WithNode(state, e.Node, n => n.Incarnation == e.Incarnation
                     ? Enter(n, NodeStatus.Fenced, index, at)
                     : n with { Predecessor = new PredecessorState(e.Incarnation, PredecessorStatus.Fenced, at, index) })
-                    with { MembershipEpoch = e.MembershipEpoch };
+                    with
+                { MembershipEpoch = e.MembershipEpoch };
             case NodeStopped e:
                 return WithNode(state, e.Node, n => Enter(n, NodeStatus.Fenced, index, at)) with { MembershipEpoch = e.MembershipEpoch };
             case PredecessorSettled e: return WithNode(state, e.Node, static n => n with { Predecessor = null });
@@ -52,7 +54,9 @@ public static class Evolver
             case SlotOpened e:
                 return WithMember(state, e.Set, e.Node, index, m => m with
                 {
-                    Slot = new SlotState(e.Incarnation, e.Disks, e.Generation), SlotGeneration = e.Generation, SealedAtIndex = 0,
+                    Slot = new SlotState(e.Incarnation, e.Disks, e.Generation),
+                    SlotGeneration = e.Generation,
+                    SealedAtIndex = 0,
                 });
             case SlotSealed e: return WithMember(state, e.Set, e.Node, index, m => m with { SealedAtIndex = index });
             case SlotRetired e: return WithMember(state, e.Set, e.Node, index, static m => m with { Slot = null, SealedAtIndex = 0 });
@@ -81,7 +85,8 @@ public static class Evolver
             case OwnerChanged e:
                 return WithVolume(state, e.Set, e.Volume, index, v => v with
                 {
-                    Owner = new OwnerState(e.To, e.ToIncarnation, e.Epoch), Transfer = null,
+                    Owner = new OwnerState(e.To, e.ToIncarnation, e.Epoch),
+                    Transfer = null,
                 });
             case ResyncStarted e:
                 return WithVolume(state, e.Set, e.Volume, index, v => v with
@@ -183,5 +188,6 @@ public static class Evolver
 
     private static ClusterState WithBarrier(ClusterState state, string set, string volume, ulong index, BarrierState barrier) =>
         WithVolume(state, set, volume, index, v => v with { Barriers = v.Barriers.Add(barrier) })
-            with { NextBarrierId = barrier.Id + 1 };
+            with
+        { NextBarrierId = barrier.Id + 1 };
 }

@@ -78,7 +78,7 @@ namespace RaftMirror.ControlPlane.Snapshots;
 internal sealed partial class ControlPlaneJson : JsonSerializerContext
 {
     /// <summary>The contract's options.</summary>
-    public static JsonSerializerOptions Contract { get; } = Make();
+    public static JsonSerializerOptions Contract => Holder.Options;
 
     private static JsonSerializerOptions Make()
     {
@@ -104,6 +104,12 @@ internal sealed partial class ControlPlaneJson : JsonSerializerContext
         options.Converters.Add(new OrdinalMapConverter<ulong>());
         options.MakeReadOnly();
         return options;
+    }
+
+    /// <summary>A class of its own, because the generated part's statics must be there first.</summary>
+    private static class Holder
+    {
+        public static readonly JsonSerializerOptions Options = Make();
     }
 }
 
