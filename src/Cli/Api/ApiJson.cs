@@ -34,15 +34,18 @@ namespace RaftMirror.Cli.Api;
 [JsonSerializable(typeof(Demo.DemoReport))]
 internal sealed partial class ApiJson : JsonSerializerContext
 {
+    // Default is set by generated code, in an order that is not ours to rely on.
+    private static JsonSerializerOptions BaseOptions => new ApiJson().GeneratedSerializerOptions!;
+
     /// <summary>The same contracts, indented for people who read JSON; used by <c>-o json</c>.</summary>
-    public static ApiJson Indented { get; } = new(new JsonSerializerOptions(Default.Options)
+    public static ApiJson Indented { get; } = new(new JsonSerializerOptions(BaseOptions)
     {
         WriteIndented = true,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     });
 
     /// <summary>One line each, readable text unescaped.</summary>
-    public static ApiJson Line { get; } = new(new JsonSerializerOptions(Default.Options)
+    public static ApiJson Line { get; } = new(new JsonSerializerOptions(BaseOptions)
     {
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     });
