@@ -35,17 +35,25 @@ namespace RaftMirror.Cli.Api;
 internal sealed partial class ApiJson : JsonSerializerContext
 {
     /// <summary>The same contracts, indented for people who read JSON; used by <c>-o json</c>.</summary>
-    public static ApiJson Indented { get; } = new(new JsonSerializerOptions(Default.Options)
-    {
-        WriteIndented = true,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    });
+    public static ApiJson Indented => Forms.Indented;
 
     /// <summary>One line each, readable text unescaped.</summary>
-    public static ApiJson Line { get; } = new(new JsonSerializerOptions(Default.Options)
+    public static ApiJson Line => Forms.Line;
+
+    /// <summary>In a class of its own: Default is initialised by generated code, in no order that this file could rely on.</summary>
+    private static class Forms
     {
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    });
+        public static readonly ApiJson Indented = new(new JsonSerializerOptions(Default.Options)
+        {
+            WriteIndented = true,
+            Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        });
+
+        public static readonly ApiJson Line = new(new JsonSerializerOptions(Default.Options)
+        {
+            Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        });
+    }
 }
 
 /// <summary>Body of POST /v1/raft/transfer.</summary>

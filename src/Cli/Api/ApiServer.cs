@@ -74,7 +74,8 @@ internal sealed partial class ApiServer : IAsyncDisposable
         app.Use(server.GuardAsync);
         server.Map(app);
         await app.StartAsync(cancellationToken);
-        if (socketPath is not null) File.SetUnixFileMode(socketPath, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        if (socketPath is not null && !OperatingSystem.IsWindows())
+            File.SetUnixFileMode(socketPath, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         var address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses
             .First(text => text.StartsWith("http://", StringComparison.Ordinal) && !text.Contains("unix:", StringComparison.Ordinal));
         var uri = new Uri(address);
@@ -148,7 +149,7 @@ internal sealed partial class ApiServer : IAsyncDisposable
         {
             await WriteProblemAsync(context, ProblemCodes.Unavailable(failure.Message));
         }
-        catch (Exception failure) when (failure is JsonException or BadHttpRequestException)
+        catch (Exception failure) when (failure is JsonException or Microsoft.AspNetCore.Http.BadHttpRequestException)
         {
             await WriteProblemAsync(context, ProblemCodes.Malformed(failure.Message));
         }
