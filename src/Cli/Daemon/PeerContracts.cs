@@ -17,10 +17,10 @@ internal static class PeerMethods
     public const string RenewLease = "lease.renew";
 
     /// <summary>The leader's view of the voters.</summary>
-    public const string RaftPeers = "raft.peers";
+    public const string RaftPeers = "peers.read";
 
     /// <summary>Hand leadership over, for the leader.</summary>
-    public const string RaftTransfer = "raft.transfer";
+    public const string RaftTransfer = "leadership.transfer";
 
     /// <summary>This node's live figures.</summary>
     public const string Live = "live.read";
