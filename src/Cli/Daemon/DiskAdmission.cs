@@ -19,6 +19,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
     {
         SizeBytes = add.SizeBytes > 0 ? add.SizeBytes : 1L << 50,
         SectorBytes = add.SectorBytes > 0 ? add.SectorBytes : 512,
+        Node = add.Node.Length > 0 ? add.Node : Witnesses(state, add.Set).FirstOrDefault()?.Name ?? "",
         Evidence = Witnesses(state, add.Set).ToImmutableSortedDictionary(
             node => node.Name, node => node.Incarnation, StringComparer.Ordinal),
     };
