@@ -93,7 +93,10 @@ public sealed class CommandLineTests
         {
             OnSubmit = (_, _) => ValueTask.FromResult(new ApiResult
             {
-                Outcome = ApiOutcome.Rejected, Rejection = kind, Code = "diskRefused", Message = "Disk x is refused.",
+                Outcome = ApiOutcome.Rejected,
+                Rejection = kind,
+                Code = "diskRefused",
+                Message = "Disk x is refused.",
                 Details = [new NodeAnswer("b", false, "not a disk")],
             }),
         };

@@ -81,7 +81,9 @@ internal static class Samples
     public static LiveFigures Live(ResyncLive? resync, long? stale = null) => new(
         new Dictionary<string, NodeLive>
         {
-            ["a"] = new(true, 0, 1), ["b"] = new(true, 0, 0), ["c"] = new(true, 2, 0),
+            ["a"] = new(true, 0, 1),
+            ["b"] = new(true, 0, 0),
+            ["c"] = new(true, 2, 0),
         },
         new Dictionary<string, VolumeLive> { ["demo/d10"] = new(3, stale, 1, resync) },
         3520);

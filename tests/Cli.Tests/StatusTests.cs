@@ -96,7 +96,12 @@ public sealed class StatusTests
     [Fact]
     public void Percent_AlmostDone_IsNot100() => Assert.Equal("99.9 %", StatusRenderer.Percent(new ResyncStatus
     {
-        Kind = "optimized", DoneBytes = (1L << 50) - 1, TotalBytes = 1L << 50, BytesPerSecond = null, EtaSeconds = null, LimitedBy = null,
+        Kind = "optimized",
+        DoneBytes = (1L << 50) - 1,
+        TotalBytes = 1L << 50,
+        BytesPerSecond = null,
+        EtaSeconds = null,
+        LimitedBy = null,
     }));
 
     [Theory]
