@@ -82,7 +82,13 @@ public sealed class HandshakeTests
         var entry = new RaftMirror.Consensus.Core.LogEntry(new(3, 8), RaftMirror.Consensus.Core.EntryType.Command, new(1, 2, 3), new byte[] { 1, 2, 3 });
         var message = new Message
         {
-            Kind = MessageKind.Append, From = One, To = Two, Term = 4, Log = new(2, 7), Commit = 6, Entries = new[] { entry },
+            Kind = MessageKind.Append,
+            From = One,
+            To = Two,
+            Term = 4,
+            Log = new(2, 7),
+            Commit = 6,
+            Entries = new[] { entry },
         };
         var bytes = new byte[MessageCodec.Length(message)];
         MessageCodec.Encode(message, bytes);
