@@ -42,14 +42,14 @@ internal sealed partial class MirrorWorld
                 Message(() => OnNode(to, to.Incarnation, () => to.Core.PeerMessageReceived(Now, node.Name, message)));
                 break;
             case EffectKind.DropClients:
-                node.IsDropped = true;
-                break;
             case EffectKind.Fenced:
+                // The daemon ends with its incarnation and comes back with a new one.
                 if (node.IsAlive) Kill(node);
                 break;
             case EffectKind.Drained:
                 break;
             default:
+                if (effect.Kind == EffectKind.Released) CheckReleased(node.Name);
                 Log($"{node.Name} {effect.Kind} {effect.Id} {effect.Payload}");
                 Message(() => Report(node.Name, life, effect));
                 break;
@@ -65,7 +65,6 @@ internal sealed partial class MirrorWorld
                 _control.RequestOwnership(node, life, effect.Id);
                 break;
             case EffectKind.Released:
-                CheckReleased(node);
                 _control.Released(node, (ReleaseReport)effect.Payload!);
                 break;
             case EffectKind.LegFailed:

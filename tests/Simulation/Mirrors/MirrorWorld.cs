@@ -302,8 +302,6 @@ internal sealed partial class MirrorWorld
 
         public uint Sessions { get; set; }
 
-        public bool IsDropped { get; set; }
-
         public Queue<VolumeView> Backlog { get; } = new();
 
         public Dictionary<ulong, OpenRequest> Mailbox { get; } = [];

@@ -41,7 +41,7 @@ internal sealed class BlockHistory(int blocks, bool checksRepeat)
     public const long Never = long.MaxValue;
 
     private readonly List<Entry>[] _writes = Make(blocks);
-    private readonly (ulong Value, long Start)[] _stable = new (ulong, long)[blocks];
+    private readonly (ulong Value, long Start, long End)[] _stable = new (ulong, long, long)[blocks];
 
     /// <summary>After a lost life of an ABR writer its legs may differ; then repeated reads may too.</summary>
     public bool ChecksRepeat { get; set; } = checksRepeat;
@@ -81,17 +81,17 @@ internal sealed class BlockHistory(int blocks, bool checksRepeat)
     private string? CheckRepeat(int block, ulong value, long start, long end)
     {
         if (!ChecksRepeat) return null;
-        var (former, since) = _stable[block];
-        var wasQuiet = since > 0;
+        var (former, since, until) = _stable[block];
         var isQuiet = true;
+        var wasQuiet = until > 0 && start > until; // Reads that overlap have no order.
         foreach (var write in _writes[block])
         {
             if (write.Start <= end && write.End >= start) isQuiet = false;
-            if (write.End >= since) wasQuiet = false;
+            if (write.Start <= end && write.End >= since) wasQuiet = false;
         }
 
         if (wasQuiet && former != value) return $"I-READ block {block}: {former} and then {value} without a write between";
-        _stable[block] = isQuiet ? (value, start) : default;
+        if (isQuiet && start > until) _stable[block] = (value, start, end);
         return null;
     }
 

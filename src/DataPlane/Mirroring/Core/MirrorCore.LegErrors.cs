@@ -13,6 +13,7 @@ internal sealed partial class MirrorCore
     private readonly List<Leg> _formerLegs = [];
     private readonly List<(ByteRange Range, Leg Leg)> _taints = [];
     private readonly List<(ulong Id, long SentNs)> _confirmedBarriers = [];
+    private ulong _legsIndex;
     private long _legReportNs = long.MinValue;
 
     private bool HasReadableLeg
@@ -233,6 +234,8 @@ internal sealed partial class MirrorCore
             }
 
             leg ??= new Leg { Name = configured.Name, Extents = configured.Extents };
+            if (leg.State != configured.State || leg.IsNew) _legsIndex = _view!.Index;
+            leg.IsNew = false;
             // Any change of state settles what was reported about the state before.
             if (leg.State != configured.State) leg.Failure = null;
             leg.State = configured.State;

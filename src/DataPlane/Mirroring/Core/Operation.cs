@@ -40,6 +40,9 @@ internal sealed class Leg
     /// <summary>False once the configuration no longer has it.</summary>
     public bool IsPresent { get; set; } = true;
 
+    /// <summary>True until its first configuration was taken over.</summary>
+    public bool IsNew { get; set; } = true;
+
     /// <summary>Physical I/O under way.</summary>
     public int InFlight { get; set; }
 
