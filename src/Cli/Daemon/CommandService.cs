@@ -160,7 +160,8 @@ internal sealed class CommandService(
         if (Answered(request.RequestId) is { } answer) return answer;
         var status = log.Status;
         if (!status.IsLeader) return NotLeader(request.RequestId);
-        using var span = Tracing.StartChild($"execute {request.Type}", request.TraceParent, ActivityKind.Server);
+        using var span = Tracing.StartChild(
+            request.Type == CommandTypes.MoveOwner ? "move owner" : $"execute {request.Type}", request.TraceParent, ActivityKind.Server);
         var translation = CommandTranslator.Translate(feed.Current, request);
         if (translation.Refusal is { } malformed) return malformed;
 

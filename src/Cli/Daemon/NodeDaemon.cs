@@ -34,6 +34,6 @@ internal static partial class NodeDaemon
         }
     }
 
-    [LoggerMessage(3001, LogLevel.Error, "This incarnation has ended: {Reason}. A new one starts.")]
+    [LoggerMessage(3020, LogLevel.Error, "This incarnation has ended: {Reason}. A new one starts.")]
     private static partial void LogAgain(ILogger logger, string reason);
 }

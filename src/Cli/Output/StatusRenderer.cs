@@ -81,7 +81,7 @@ internal static partial class StatusRenderer
         var (word, note) = (troubled, nodesDown) switch
         {
             _ when document.Leader is null => ("unavailable", "no leader: nothing can change"),
-            (> 0, _) => ("warning", troubled == 1 ? "1 disk set needs attention" : $"{troubled} disk sets need attention"),
+            ( > 0, _) => ("warning", troubled == 1 ? "1 disk set needs attention" : $"{troubled} disk sets need attention"),
             (_, > 0) => ("warning", nodesDown == 1 ? "1 node is not up" : $"{nodesDown} nodes are not up"),
             _ => ("okay", "every disk set is okay"),
         };

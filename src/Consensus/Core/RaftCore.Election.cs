@@ -52,7 +52,12 @@ internal sealed partial class RaftCore
             if (member == Self || !_configuration.IsVoter(member)) continue;
             var message = new Message
             {
-                Kind = kind, From = Self, To = member, Term = term, Log = _log.LastId, IsTransfer = isTransfer,
+                Kind = kind,
+                From = Self,
+                To = member,
+                Term = term,
+                Log = _log.LastId,
+                IsTransfer = isTransfer,
             };
             Send(message, releaseAfter);
         }

@@ -124,7 +124,7 @@ internal sealed partial class RaftCore
                 From = Self,
                 To = _configuration.Members[slot],
                 Term = _term,
-                Commit = Math.Min(_progress[slot].Match, _commit),
+                Commit = Mutants.CommitBeyondMatch ? _commit : Math.Min(_progress[slot].Match, _commit),
                 Round = _roundSent,
             };
             Send(message, releaseAfter: 0);

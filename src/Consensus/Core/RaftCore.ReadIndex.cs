@@ -55,7 +55,7 @@ internal sealed partial class RaftCore
         for (var slot = 0; slot < _progress.Length; slot++) _scratch[slot] = _progress[slot].RoundAcked;
         _scratch[_selfSlot] = _roundSent;
         _roundConfirmed = Math.Max(_roundConfirmed, Quorum.Reached(_configuration, _scratch));
-        AnswerReads(_roundConfirmed + (Mutants.ReadRoundIgnored ? 1UL : 0UL));
+        AnswerReads(_roundConfirmed);
     }
 
     private void AnswerReads(ulong confirmedRound)

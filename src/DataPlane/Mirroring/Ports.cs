@@ -83,9 +83,10 @@ public interface IVolumeReports
     /// <summary>This node's dirty log of that slot is open, so its logged volumes can be written. Once per generation.</summary>
     void DirtyLogOpened(SlotConfiguration slot);
 
-    /// <summary>The storage refuses this node's key: this incarnation is fenced and serves nothing any more.</summary>
-    /// <param name="disk">The disk that said so.</param>
-    void Fenced(string disk);
+    /// <summary>This incarnation serves nothing any more: the storage refuses its key, or a write stands on some legs only and its
+    /// lease did not come back in time to complete it. The node must come back as a new incarnation, after a merge.</summary>
+    /// <param name="reason">The disk that refused, or what happened.</param>
+    void Fenced(string reason);
 }
 
 /// <summary>A release under a transfer; valid only if owner, epoch and incarnation still match.</summary>

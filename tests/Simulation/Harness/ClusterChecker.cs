@@ -14,13 +14,13 @@ internal sealed class ClusterChecker(Configuration configuration)
     private readonly Dictionary<ulong, NodeId> _leaders = [];
     private readonly Dictionary<EntryId, (ulong PreviousTerm, uint Crc)> _entries = [];
     private readonly Dictionary<(NodeId, ulong), NodeId> _votes = [];
-    private readonly List<(EntryId Id, uint Crc)> _committed = [];
+    private readonly List<(EntryId Id, uint Crc, ulong InTerm)> _committed = [];
     private readonly Dictionary<ulong, uint> _results = [];
 
     /// <summary>Highest index that any client was told is committed.</summary>
     public ulong AcknowledgedIndex { get; private set; }
 
-    public IReadOnlyList<(EntryId Id, uint Crc)> Committed => _committed;
+    public int CommittedCount => _committed.Count;
 
     public static void Require(bool condition, string invariant)
     {
@@ -37,6 +37,9 @@ internal sealed class ClusterChecker(Configuration configuration)
             core.AppliedIndex <= core.Commit && core.Commit <= core.Log.LastIndex && core.DurableIndex <= core.Log.LastIndex,
             $"9 order of applied, commit and last on node {node.Id}");
         CheckLeader(node, core);
+        Require(
+            core.Role != RaftRole.Leader || core.Commit == node.SeenCommit || core.Log.TermAt(core.Commit) == core.Term,
+            $"paper 5.4.2: leader {node.Id} of term {core.Term} committed {core.Commit}, of term {core.Log.TermAt(core.Commit)}, by counting");
         for (var index = node.SeenCommit + 1; index <= core.Commit; index++) CheckCommitted(node, core, index, nodes);
         node.SeenTerm = core.Term;
         node.SeenCommit = core.Commit;
@@ -125,8 +128,9 @@ internal sealed class ClusterChecker(Configuration configuration)
                 $"1 election safety: nodes {_leaders[core.Term]} and {node.Id} lead in term {core.Term}");
             for (var i = 0; i < _committed.Count; i++)
             {
+                // A candidate of an older term may still be elected by late votes; it can commit nothing any more.
                 Require(
-                    core.Log.Contains(_committed[i].Id),
+                    _committed[i].InTerm > core.Term || core.Log.Contains(_committed[i].Id),
                     $"4 leader completeness: node {node.Id}, leader in term {core.Term}, lacks committed {_committed[i].Id}");
             }
 
@@ -146,7 +150,7 @@ internal sealed class ClusterChecker(Configuration configuration)
         if (index <= (ulong)_committed.Count)
         {
             Require(
-                _committed[(int)index - 1] == (entry.Id, CrcOf(entry)),
+                _committed[(int)index - 1].Id == entry.Id && _committed[(int)index - 1].Crc == CrcOf(entry),
                 $"7 committed immutable: {index} was {_committed[(int)index - 1].Id}, on node {node.Id} it is {entry.Id}");
             return;
         }
@@ -163,7 +167,7 @@ internal sealed class ClusterChecker(Configuration configuration)
         Require(
             count > configuration.Voters.Length / 2,
             $"6 commit on a durable majority: {entry.Id}, committed by node {node.Id}, is on {count} of {configuration.Voters.Length} disks");
-        _committed.Add((entry.Id, CrcOf(entry)));
+        _committed.Add((entry.Id, CrcOf(entry), core.Term));
     }
 
     private void CheckVote(SimNode node, ulong term, NodeId candidate, HardState durable)

@@ -132,7 +132,7 @@ internal sealed partial class ClusterSimulation
             else if (node.IsPaused) Resume(node);
         }
 
-        _healedAtCommit = (ulong)_checker.Committed.Count;
+        _healedAtCommit = (ulong)_checker.CommittedCount;
         _healedAtAcknowledged = Acknowledged;
         _healedAtReads = Reads;
     }

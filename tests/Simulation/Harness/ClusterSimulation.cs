@@ -62,7 +62,7 @@ internal sealed partial class ClusterSimulation
         _workload.CheckEnd([.. _nodes.Values.Select(node => node.StateMachine!)]);
         return new SimulationResult(
             _hash, _order, _now,
-            $"{_parameters.Nodes} nodes, {_checker.Committed.Count} committed, {Acknowledged} acknowledged, {Reads} reads, {Crashes} crashes");
+            $"{_parameters.Nodes} nodes, {_checker.CommittedCount} committed, {Acknowledged} acknowledged, {Reads} reads, {Crashes} crashes");
     }
 
     private void At(long delayMs, Action action) => _events.Enqueue(action, (_now + Math.Max(delayMs, 0), _order++));
@@ -271,6 +271,7 @@ internal sealed partial class ClusterSimulation
         node.Core = null;
         node.Wal!.Dispose();
         node.Wal = null;
+        node.Disk.FailNextFlush = false;
         node.WriteQueue.Clear();
         node.WhilePaused.Clear();
         node.Proposals.Clear();

@@ -147,7 +147,7 @@ internal sealed partial class MirrorCore
             }
 
             if (operation.State == OperationState.AwaitingLeg) Taint(operation);
-            ReleaseHolds(operation, mayDiffer: false);
+            ReleaseHolds(operation);
             if (operation.Kind != RequestKind.InternalFlush) End(operation, IoStatus.Drop);
         }
 

@@ -13,6 +13,7 @@ internal sealed partial class MirrorCore
     private readonly List<Leg> _formerLegs = [];
     private readonly List<(ByteRange Range, Leg Leg)> _taints = [];
     private readonly List<(ulong Id, long SentNs)> _confirmedBarriers = [];
+    private ulong _legsIndex;
     private long _legReportNs = long.MinValue;
 
     private bool HasReadableLeg
@@ -58,7 +59,11 @@ internal sealed partial class MirrorCore
         operation.PendingTotal--;
         var leg = operation.Legs[legIndex]!;
         leg.InFlight--;
-        if (isLeaseLost) operation.MustDrop = true;
+        if (isLeaseLost)
+        {
+            if (operation.IsClientWrite) operation.WasLeaseLost = true;
+            else operation.MustDrop = true;
+        }
         else if (status == DeviceStatus.Fenced) FenceSelf(disk);
         if (status != DeviceStatus.Ok)
         {
@@ -117,11 +122,26 @@ internal sealed partial class MirrorCore
     /// <summary>Decides about an operation whose leg I/O has ended, on the committed state as it is now (design §14.2).</summary>
     private void Resolve(Operation operation)
     {
-        if (operation.MustDrop || !HasLease || _lease.IsFenced || _isGone || _isDeleted)
+        var isTorn = operation.IsClientWrite && HasFailedLeg(operation);
+        if (_lease.IsFenced || _isGone || _isDeleted || ((operation.MustDrop || !HasLease) && !isTorn))
         {
             Taint(operation);
-            ReleaseHolds(operation, mayDiffer: true);
+            ReleaseHolds(operation);
             End(operation, IoStatus.Drop);
+            return;
+        }
+
+        if (!HasLease && !Has(MirrorFaults.AcknowledgePastFailedLeg))
+        {
+            // Some legs have it, some do not, and no lease to mend that: wait for one as long as the client waits. Then this
+            // incarnation must end, so that its marks are merged and the region is resynced.
+            if (_now >= operation.DeadlineNs) FenceSelf("a write without a lease stands on some legs only");
+            return;
+        }
+
+        if (operation.WasLeaseLost || (operation.MustDrop && isTorn))
+        {
+            Withdraw(operation);
             return;
         }
 
@@ -139,7 +159,7 @@ internal sealed partial class MirrorCore
             if (operation.Legs[i]!.State != LegState.LastErred) return; // Not committed yet; the report is repeated.
             if (operation.RetriedLastErred)
             {
-                ReleaseHolds(operation, mayDiffer: true);
+                ReleaseHolds(operation);
                 End(operation, IoStatus.IoError);
                 return;
             }
@@ -214,6 +234,8 @@ internal sealed partial class MirrorCore
             }
 
             leg ??= new Leg { Name = configured.Name, Extents = configured.Extents };
+            if (leg.State != configured.State || leg.IsNew) _legsIndex = _view!.Index;
+            leg.IsNew = false;
             // Any change of state settles what was reported about the state before.
             if (leg.State != configured.State) leg.Failure = null;
             leg.State = configured.State;

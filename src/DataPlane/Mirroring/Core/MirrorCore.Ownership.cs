@@ -82,6 +82,7 @@ internal sealed partial class MirrorCore
         _role = OwnerRole.None;
         _release = null;
         EndWindows();
+        if (Volume.Writers == WriterKind.One && wasReleased) _taints.Clear(); // Handed over as owed.
         if (Volume.Writers != WriterKind.One || wasReleased) return;
         foreach (var operation in SortedOperations())
         {

@@ -274,7 +274,7 @@ internal sealed partial class MirrorCore
             copy.Windows = null;
         }
 
-        ReleaseHolds(copy, mayDiffer: false);
+        ReleaseHolds(copy);
         _copies.Remove(copy);
         if (giveBack) _resync.GiveBack(copy.Range);
         End(copy, Nbd.IoStatus.Ok);

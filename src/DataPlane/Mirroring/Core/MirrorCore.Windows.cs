@@ -86,7 +86,7 @@ internal sealed partial class MirrorCore
 
     private void SendAnnouncement(WindowOwner windows, string node, ulong incarnation, ByteRange[] open) =>
         Emit(new MirrorEffect(EffectKind.Send, Name: node, Payload: new PeerMessage(
-            PeerMessageKind.WindowAnnounce, Number, _incarnation, incarnation, windows.Epoch, windows.Sequence, Windows: open)));
+            PeerMessageKind.WindowAnnounce, Number, _incarnation, incarnation, windows.Epoch, windows.Sequence, _legsIndex, Windows: open)));
 
     /// <summary>True once every node that may write has installed the window. One that does not answer is fenced out by the
     /// control plane, never ignored here.</summary>
@@ -154,7 +154,7 @@ internal sealed partial class MirrorCore
             _remoteWindows.Add(known);
         }
 
-        known.Install(message.Sequence, open);
+        known.Install(message.Sequence, message.Index, open);
         NoteKnownWindows();
     }
 
@@ -218,7 +218,7 @@ internal sealed partial class MirrorCore
     {
         foreach (var entry in _remoteWindows)
         {
-            if (!entry.IsConfirmationDue || !IsQuiet(entry)) continue;
+            if (!entry.IsConfirmationDue || _view is null || _view.Index < entry.RequiredIndex || !IsQuiet(entry)) continue;
             entry.ConfirmedSequence = entry.Sequence;
             Emit(new MirrorEffect(EffectKind.Send, Name: entry.Owner, Payload: new PeerMessage(
                 PeerMessageKind.WindowAck, Number, _incarnation, entry.Incarnation, entry.Epoch, entry.Sequence)));

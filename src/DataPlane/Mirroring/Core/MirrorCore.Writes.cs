@@ -137,7 +137,7 @@ internal sealed partial class MirrorCore
         }
 
         if (HasReadableLeg) return true;
-        ReleaseHolds(operation, mayDiffer: false);
+        ReleaseHolds(operation);
         End(operation, IoStatus.IoError);
         return false;
     }
@@ -170,7 +170,7 @@ internal sealed partial class MirrorCore
 
     private void ReleaseHoldsKeepingOrder(Operation operation)
     {
-        ReleaseHolds(operation, mayDiffer: false);
+        ReleaseHolds(operation);
         operation.State = OperationState.Waiting;
     }
 
@@ -192,13 +192,12 @@ internal sealed partial class MirrorCore
         return false;
     }
 
-    private void ReleaseHolds(Operation operation, bool mayDiffer)
+    private void ReleaseHolds(Operation operation)
     {
         if (operation.IsCounted)
         {
             operation.IsCounted = false;
-            // A debt of a failed leg is kept in _taints until the committed state settles it, not in the tracker.
-            _ = mayDiffer;
+            // A debt of a failed leg is kept in _taints until it is settled, not in the tracker.
             Tracker!.EndWrite(operation.Range);
         }
 
@@ -213,8 +212,11 @@ internal sealed partial class MirrorCore
     {
         Invariant.Require(!operation.HasPhysicalIo, "Leg I/O cannot be recalled.");
         if (operation.State == OperationState.AwaitingLeg) Taint(operation);
-        ReleaseHolds(operation, mayDiffer: false);
+        ReleaseHolds(operation);
         operation.WasUnderWindow = false;
+        operation.WasLeaseLost = false;
+        operation.MustDrop = false;
+        operation.DeadlineNs = Math.Max(operation.DeadlineNs, _now + _options.ParkNs);
         Park(operation);
         _reconsider = true;
     }
@@ -287,7 +289,13 @@ internal sealed partial class MirrorCore
 
     private void Acknowledge(Operation operation)
     {
-        ReleaseHolds(operation, mayDiffer: false);
+        ReleaseHolds(operation);
+        // Every leg in use has these bytes now, whatever an earlier try left behind.
+        if (_taints.Count > 0 && operation.IsClientWrite && !HasFailedLeg(operation))
+        {
+            _taints.RemoveAll(taint => operation.Range.Contains(taint.Range));
+        }
+
         var isLost = operation.MustDrop || !HasLease
             || (operation.IsClientWrite && Volume.Writers == WriterKind.One && operation.Epoch != Volume.Owner.Epoch
                 && !Has(MirrorFaults.KeepServingAfterTransfer) && !IsReleasing);

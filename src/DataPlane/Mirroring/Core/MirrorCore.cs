@@ -234,6 +234,12 @@ internal sealed partial class MirrorCore
     /// <summary>What every client request needs; true if it goes on.</summary>
     private bool MayServe(Operation operation)
     {
+        if (_now >= operation.DeadlineNs && operation.IsClientWrite && IsTainted(operation.Range))
+        {
+            FenceSelf("a write that stands on some legs only could not be completed");
+            if (operation.State == OperationState.Ended) return false;
+        }
+
         if (_lease.IsFenced || _isDeleted || _isGone || _isShutDown || _now >= operation.DeadlineNs)
         {
             End(operation, IoStatus.Drop);
@@ -247,6 +253,16 @@ internal sealed partial class MirrorCore
         }
 
         return true;
+    }
+
+    private bool IsTainted(ByteRange range)
+    {
+        foreach (var (tainted, _) in _taints)
+        {
+            if (tainted.Overlaps(range)) return true;
+        }
+
+        return false;
     }
 
     private bool IsJoined => FindMember(_self) is { IsJoined: true } self && self.Incarnation == _incarnation;
@@ -322,9 +338,10 @@ internal sealed partial class MirrorCore
         foreach (var operation in SortedOperations())
         {
             operation.MustDrop = true;
+            if (operation.State == OperationState.Ended) continue;
             if (operation.HasPhysicalIo || operation.Kind is RequestKind.Copy or RequestKind.InternalFlush) continue;
             if (operation.State == OperationState.AwaitingLeg) Taint(operation);
-            ReleaseHolds(operation, mayDiffer: operation.State == OperationState.AwaitingLeg);
+            ReleaseHolds(operation);
             End(operation, IoStatus.Drop);
         }
     }

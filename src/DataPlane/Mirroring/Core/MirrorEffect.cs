@@ -57,7 +57,7 @@ internal enum EffectKind
     /// <summary>All client connections must go; <c>Name</c> says why.</summary>
     DropClients,
 
-    /// <summary>The storage says that this incarnation is fenced; <c>Name</c> is the disk.</summary>
+    /// <summary>This incarnation is over: the storage refuses it (<c>Name</c> is the disk), or as <c>Name</c> says.</summary>
     Fenced,
 
     /// <summary>A shutdown has drained, flushed and cleaned.</summary>

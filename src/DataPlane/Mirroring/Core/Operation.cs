@@ -40,6 +40,9 @@ internal sealed class Leg
     /// <summary>False once the configuration no longer has it.</summary>
     public bool IsPresent { get; set; } = true;
 
+    /// <summary>True until its first configuration was taken over.</summary>
+    public bool IsNew { get; set; } = true;
+
     /// <summary>Physical I/O under way.</summary>
     public int InFlight { get; set; }
 
@@ -108,6 +111,9 @@ internal sealed class Operation
     /// <summary>Ownership or lease was lost while its I/O was under way: never report success.</summary>
     public bool MustDrop { get; set; }
 
+    /// <summary>Some of its leg calls were not made, because the lease had run out.</summary>
+    public bool WasLeaseLost { get; set; }
+
     public bool RetriedLastErred { get; set; }
 
     /// <summary>A window of another node covered it while it was parked on a leg error: write everything again.</summary>
@@ -140,6 +146,7 @@ internal sealed class Operation
         (IsForced, MayUnmap, DeadlineNs, State) = (false, false, 0, OperationState.Waiting);
         (IsListedWaiting, WantsLock, HoldsLock, IsCounted, Epoch) = (false, false, false, false, 0);
         (LegCount, PendingTotal, MustDrop, RetriedLastErred, WasUnderWindow) = (0, 0, false, false, false);
+        WasLeaseLost = false;
         (RepairAskedNs, Windows, WindowSequence, Purpose, Generation, Mark) = (long.MinValue, null, 0, default, 0, 0);
     }
 }

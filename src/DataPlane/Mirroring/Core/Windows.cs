@@ -93,10 +93,15 @@ internal sealed class RemoteWindows(string owner, ulong incarnation, ulong epoch
 
     public bool IsConfirmationDue => ConfirmedSequence < Sequence;
 
+    /// <summary>This node must have enacted this much before it confirms: a leg that the owner copies to must get this node's
+    /// writes first, or what it writes behind the window would be missing there.</summary>
+    public ulong RequiredIndex { get; private set; }
+
     /// <summary>Installs an announcement; an older one is ignored, a repeated one is confirmed again.</summary>
-    public void Install(ulong sequence, IReadOnlyList<ByteRange> open)
+    public void Install(ulong sequence, ulong index, IReadOnlyList<ByteRange> open)
     {
         if (sequence < Sequence) return;
+        RequiredIndex = Math.Max(RequiredIndex, index);
         if (sequence == Sequence)
         {
             ConfirmedSequence = Math.Min(ConfirmedSequence, sequence - 1);
