@@ -106,16 +106,18 @@ internal sealed partial class MirrorWorld
         if (_ios.Exists(io => io.IsWrite && io.Node == node)) Fail($"I-OWN {node} released ownership with writes under way");
     }
 
+    private string DescribeNodes() => string.Concat(_nodes.Select(static node => $"\n{node.Name}: {node.Core.Describe()}"));
+
     private void CheckEnd()
     {
         if (!_control.IsQuiet)
         {
             Fail($"I-LIVE not healed: {_control.Volume.Resync} {_control.Volume.Owner} "
                 + string.Join(' ', _control.Volume.Legs.Select(static leg => leg.State))
-                + string.Join(' ', _control.Members));
+                + string.Join(' ', _control.Members) + DescribeNodes());
         }
 
-        if (!IsIdle) Fail($"I-LIVE requests did not end: {string.Join(' ', _open.Select(static open => $"#{open.Id} {open.Kind} on {open.Node}"))}");
+        if (!IsIdle) Fail($"I-LIVE requests did not end: {string.Join(' ', _open.Select(static open => $"#{open.Id} {open.Kind} on {open.Node}"))} {DescribeNodes()}");
         for (var block = 0; block < Blocks; block++)
         {
             foreach (var disk in _disks)

@@ -184,7 +184,7 @@ internal sealed partial class MirrorWorld
         };
         _ios.Add(io);
         var data = new ulong[range.Length];
-        After(IoDelay() / 2, () =>
+        After(_copySlowness * Ms, () =>
         {
             var source = Array.Find(_disks, d => d.Name == plan.Legs[0][0].Disk)!;
             Array.Copy(source.Cached, range.Start, data, 0, range.Length);

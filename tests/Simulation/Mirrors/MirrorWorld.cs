@@ -32,6 +32,7 @@ internal sealed partial class MirrorWorld
     private readonly List<SimIo> _ios = [];
     private readonly HashSet<int> _busyBlocks = [];
     private readonly double _lossRate;
+    private readonly int _copySlowness;
     private ulong _order;
     private ulong _nextValue = 1;
     private ulong _nextIncarnation = 1;
@@ -45,6 +46,7 @@ internal sealed partial class MirrorWorld
         (_random, _faults, _log) = (random, faults, log);
         var legs = random.Chance(0.25) ? 3 : 2;
         _lossRate = random.NextDouble() * 0.15;
+        _copySlowness = random.Chance(0.4) ? 40 : 1; // A long resync meets more reads, writes and deaths.
         _disks = Enumerable.Range(0, legs).Select(static i => new SimDisk($"d{i}", Blocks)).ToArray();
         _history = new BlockHistory(Blocks, checksRepeat: recovery == RecoveryKind.Log);
         var policy = (ReadPolicy)random.Next(3);
@@ -165,7 +167,12 @@ internal sealed partial class MirrorWorld
         foreach (var open in _open.ToArray())
         {
             // Its client will never hear; its leg I/O may still land until the device's bound.
-            if (open.Node == node.Name && !open.IsAbandoned) Abandon(open);
+            if (open.Node != node.Name || open.IsAbandoned) continue;
+            Abandon(open);
+            // A life that never joined never wrote, and one that is proven gone already writes no more.
+            var member = _control.Member(node.Name);
+            var isOver = member.Incarnation != node.Incarnation || member.State is MemberState.Fenced or MemberState.Down;
+            if (isOver) Close(open, isAcknowledged: false);
         }
 
         if (_control.Volume.Recovery == RecoveryKind.Application) _history.ChecksRepeat = false;

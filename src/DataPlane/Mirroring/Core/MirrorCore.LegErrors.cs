@@ -212,14 +212,6 @@ internal sealed partial class MirrorCore
         }
     }
 
-    private void DropUnderLostLease()
-    {
-        foreach (var operation in SortedOperations())
-        {
-            if (operation.State == OperationState.AwaitingLeg && !operation.HasPhysicalIo) Resolve(operation);
-        }
-    }
-
     private void ApplyLegs(VolumeView? old)
     {
         _ = old;

@@ -144,7 +144,7 @@ internal sealed partial class MirrorCore
         {
             RepeatReports();
             RepeatMessages();
-            if (!HasLease) DropUnderLostLease();
+            ResolveAll(); // A lease may have ended, or come back, since they were looked at.
             StepCleaning();
             StepResyncPosition();
         }
@@ -344,6 +344,20 @@ internal sealed partial class MirrorCore
             ReleaseHolds(operation);
             End(operation, IoStatus.Drop);
         }
+    }
+
+    /// <summary>What the core waits for, for a failed test or a support bundle.</summary>
+    public string Describe()
+    {
+        var text = $"{_role} e{_roleEpoch} owed {_owed.TotalBytes} fenced {_lease.IsFenced} taints {_taints.Count} "
+            + $"resync flush {_isResyncFlushUnderWay} finished {_finished is not null} retry {_copyRetryNs} copies {_copies.Count}";
+        foreach (var operation in SortedOperations())
+        {
+            text += $" [{operation.Id} {operation.Kind} {operation.Range} {operation.State} pending {operation.PendingTotal}"
+                + $" lock {operation.HoldsLock} listed {operation.IsListedWaiting}]";
+        }
+
+        return text;
     }
 
     // By id: a dictionary's order is no contract.
