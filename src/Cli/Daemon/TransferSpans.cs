@@ -6,10 +6,12 @@ using RaftMirror.ControlPlane.Model;
 namespace RaftMirror.Cli.Daemon;
 
 /// <summary>The spans of an ownership transfer on the nodes that carry it out. The request's trace context stands in the committed
-/// transfer, so every node continues the same trace. Enactor thread; <see cref="Drained"/> any thread.</summary>
+/// transfer, so every node continues the same trace. Enactor thread unless said otherwise.</summary>
 internal sealed class TransferSpans(string set, string self)
 {
     private readonly ConcurrentDictionary<uint, (ulong Epoch, Activity Span)> _drains = new();
+    private readonly ConcurrentDictionary<uint, ulong> _enacted = new();
+    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Looks at what changed between two states of the set.</summary>
     public void Follow(SetState? before, SetState after)
@@ -20,10 +22,24 @@ internal sealed class TransferSpans(string set, string self)
             if (volume.Transfer is { } transfer && old?.Transfer?.Epoch != transfer.Epoch && volume.Owner.Node == self)
                 BeginDrain(volume, transfer);
             if (old is { Transfer: { } done } && volume.Transfer is null) Settle(volume, done);
+            _enacted[volume.Number] = volume.Owner.Epoch;
+        }
+
+        Interlocked.Exchange(ref _changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+    }
+
+    /// <summary>Waits until this node has enacted an owner epoch of a volume, its span included. Any thread.</summary>
+    public async Task WaitEnactedAsync(uint volume, ulong epoch, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var changed = Volatile.Read(ref _changed).Task; // Before the look: no change is missed.
+            if (_enacted.GetValueOrDefault(volume) >= epoch) return;
+            await changed.WaitAsync(cancellationToken);
         }
     }
 
-    /// <summary>The old owner's I/O has ended and is flushed.</summary>
+    /// <summary>The old owner's I/O has ended and is flushed. Any thread.</summary>
     public void Drained(uint volume, ulong epoch)
     {
         if (_drains.TryRemove(volume, out var drain)) Close(drain.Span, drain.Epoch == epoch ? null : "superseded");

@@ -43,7 +43,9 @@ internal sealed partial class VolumeReports(
         // The span lasts until the move is through (or another one has begun), so that its children lie inside it.
         var after = await feed.WaitAsync(
             cluster => Find(cluster, volume) is not { } now || now.Owner.Epoch > epochSeen, stopping);
-        span?.SetTag("owner.epoch", Find(after, volume)?.Owner.Epoch);
+        if (Find(after, volume) is not { } moved) return;
+        span?.SetTag("owner.epoch", moved.Owner.Epoch);
+        await spans.WaitEnactedAsync(volume, moved.Owner.Epoch, stopping);
     });
 
     /// <inheritdoc/>
