@@ -163,7 +163,7 @@ internal sealed partial class ClusterSimulation
     {
         if (!_isHealed || Acknowledged <= _healedAtAcknowledged || Reads <= _healedAtReads) return false;
         var leader = _nodes.Values.FirstOrDefault(node => node.Core?.Role == RaftRole.Leader);
-        if (leader is null || !_workload.IsSettled(leader.StateMachine!)) return false;
+        if (leader is null || _workload.Unsettled(leader.StateMachine!) is not null) return false;
         return _nodes.Values.All(node =>
             node.Core is { } core && core.Leader == leader.Id && core.Term == leader.Core!.Term
             && core.AppliedIndex >= _healedAtCommit && core.AppliedIndex == leader.Core.AppliedIndex);
@@ -173,5 +173,6 @@ internal sealed partial class ClusterSimulation
         ? string.Create(
             CultureInfo.InvariantCulture,
             $"node {node.Id} {core.Role} term {core.Term} leader {core.Leader} last {core.Log.LastIndex} commit {core.Commit} applied {core.AppliedIndex}")
-        : $"node {node.Id} down"));
+        : $"node {node.Id} down"))
+        + string.Concat(_nodes.Values.Where(node => node.Core?.Role == RaftRole.Leader).Select(node => $"; owed: {_workload.Unsettled(node.StateMachine!)}"));
 }
