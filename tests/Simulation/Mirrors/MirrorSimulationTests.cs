@@ -13,7 +13,7 @@ public sealed class MirrorSimulationTests(ITestOutputHelper output)
         output.WriteLine(report.Describe());
         Console.WriteLine(report.Describe());
         Assert.Empty(report.Failures);
-        Assert.True(report.Seeds >= 40, report.Describe());
+        Assert.True(report.Seeds >= 20, report.Describe());
     }
 
     [Fact]
