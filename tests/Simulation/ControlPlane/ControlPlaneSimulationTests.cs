@@ -9,7 +9,7 @@ public sealed class ControlPlaneSimulationTests(ITestOutputHelper output)
     [Fact]
     public void Seeds_TimeBoxedSlice_FindNothing()
     {
-        var report = SimulationRunner.Run(new ControlPlaneSuite(), from: 1, count: 1000, TimeSpan.FromSeconds(20), workers: 2);
+        var report = SimulationRunner.Run(new ControlPlaneSuite(), from: 1, count: 1000, TimeSpan.FromSeconds(20), workers: 2, minimum: 20);
         output.WriteLine(report.Describe());
         Console.WriteLine(report.Describe());
         Assert.Empty(report.Failures);
