@@ -50,8 +50,14 @@ internal sealed partial class MirrorWorld
     {
         var request = new OpenRequest
         {
-            Id = _nextRequest++, Node = node.Name, Incarnation = node.Incarnation, Session = session, Kind = kind, Range = range,
-            Start = Now, Values = new ulong[range.Length],
+            Id = _nextRequest++,
+            Node = node.Name,
+            Incarnation = node.Incarnation,
+            Session = session,
+            Kind = kind,
+            Range = range,
+            Start = Now,
+            Values = new ulong[range.Length],
         };
         _open.Add(request);
         node.Mailbox[request.Id] = request;

@@ -119,7 +119,12 @@ internal sealed partial class MirrorWorld
         var range = new ByteRange(effect.Range.Start / BlockBytes, effect.Range.Length / BlockBytes);
         var io = new SimIo
         {
-            Node = node.Name, Incarnation = life, Disk = disk, Blocks = range, IsCopy = false, IsWrite = isWrite,
+            Node = node.Name,
+            Incarnation = life,
+            Disk = disk,
+            Blocks = range,
+            IsCopy = false,
+            IsWrite = isWrite,
         };
         if (isWrite) CheckWrite(node, io);
         else if (effect.Kind == EffectKind.LegRead) CheckRead(node, disk);
@@ -180,7 +185,12 @@ internal sealed partial class MirrorWorld
         Log($"{node.Name} copies {range}");
         var io = new SimIo
         {
-            Node = node.Name, Incarnation = life, Disk = _disks[0], Blocks = range, IsCopy = true, IsWrite = true,
+            Node = node.Name,
+            Incarnation = life,
+            Disk = _disks[0],
+            Blocks = range,
+            IsCopy = true,
+            IsWrite = true,
         };
         _ios.Add(io);
         var data = new ulong[range.Length];

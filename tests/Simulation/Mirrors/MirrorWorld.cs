@@ -152,8 +152,13 @@ internal sealed partial class MirrorWorld
         node.Slots[node.Incarnation] = [];
         node.Core = new MirrorCore(node.Name, node.Incarnation, 1, new MirrorOptions
         {
-            ParkNs = 3000 * Ms, RepeatNs = 60 * Ms, CleanNs = 150 * Ms, ProgressNs = 200 * Ms, CopyRetryNs = 50 * Ms,
-            CopyBytes = RegionBlocks * BlockBytes, CopiesInFlight = 1 + _random.Next(3),
+            ParkNs = 3000 * Ms,
+            RepeatNs = 60 * Ms,
+            CleanNs = 150 * Ms,
+            ProgressNs = 200 * Ms,
+            CopyRetryNs = 50 * Ms,
+            CopyBytes = RegionBlocks * BlockBytes,
+            CopiesInFlight = 1 + _random.Next(3),
         })
         {
             Faults = _faults,
