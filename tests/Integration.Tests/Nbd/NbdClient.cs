@@ -51,13 +51,20 @@ internal sealed class NbdClient : IAsyncDisposable
 
     /// <summary>Connects to a node's export by TCP.</summary>
     /// <exception cref="NbdDisconnectedException">The server closed the connection, or refused the export.</exception>
-    public static async Task<NbdClient> ConnectAsync(NodeProcess node, string volume)
+    public static Task<NbdClient> ConnectAsync(NodeProcess node, string volume) =>
+        ConnectAsync(new IPEndPoint(IPAddress.Loopback, node.NbdPort), volume);
+
+    /// <summary>Connects to an export.</summary>
+    /// <exception cref="NbdDisconnectedException">The server closed the connection, or refused the export.</exception>
+    public static async Task<NbdClient> ConnectAsync(EndPoint server, string volume)
     {
-        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        var socket = server is UnixDomainSocketEndPoint
+            ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+            : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         using var limit = new CancellationTokenSource(HandshakeLimit);
         try
         {
-            await socket.ConnectAsync(new IPEndPoint(IPAddress.Loopback, node.NbdPort), limit.Token);
+            await socket.ConnectAsync(server, limit.Token);
             var stream = new NetworkStream(socket, ownsSocket: true);
             var (size, flags) = await HandshakeAsync(stream, volume, limit.Token);
             return new NbdClient(stream, size, flags);
@@ -66,7 +73,7 @@ internal sealed class NbdClient : IAsyncDisposable
         {
             socket.Dispose();
             if (failure is IOException or OperationCanceledException)
-                throw new NbdDisconnectedException($"{node.Name} broke off the handshake for {volume}: {failure.Message}");
+                throw new NbdDisconnectedException($"{server} broke off the handshake for {volume}: {failure.Message}");
             throw;
         }
     }
