@@ -31,7 +31,7 @@ public sealed class BadInputTests(SharedCluster shared, ITestOutputHelper output
         var before = await RealInput.HashAsync(text);
         await RefusedAsync(Refused, "", "disk", "add", "main", "x4", text);
         Assert.Equal(before, await RealInput.HashAsync(text));
-        await RefusedAsync(Usage, "", "disk", "add", "main", "x5", "relative/path.img");
+        await RefusedAsync(Refused, "relative/path.img", "disk", "add", "main", "x5", "relative/path.img");
     });
 
     [Fact]
