@@ -88,7 +88,7 @@ public sealed class BadInputTests(SharedCluster shared, ITestOutputHelper output
             await RefusedAsync(Usage, "", "mirror", "create", "main/nil", "--size", "0", "--on", "d0,d1");
             await RefusedAsync(Usage, "d0", "mirror", "create", "main/two", "--size", "16M", "--on", "d0,d0");
         });
-        await _cluster.CliAsync("mirror", "delete", "main/taken");
+        await _cluster.DeleteMirrorAsync("main/taken");
     }
 
     [Fact]

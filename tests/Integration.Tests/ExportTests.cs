@@ -42,7 +42,7 @@ public sealed class ExportTests(SharedCluster shared, ITestOutputHelper output)
         }
 
         foreach (var (uri, facts) in answers) Assert.True(facts == answers[0].Facts, $"{uri} says {facts}, {answers[0].Uri} says {answers[0].Facts}");
-        await _cluster.CliAsync("mirror", "delete", "main/same");
+        await _cluster.DeleteMirrorAsync("main/same");
     });
 
     [ToolFact("qemu-io")]
@@ -60,17 +60,22 @@ public sealed class ExportTests(SharedCluster shared, ITestOutputHelper output)
             Assert.DoesNotContain("failed", read.Output, StringComparison.Ordinal);
         }
 
-        await _cluster.CliAsync("mirror", "delete", "main/zero");
+        await _cluster.DeleteMirrorAsync("main/zero");
     });
 
     [Fact]
-    public Task Export_OfUnknownOrDeletedVolume_IsRefusedAndClientsAreDropped() => _cluster.WatchAsync(output, async () =>
+    public Task Volume_DeletedWithAClient_IsRefusedUntilTheClientIsGone() => _cluster.WatchAsync(output, async () =>
     {
         await Assert.ThrowsAsync<NbdDisconnectedException>(() => NbdClient.ConnectAsync(_cluster["a"], "main/nothing"));
         await _cluster.CreateMirrorAsync("main/gone", "16M");
-        await using var client = await NbdClient.ConnectAsync(_cluster["b"], "main/gone");
-        await _cluster.CliAsync("mirror", "delete", "main/gone");
-        await client.Disconnected.WaitAsync(TimeSpan.FromSeconds(20));
+        await using (var client = await NbdClient.ConnectAsync(_cluster["b"], "main/gone"))
+        {
+            var refused = (await _cluster["a"].CliAsync("mirror", "delete", "main/gone")).Expect(4);
+            Assert.Contains("client", refused.Error, StringComparison.Ordinal);
+            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
+        }
+
+        await _cluster.DeleteMirrorAsync("main/gone");
         foreach (var node in _cluster.Nodes)
             await Assert.ThrowsAsync<NbdDisconnectedException>(() => NbdClient.ConnectAsync(node, "main/gone"));
     });

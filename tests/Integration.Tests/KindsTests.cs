@@ -53,7 +53,7 @@ public sealed class KindsTests(SharedCluster shared, ITestOutputHelper output)
         output.WriteLine(string.Join(", ", changes));
         Assert.Equal([(null, "a"), ("a", "b"), ("b", "c")], changes);
         await using (var reader = await NbdClient.ConnectAsync(_cluster["a"], "main/one")) await ledger.VerifyAsync(reader, "through a");
-        await _cluster.CliAsync("mirror", "delete", "main/one");
+        await _cluster.DeleteMirrorAsync("main/one");
     });
 
     [Fact]
@@ -66,7 +66,7 @@ public sealed class KindsTests(SharedCluster shared, ITestOutputHelper output)
         await Task.WhenAll(BlockWriter.FillAsync(a, ledgers[0]), BlockWriter.FillAsync(b, ledgers[1]));
         await using var reader = await NbdClient.ConnectAsync(_cluster["c"], "main/turns");
         foreach (var ledger in ledgers) await ledger.VerifyAsync(reader, "through c");
-        await _cluster.CliAsync("mirror", "delete", "main/turns");
+        await _cluster.DeleteMirrorAsync("main/turns");
     });
 
     private async Task WriteFromTwoNodesAsync(string volume, params string[] options)
@@ -101,7 +101,7 @@ public sealed class KindsTests(SharedCluster shared, ITestOutputHelper output)
         }
 
         await Legs.AssertIdenticalAsync(_cluster, volume, 128 * Megabyte);
-        await _cluster.CliAsync("mirror", "delete", volume);
+        await _cluster.DeleteMirrorAsync(volume);
     }
 
     private async Task<int> HistoryAsync(string volume) => (await _cluster.CliAsync("owner", "history", volume)).Json.AsArray().Count;

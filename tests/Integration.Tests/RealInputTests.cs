@@ -38,7 +38,7 @@ public sealed class RealInputTests(SharedCluster shared, ITestOutputHelper outpu
         File.Delete(fromC);
         await Legs.AssertIdenticalAsync(_cluster, "main/real", (long)ImageMegabytes << 20);
         File.Delete(image);
-        await _cluster.CliAsync("mirror", "delete", "main/real");
+        await _cluster.DeleteMirrorAsync("main/real");
     });
 
     [ToolFact("mkfs.ext4", "e2fsck", "nbdcopy", "qemu-img", "debugfs")]
@@ -64,6 +64,6 @@ public sealed class RealInputTests(SharedCluster shared, ITestOutputHelper outpu
         var dumped = _cluster.File("dumped.txt");
         await Tool.RunAsync("debugfs", CopyLimit, "-R", $"dump /added.txt {dumped}", back);
         Assert.Equal(await RealInput.HashAsync(added), await RealInput.HashAsync(dumped));
-        await _cluster.CliAsync("mirror", "delete", "main/fs");
+        await _cluster.DeleteMirrorAsync("main/fs");
     });
 }

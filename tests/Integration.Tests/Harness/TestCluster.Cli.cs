@@ -55,6 +55,17 @@ internal sealed partial class TestCluster
         await WaitUntilHealthyAsync(volume);
     }
 
+    /// <summary>Deletes a mirror. A server notices that a client has gone only a moment after the client has, so this is repeated.</summary>
+    public async Task DeleteMirrorAsync(string volume)
+    {
+        CliResult? last = null;
+        await Eventually.TrueAsync($"{volume} is deleted", TimeSpan.FromSeconds(20), async () =>
+        {
+            last = await Nodes[0].CliAsync("mirror", "delete", volume);
+            return last.ExitCode == 0;
+        }, () => last?.ToString() ?? "");
+    }
+
     /// <summary>A file that takes space only where something is written.</summary>
     public string CreateDisk(string name, int megabytes)
     {
