@@ -18,6 +18,7 @@ public static partial class Linux
     private const int ClockBootTime = 7;
     private const int EIntr = 4;
     private const int EWouldBlock = 11;
+    private const int NoSpace = 28;
 
     // O_DIRECT differs between architectures; O_DIRECTORY is swapped with it on arm64.
     private static int Direct => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x10000 : 0x4000;
@@ -81,6 +82,96 @@ public static partial class Linux
         return true;
     }
 
+    /// <summary>Reads at an offset, without an exception: the path of every request.</summary>
+    /// <returns>Bytes read (less than asked for only at the end), or a negated errno.</returns>
+    public static unsafe int ReadAt(SafeFileHandle handle, Span<byte> buffer, long offset)
+    {
+        var done = 0;
+        fixed (byte* start = buffer)
+        {
+            while (done < buffer.Length)
+            {
+                var count = NativePread(handle, start + done, (nuint)(buffer.Length - done), offset + done);
+                if (count == 0) return done;
+                if (count > 0) done += (int)count;
+                else if (Marshal.GetLastPInvokeError() is var error && error != EIntr) return -error;
+            }
+        }
+
+        return done;
+    }
+
+    /// <summary>Writes all bytes at an offset, without an exception: the path of every request.</summary>
+    /// <returns>Zero, or a negated errno; then any part of the bytes may have been written.</returns>
+    public static unsafe int WriteAt(SafeFileHandle handle, ReadOnlySpan<byte> buffer, long offset)
+    {
+        var done = 0;
+        fixed (byte* start = buffer)
+        {
+            while (done < buffer.Length)
+            {
+                var count = NativePwrite(handle, start + done, (nuint)(buffer.Length - done), offset + done);
+                if (count > 0) done += (int)count;
+                else if (count == 0) return -NoSpace;
+                else if (Marshal.GetLastPInvokeError() is var error && error != EIntr) return -error;
+            }
+        }
+
+        return 0;
+    }
+
+    /// <summary>fdatasync(2) without an exception.</summary>
+    /// <returns>Zero, or a negated errno; see <see cref="DataSync"/>.</returns>
+    public static int TryDataSync(SafeFileHandle handle) =>
+        NativeFdatasync(handle) == 0 ? 0 : -Marshal.GetLastPInvokeError();
+
+    /// <summary>Frees the blocks of a range of a file or block device, which then surely reads as zeros.</summary>
+    /// <returns>Zero, or a negated errno; <c>-95</c> (EOPNOTSUPP) if it cannot be done and nothing was changed.</returns>
+    public static int PunchHole(SafeFileHandle handle, long offset, long lengthBytes)
+    {
+        const int keepSize = 1, punchHole = 2;
+        while (NativeFallocate(handle, keepSize | punchHole, offset, lengthBytes) != 0)
+        {
+            var error = Marshal.GetLastPInvokeError();
+            if (error is 19 or 22) return -95; // ENODEV, EINVAL: not this kind of file.
+            if (error != EIntr) return -error;
+        }
+
+        return 0;
+    }
+
+    /// <summary>Position of the end: the length of a file or block device (for which the framework says 0).</summary>
+    public static long SeekEnd(SafeFileHandle handle)
+    {
+        var end = NativeLseek(handle, 0, 2);
+        return end >= 0 ? end : throw Failure("lseek", "the open file");
+    }
+
+    /// <summary>What a block device says of itself (BLKSSZGET, BLKGETSIZE64).</summary>
+    /// <returns>False if the handle is no block device.</returns>
+    public static unsafe bool TryGetBlockDevice(SafeFileHandle handle, out int sectorBytes, out long sizeBytes)
+    {
+        var sector = 0;
+        ulong size = 0;
+        var isBlockDevice = NativeIoctl(handle, 0x1268, &sector) == 0 && NativeIoctl(handle, 0x80081272, &size) == 0;
+        sectorBytes = isBlockDevice ? sector : 0;
+        sizeBytes = isBlockDevice ? (long)size : 0;
+        return isBlockDevice;
+    }
+
+    /// <summary>Writes zeros on a block device, by the device itself where it can (BLKZEROOUT).</summary>
+    /// <returns>Zero, or a negated errno.</returns>
+    public static unsafe int ZeroOut(SafeFileHandle handle, long offset, long lengthBytes)
+    {
+        var range = stackalloc ulong[] { (ulong)offset, (ulong)lengthBytes };
+        while (NativeIoctl(handle, 0x127F, range) != 0)
+        {
+            if (Marshal.GetLastPInvokeError() is var error && error != EIntr) return -error;
+        }
+
+        return 0;
+    }
+
     /// <summary>Nanoseconds since boot, time spent suspended included (CLOCK_BOOTTIME): the clock of leases.</summary>
     public static long BootTimeNanoseconds()
     {
@@ -108,6 +199,18 @@ public static partial class Linux
 
     [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
     private static partial int NativeFallocate(SafeFileHandle fd, int mode, long offset, long length);
+
+    [LibraryImport("libc", EntryPoint = "pread", SetLastError = true)]
+    private static unsafe partial nint NativePread(SafeFileHandle fd, byte* buffer, nuint count, long offset);
+
+    [LibraryImport("libc", EntryPoint = "pwrite", SetLastError = true)]
+    private static unsafe partial nint NativePwrite(SafeFileHandle fd, byte* buffer, nuint count, long offset);
+
+    [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
+    private static partial long NativeLseek(SafeFileHandle fd, long offset, int whence);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    private static unsafe partial int NativeIoctl(SafeFileHandle fd, nuint request, void* argument);
 
     [LibraryImport("libc", EntryPoint = "clock_gettime", SetLastError = true)]
     private static partial int NativeClockGetTime(int clock, out TimeSpec time);

@@ -1,6 +1,74 @@
+using System.Globalization;
+using RaftMirror.Simulation.Harness;
+
 namespace RaftMirror.Simulation;
 
+/// <summary>run --seeds N [--from S] [--suite NAME|all] [--seconds T] [--workers W], and replay --seed N --suite NAME.
+/// Exit codes: 0 nothing found, 1 a seed failed, 2 bad arguments.</summary>
 internal static class Program
 {
-    private static int Main() => 2;
+    private static int Main(string[] args)
+    {
+        try
+        {
+            var options = Parse(args);
+            return args[0] == "run" ? Run(options) : Replay(options);
+        }
+        catch (Exception error) when (error is ArgumentException or FormatException or OverflowException)
+        {
+            Console.Error.WriteLine(error.Message);
+            Console.Error.WriteLine("run --seeds N [--from S] [--suite NAME|all] [--seconds T] [--workers W] | replay --seed N --suite NAME");
+            return 2;
+        }
+    }
+
+    private static Dictionary<string, string> Parse(string[] args)
+    {
+        if (args.Length == 0 || args[0] is not ("run" or "replay")) throw new ArgumentException("The first argument is run or replay.");
+        string[] known = args[0] == "run" ? ["--seeds", "--from", "--suite", "--seconds", "--workers"] : ["--seed", "--suite"];
+        var options = new Dictionary<string, string>(StringComparer.Ordinal);
+        for (var i = 1; i < args.Length; i += 2)
+        {
+            if (!known.Contains(args[i]) || i + 1 == args.Length) throw new ArgumentException($"Unknown or incomplete option {args[i]}.");
+            options[args[i]] = args[i + 1];
+        }
+
+        return options;
+    }
+
+    private static int Run(Dictionary<string, string> options)
+    {
+        var from = ulong.Parse(options.GetValueOrDefault("--from", "1"), CultureInfo.InvariantCulture);
+        var seeds = int.Parse(options.GetValueOrDefault("--seeds", "1000"), CultureInfo.InvariantCulture);
+        var seconds = double.Parse(options.GetValueOrDefault("--seconds", "86400"), CultureInfo.InvariantCulture);
+        var workers = int.Parse(options.GetValueOrDefault("--workers", "1"), CultureInfo.InvariantCulture);
+        var name = options.GetValueOrDefault("--suite", "all");
+        var failed = 0;
+        foreach (var suite in name == "all" ? SimulationRunner.Suites : [SimulationRunner.Find(name)])
+        {
+            var report = SimulationRunner.Run(suite, from, seeds, TimeSpan.FromSeconds(seconds), Math.Max(1, workers));
+            Console.WriteLine(report.Describe());
+            failed += report.Failures.Count;
+        }
+
+        return failed == 0 ? 0 : 1;
+    }
+
+    private static int Replay(Dictionary<string, string> options)
+    {
+        if (!options.TryGetValue("--seed", out var text)) throw new ArgumentException("--seed is missing.");
+        var seed = ulong.Parse(text, CultureInfo.InvariantCulture);
+        var suite = SimulationRunner.Find(options.GetValueOrDefault("--suite", "consensus"));
+        try
+        {
+            var result = suite.Run(seed, Console.WriteLine);
+            Console.WriteLine($"{suite.Name} seed {seed}: {result.Summary}; trace hash {result.TraceHash:x16}");
+            return 0;
+        }
+        catch (SimulationException error)
+        {
+            Console.WriteLine($"{suite.Name} seed {seed} failed: {error}");
+            return 1;
+        }
+    }
 }

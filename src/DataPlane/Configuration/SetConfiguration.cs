@@ -125,9 +125,13 @@ public sealed record OwnerConfiguration(string? Node, ulong Incarnation, ulong E
 
 /// <summary>A resync that is owed or runs. The volume's owner runs it.</summary>
 /// <param name="IsEverythingOwed">Every region may differ between legs.</param>
-/// <param name="OwedRegions">Otherwise these may: runs of region numbers, [Start, Start + Length), sorted, disjoint.</param>
-/// <param name="PositionBytes">Committed low-water mark of an everything-resync: below it all is done and flushed.</param>
-public sealed record ResyncConfiguration(bool IsEverythingOwed, IReadOnlyList<ByteRange> OwedRegions, long PositionBytes);
+/// <param name="OwedRegions">These may in any case: runs of region numbers, [Start, Start + Length), sorted, disjoint.</param>
+/// <param name="PositionBytes">Committed low-water mark of an everything-resync: below it all is done and flushed, but for
+/// <paramref name="OwedRegions"/>.</param>
+/// <param name="ChangedAtIndex">Log index at which something became owed last. When it grows, everything named here is owed anew, also
+/// what was repaired already: another crash may have made the same region differ again.</param>
+public sealed record ResyncConfiguration(
+    bool IsEverythingOwed, IReadOnlyList<ByteRange> OwedRegions, long PositionBytes, ulong ChangedAtIndex = 0);
 
 /// <summary>A barrier of the control plane: this node must stop doing something and say so.</summary>
 /// <param name="Id">To be named in the confirmation.</param>

@@ -1,0 +1,64 @@
+using System.Text.Json;
+using RaftMirror.Cli.Telemetry;
+
+namespace RaftMirror.Cli.Api;
+
+/// <summary>How fresh a read must be.</summary>
+internal enum ReadConsistency
+{
+    /// <summary>Contains everything that was committed before the request arrived (read barrier).</summary>
+    Linearizable,
+
+    /// <summary>What this node has applied; works without a leader.</summary>
+    Stale,
+}
+
+/// <summary>What the HTTP API needs of a node; the daemon implements it, <see cref="ApiServer"/> calls it from pool
+/// threads, concurrently. A read that no leader confirms throws <see cref="Consensus.NoLeaderException"/>.</summary>
+internal interface INodeApi
+{
+    /// <summary>This node's name.</summary>
+    string Name { get; }
+
+    /// <summary>The local view for the answer's headers. Cheap, asks nobody.</summary>
+    ApiPosition Position { get; }
+
+    /// <summary>Why this node is not ready; empty if it is. Asks no peer and no disk.</summary>
+    IReadOnlyList<string> UnreadyReasons();
+
+    /// <summary>Forwards, checks and proposes a command; waits until it is applied here. Never throws for an expected
+    /// failure: the four outcomes tell. When <paramref name="cancellationToken"/> ends before the outcome is known, the
+    /// outcome is <see cref="ApiOutcome.Unknown"/>.</summary>
+    ValueTask<ApiResult> SubmitAsync(CommandRequest request, CancellationToken cancellationToken);
+
+    /// <summary>The replicated state with the live figures of the nodes that answered in time.</summary>
+    ValueTask<StateView> ReadStateAsync(ReadConsistency consistency, CancellationToken cancellationToken);
+
+    /// <summary>Events with an index above <paramref name="since"/>, oldest first, whole indices only.</summary>
+    /// <param name="since">0 for all that are kept.</param>
+    /// <param name="limit">Most events to return, 1 and up; exceeded only to keep an index whole.</param>
+    /// <param name="wait">How long to wait if there is none yet; zero to return at once.</param>
+    /// <param name="cancellationToken">Ends the wait with an exception.</param>
+    ValueTask<EventPage> ReadEventsAsync(ulong since, int limit, TimeSpan wait, CancellationToken cancellationToken);
+
+    /// <summary>The engine's members, as the leader sees them if it can be asked.</summary>
+    ValueTask<RaftPeersDocument> ReadRaftPeersAsync(CancellationToken cancellationToken);
+
+    /// <summary>Hands leadership over; the best follower if <paramref name="to"/> is null.</summary>
+    ValueTask<ApiResult> TransferLeadershipAsync(string? to, CancellationToken cancellationToken);
+
+    /// <summary>Spans of all nodes that answered in time (<see cref="TraceFanIn"/>).</summary>
+    ValueTask<SpanPage> ReadSpansAsync(SpanQuery query, CancellationToken cancellationToken);
+}
+
+/// <summary>Where an answering node stands.</summary>
+/// <param name="Index">Applied log index.</param>
+/// <param name="Term">Term.</param>
+/// <param name="Leader">Name, or null.</param>
+internal readonly record struct ApiPosition(ulong Index, ulong Term, string? Leader);
+
+/// <summary>Events, oldest first.</summary>
+/// <param name="Events">One JSON object each: index, seq, at, type, command, by, node?, set?, volume?, ….</param>
+/// <param name="NextSince">Pass as <c>since</c> to go on.</param>
+/// <param name="OldestIndex">Events below were dropped; a <c>since</c> before it has a gap.</param>
+internal sealed record EventPage(IReadOnlyList<JsonElement> Events, ulong NextSince, ulong OldestIndex);

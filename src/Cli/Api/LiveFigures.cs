@@ -1,0 +1,35 @@
+namespace RaftMirror.Cli.Api;
+
+/// <summary>What is not in the replicated state: gathered from the nodes that answered in time.</summary>
+/// <param name="Nodes">By node name; a node that is missing did not answer.</param>
+/// <param name="Volumes">By SET/VOLUME; a volume that is missing was not reported by any node.</param>
+/// <param name="HorizonMs">The fencing horizon: lease × (1 + drift) + worst completion + margin.</param>
+internal sealed record LiveFigures(
+    IReadOnlyDictionary<string, NodeLive> Nodes,
+    IReadOnlyDictionary<string, VolumeLive> Volumes,
+    int HorizonMs)
+{
+    public static LiveFigures None { get; } =
+        new(new Dictionary<string, NodeLive>(), new Dictionary<string, VolumeLive>(), 0);
+}
+
+/// <summary>One node, now.</summary>
+/// <param name="IsVoter">Votes.</param>
+/// <param name="LagEntries">Entries behind the leader; null if the leader does not know.</param>
+/// <param name="NbdClients">Connections; null if it did not answer.</param>
+internal sealed record NodeLive(bool IsVoter, ulong? LagEntries, int? NbdClients);
+
+/// <summary>One volume, now, summed over the nodes that answered.</summary>
+/// <param name="OpenRegions">Marked regions that are not owed a resync; null if unknown.</param>
+/// <param name="StaleRegions">Regions owed by the resync owner's count; null if unknown (the committed state counts then).</param>
+/// <param name="Clients">NBD connections.</param>
+/// <param name="Resync">The running resync's figures; null if none runs.</param>
+internal sealed record VolumeLive(long? OpenRegions, long? StaleRegions, int Clients, ResyncLive? Resync);
+
+/// <summary>A running resync.</summary>
+/// <param name="Kind">optimized, component or submirror; null to derive it from the state.</param>
+/// <param name="DoneBytes">Work done.</param>
+/// <param name="TotalBytes">Work in all; may grow.</param>
+/// <param name="BytesPerSecond">Mean rate; null before there is one.</param>
+/// <param name="LimitedBy">What holds it back, for people; null if nothing.</param>
+internal sealed record ResyncLive(string? Kind, long DoneBytes, long TotalBytes, long? BytesPerSecond, string? LimitedBy);

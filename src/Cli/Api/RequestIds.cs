@@ -1,0 +1,9 @@
+namespace RaftMirror.Cli.Api;
+
+/// <summary>Ids of requests: UUIDv7, so that their age can be judged.</summary>
+internal static class RequestIds
+{
+    public static Guid New() => Guid.CreateVersion7();
+
+    public static bool IsValid(Guid id) => id.Version == 7 && (id.Variant & 0xC) == 0x8;
+}

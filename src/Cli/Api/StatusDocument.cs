@@ -1,0 +1,197 @@
+using System.Text.Json.Serialization;
+
+namespace RaftMirror.Cli.Api;
+
+// The answer of GET /v1/status: the contract that scripts rely on. Numbers are numbers, the unit is in the name,
+// null means unknown. Members may be added, never renamed or removed.
+
+/// <summary>A cluster at one position of its log.</summary>
+internal sealed record StatusDocument
+{
+    public const string SchemaName = "raftmirror/status/v1";
+
+    public string Schema { get; init; } = SchemaName;
+
+    /// <summary>Log index up to which the answer is complete.</summary>
+    public required ulong Index { get; init; }
+
+    public required ulong Term { get; init; }
+
+    /// <summary>Name of the leader, null while there is none.</summary>
+    public required string? Leader { get; init; }
+
+    /// <summary>Node that composed the answer.</summary>
+    public required string AnsweredBy { get; init; }
+
+    /// <summary>linearizable or stale.</summary>
+    public required string Consistency { get; init; }
+
+    /// <summary>Name of the cluster, if it has one.</summary>
+    public string? Cluster { get; init; }
+
+    public required IReadOnlyList<NodeStatus> Nodes { get; init; }
+
+    public required IReadOnlyList<DisksetStatus> Disksets { get; init; }
+}
+
+internal sealed record NodeStatus
+{
+    public required string Name { get; init; }
+
+    /// <summary>up, draining, suspect, fenced or down.</summary>
+    public required string State { get; init; }
+
+    /// <summary>leader, follower or unknown.</summary>
+    public required string Role { get; init; }
+
+    public required bool Voter { get; init; }
+
+    /// <summary>Log entries that the leader has and this node has not; null if the leader does not know.</summary>
+    public required ulong? LagEntries { get; init; }
+
+    public ulong Incarnation { get; init; }
+
+    /// <summary>HOST:PORT of its HTTP API.</summary>
+    public string? Api { get; init; }
+
+    /// <summary>HOST:PORT of its peer listener.</summary>
+    public string? Peer { get; init; }
+
+    /// <summary>HOST:PORT and unix:PATH of its NBD listeners.</summary>
+    public IReadOnlyList<string> Nbd { get; init; } = [];
+
+    /// <summary>NBD clients connected to it; null if it did not answer.</summary>
+    public int? NbdClients { get; init; }
+
+    /// <summary>Volumes it owns.</summary>
+    public int Owns { get; init; }
+}
+
+internal sealed record DisksetStatus
+{
+    public required string Name { get; init; }
+
+    /// <summary>okay, warning, degraded, stale, unavailable or released.</summary>
+    public required string Health { get; init; }
+
+    public required string? Master { get; init; }
+
+    /// <summary>reservation, lease or none.</summary>
+    public required string Fencing { get; init; }
+
+    /// <summary>Longest time before a dead node's volumes are served again.</summary>
+    public required int HorizonMs { get; init; }
+
+    /// <summary>True while nothing kills a node that was paused for longer than its lease.</summary>
+    public bool SafeAgainstPauses { get; init; }
+
+    public required IReadOnlyList<SetNodeStatus> Nodes { get; init; }
+
+    public required IReadOnlyList<DiskStatus> Disks { get; init; }
+
+    public required IReadOnlyList<VolumeStatus> Volumes { get; init; }
+
+    /// <summary>Why the health is not okay, worst first; for people.</summary>
+    public IReadOnlyList<HealthCause> Causes { get; init; } = [];
+}
+
+internal sealed record HealthCause(string Code, string Object, string Cause, string Action);
+
+/// <summary>A node's part in one disk set.</summary>
+internal sealed record SetNodeStatus(string Name, bool Joined, string State, bool MergeOwed);
+
+internal sealed record DiskStatus
+{
+    public required string Name { get; init; }
+
+    /// <summary>okay or failed.</summary>
+    public required string State { get; init; }
+
+    public required long SizeBytes { get; init; }
+
+    public string? Id { get; init; }
+
+    /// <summary>Path on each node.</summary>
+    public IReadOnlyDictionary<string, string> Paths { get; init; } = new SortedDictionary<string, string>(StringComparer.Ordinal);
+
+    /// <summary>Bytes of the data area that no volume uses.</summary>
+    public long? FreeBytes { get; init; }
+}
+
+internal sealed record VolumeStatus
+{
+    public required string Name { get; init; }
+
+    /// <summary>mirror.</summary>
+    public required string Kind { get; init; }
+
+    /// <summary>log or app.</summary>
+    public required string Recovery { get; init; }
+
+    /// <summary>one or all.</summary>
+    public required string Writers { get; init; }
+
+    /// <summary>unavailable, stale, degraded, resyncing or okay: the first that applies.</summary>
+    public required string State { get; init; }
+
+    public required long SizeBytes { get; init; }
+
+    public required int RegionBytes { get; init; }
+
+    /// <summary>Regions with writes in flight or not cleaned yet: normal under load; null if no node answered.</summary>
+    public required long? OpenRegions { get; init; }
+
+    /// <summary>Regions whose legs are known to be possibly different; falls to 0. Null if unknown.</summary>
+    public required long? StaleRegions { get; init; }
+
+    public required OwnerStatus? Owner { get; init; }
+
+    public required IReadOnlyList<SubmirrorStatus> Submirrors { get; init; }
+
+    public required ResyncStatus? Resync { get; init; }
+
+    /// <summary>NBD clients on all nodes that answered; null if none did.</summary>
+    public int? Clients { get; init; }
+
+    /// <summary>True while reads use one leg only, because an ABR writer crashed.</summary>
+    public bool ReadPinned { get; init; }
+}
+
+/// <summary>Who owns a volume; <c>MovingTo</c> while a transfer runs.</summary>
+internal sealed record OwnerStatus(string Node, ulong Epoch)
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? MovingTo { get; init; }
+}
+
+/// <summary>A leg: okay, attached, resyncing, maintenance, lastErred or offline.</summary>
+internal sealed record SubmirrorStatus(string Name, string State, IReadOnlyList<string> Disks);
+
+internal sealed record ResyncStatus
+{
+    /// <summary>optimized, component or submirror.</summary>
+    public required string Kind { get; init; }
+
+    public required long DoneBytes { get; init; }
+
+    public required long TotalBytes { get; init; }
+
+    public required long? BytesPerSecond { get; init; }
+
+    public required long? EtaSeconds { get; init; }
+
+    public required string? LimitedBy { get; init; }
+}
+
+/// <summary>Where a submirror's bytes lie: anyone can compare raw disks with it.</summary>
+internal sealed record SubmirrorMap(string Submirror, IReadOnlyList<MapExtent> Extents);
+
+internal sealed record MapExtent(string Disk, string Path, long DiskOffsetBytes, long VolumeOffsetBytes, long LengthBytes);
+
+internal sealed record RaftPeersDocument(
+    string AnsweredBy, string? Leader, ulong Term, ulong Commit, ulong Applied, IReadOnlyList<RaftPeer> Peers);
+
+internal sealed record RaftPeer(
+    string Name, ushort Id, string Address, string Role, bool Voter, ulong? Match, ulong? LagEntries, bool? Active);
+
+internal sealed record NodesDocument(ulong Index, string AnsweredBy, IReadOnlyList<NodeStatus> Nodes);

@@ -1,0 +1,78 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Client;
+using RaftMirror.Cli.Output;
+
+namespace RaftMirror.Cli.Commands;
+
+/// <summary>How results are printed.</summary>
+internal enum OutputFormat
+{
+    Text,
+    Json,
+    Jsonl,
+}
+
+/// <summary>What every command knows: the global options, checked, and where to write.</summary>
+internal sealed record CliContext(
+    Terminal Terminal,
+    OutputFormat Format,
+    IReadOnlyList<NodeAddress> Nodes,
+    Guid RequestId,
+    bool IsDryRun,
+    TimeSpan? Timeout)
+{
+    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
+
+    public bool IsJson => Format != OutputFormat.Text;
+
+    public static string By => $"{Environment.UserName}@{Environment.MachineName}";
+
+    public ApiClient Connect(TimeSpan? otherwise = null) => new(Nodes, Timeout ?? otherwise ?? DefaultTimeout);
+
+    public void WriteJson<T>(T value, JsonTypeInfo<T> type) => Terminal.Out.WriteLine(JsonSerializer.Serialize(value, type));
+
+    /// <summary>Sends a command and prints what became of it.</summary>
+    /// <param name="type">One of <see cref="CommandTypes"/>.</param>
+    /// <param name="body">Operation.</param>
+    /// <param name="bodyType">Its JSON.</param>
+    /// <param name="done">Sentence for people if it was applied.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task<ExitCode> SubmitAsync<T>(
+        string type, T body, JsonTypeInfo<T> bodyType, Func<ApiResult, string> done, CancellationToken cancellationToken)
+    {
+        using var client = Connect();
+        var result = await client.SubmitAsync(Request(type, body, bodyType), cancellationToken);
+        WriteResult(result, done);
+        return ExitCode.Ok;
+    }
+
+    public CommandRequest Request<T>(string type, T body, JsonTypeInfo<T> bodyType) => new()
+    {
+        Type = type,
+        Body = JsonSerializer.SerializeToElement(body, bodyType),
+        RequestId = RequestId,
+        DryRun = IsDryRun,
+        By = By,
+    };
+
+    public void WriteResult(ApiResult result, Func<ApiResult, string> done)
+    {
+        if (IsJson)
+        {
+            WriteJson(result, ApiJson.Indented.ApiResult);
+            return;
+        }
+
+        if (result.Outcome == ApiOutcome.Checked)
+        {
+            Terminal.Out.WriteLine("dry run: nothing stands against it; nothing was applied");
+            if (result.Message.Length > 0) Terminal.Out.WriteLine("  " + result.Message);
+            foreach (var answer in result.Details) Terminal.Out.WriteLine($"  node {answer.Node}: {answer.Message}");
+            return;
+        }
+
+        Terminal.Out.WriteLine(done(result));
+    }
+}

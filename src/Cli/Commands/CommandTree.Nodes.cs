@@ -1,0 +1,119 @@
+using System.CommandLine;
+using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Output;
+
+namespace RaftMirror.Cli.Commands;
+
+/// <summary>Nodes: the daemon's options and the list.</summary>
+internal sealed partial class CommandTree
+{
+    private const int MaxSocketPathBytes = 107; // sun_path, without its terminator.
+
+    private static readonly string[] TimeOptions = ["--lease-ms", "--completion-ms", "--margin-ms", "--election-ms", "--heartbeat-ms"];
+
+    private void AddNode()
+    {
+        var group = AddGroup("node", "Nodes of the cluster.");
+        var name = new Option<string>("--name") { HelpName = "NAME", Required = true, Description = "This node's name." };
+        var data = new Option<string>("--data") { HelpName = "DIR", Required = true, Description = "Its log and state; made if it is missing." };
+        var api = new Option<string>("--api") { HelpName = "HOST:PORT", Required = true, Description = "HTTP API, loopback only." };
+        var peer = new Option<string>("--peer") { HelpName = "HOST:PORT", Required = true, Description = "Where other nodes connect, loopback only." };
+        var nbd = new Option<string>("--nbd") { HelpName = "HOST:PORT[,unix:PATH]", Required = true, Description = "NBD server, loopback only." };
+        var cluster = new Option<string>("--cluster") { HelpName = "a=HOST:PORT,…", Required = true, Description = "Peer addresses of the first start; later ignored." };
+        var clusterName = new Option<string>("--cluster-name") { HelpName = "NAME", Hidden = true };
+        var times = TimeOptions.Select(option => new Option<int?>(option) { HelpName = "MS", Hidden = true, Description = "For tests." }).ToArray();
+        var run = new Command("run", "Runs a node in the foreground.") { name, data, api, peer, nbd, cluster, clusterName };
+        foreach (var time in times) run.Options.Add(time);
+        Add(group, run, async (parsed, _, token) =>
+        {
+            var options = CheckNode(new NodeRunOptions
+            {
+                Name = Arguments.Name(parsed.GetRequiredValue(name), "node"),
+                DataDirectory = Path.GetFullPath(parsed.GetRequiredValue(data)),
+                Api = Loopback("--api", parsed.GetRequiredValue(api)),
+                Peer = Loopback("--peer", parsed.GetRequiredValue(peer)),
+                Nbd = Loopback("--nbd", parsed.GetRequiredValue(nbd).Split(',')[0]),
+                NbdSocket = NbdSocket(parsed.GetRequiredValue(nbd)),
+                Cluster = ParseCluster(parsed.GetRequiredValue(cluster)),
+            });
+            if (parsed.GetValue(clusterName) is { } text) options = options with { ClusterName = Arguments.Name(text, "cluster") };
+            options = WithTimes(options, [.. times.Select(time => Time(time.Name, parsed.GetValue(time)))]);
+            return (ExitCode)await _runNode(options, token);
+        });
+        Add(group, new Command("list", "Lists the nodes."), async (_, context, token) =>
+        {
+            using var client = context.Connect();
+            var document = await client.StatusAsync(null, null, stale: false, token);
+            if (context.IsJson)
+                context.WriteJson(new NodesDocument(document.Index, document.AnsweredBy, document.Nodes), ApiJson.Indented.NodesDocument);
+            else StatusRenderer.NodeTable(document.AnsweredBy, document.Nodes).Write(context.Terminal);
+            return ExitCode.Ok;
+        });
+    }
+
+    private static NodeRunOptions CheckNode(NodeRunOptions options)
+    {
+        if (!options.Cluster.TryGetValue(options.Name, out var own))
+            throw CliFailure.Usage($"--cluster does not name this node, '{options.Name}'.", "Give every node the same --cluster.");
+        if (own.Port != options.Peer.Port || !own.Address.Equals(options.Peer.Address))
+            throw CliFailure.Usage($"--cluster says {options.Name}={own}, but --peer is {options.Peer}.", "Both must be the same address.");
+        if (options.Peer.Port == 0) throw CliFailure.Usage("--peer: port 0 would be another one at every start; name a port.");
+        if (System.Text.Encoding.UTF8.GetByteCount(options.ApiSocket) > MaxSocketPathBytes)
+            throw CliFailure.Usage($"--data: {options.ApiSocket} is longer than a Unix socket's path may be.", "Choose a shorter directory.");
+        if (File.Exists(options.DataDirectory)) throw CliFailure.Usage($"--data: {options.DataDirectory} is a file.");
+        return options;
+    }
+
+    private static HostPort Loopback(string option, string text) =>
+        HostPort.TryParseLoopback(text, out var result) is { } error ? throw CliFailure.Usage($"{option}: {error}") : result;
+
+    private static string? NbdSocket(string text)
+    {
+        var parts = text.Split(',');
+        if (parts.Length == 1) return null;
+        if (parts.Length > 2 || !parts[1].StartsWith("unix:/", StringComparison.Ordinal))
+            throw CliFailure.Usage($"--nbd: '{text}' is not HOST:PORT[,unix:PATH] with an absolute path.");
+        var path = parts[1]["unix:".Length..];
+        return System.Text.Encoding.UTF8.GetByteCount(path) <= MaxSocketPathBytes
+            ? path
+            : throw CliFailure.Usage($"--nbd: '{path}' is longer than a Unix socket's path may be.");
+    }
+
+    private static SortedDictionary<string, HostPort> ParseCluster(string text)
+    {
+        var nodes = new SortedDictionary<string, HostPort>(StringComparer.Ordinal);
+        foreach (var item in text.Split(',', StringSplitOptions.TrimEntries))
+        {
+            var equals = item.IndexOf('=');
+            if (equals <= 0) throw CliFailure.Usage($"--cluster: '{item}' is not NAME=HOST:PORT.");
+            var address = Loopback("--cluster", item[(equals + 1)..]);
+            if (!nodes.TryAdd(Arguments.Name(item[..equals], "node"), address)) throw CliFailure.Usage($"--cluster: {item[..equals]} is named twice.");
+        }
+
+        return nodes.Values.Distinct().Count() == nodes.Count
+            ? nodes
+            : throw CliFailure.Usage("--cluster: two nodes have the same address.");
+    }
+
+    private static TimeSpan? Time(string option, int? milliseconds) => milliseconds switch
+    {
+        null => null,
+        >= 10 and <= 600_000 => TimeSpan.FromMilliseconds(milliseconds.Value),
+        _ => throw CliFailure.Usage($"{option}: {milliseconds} is not from 10 to 600000."),
+    };
+
+    private static NodeRunOptions WithTimes(NodeRunOptions options, TimeSpan?[] times)
+    {
+        var result = options with
+        {
+            Lease = times[0] ?? options.Lease,
+            WorstCompletion = times[1] ?? options.WorstCompletion,
+            Margin = times[2] ?? options.Margin,
+            Election = times[3] ?? options.Election,
+            Heartbeat = times[4] ?? options.Heartbeat,
+        };
+        if (result.Heartbeat * 2 > result.Election)
+            throw CliFailure.Usage("--heartbeat-ms must be at most half of --election-ms, or a lost packet starts an election.");
+        return result;
+    }
+}

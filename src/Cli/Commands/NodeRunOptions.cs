@@ -1,0 +1,49 @@
+using RaftMirror.Cli.Api;
+
+namespace RaftMirror.Cli.Commands;
+
+/// <summary>What <c>node run</c> was asked for, checked: names are valid, addresses are loopback, times make sense.</summary>
+internal sealed record NodeRunOptions
+{
+    public required string Name { get; init; }
+
+    /// <summary>Absolute path; made with mode 0700 if it is missing.</summary>
+    public required string DataDirectory { get; init; }
+
+    public required HostPort Api { get; init; }
+
+    public required HostPort Peer { get; init; }
+
+    /// <summary>TCP address of the NBD server.</summary>
+    public required HostPort Nbd { get; init; }
+
+    /// <summary>Absolute path of the NBD server's Unix socket; null for none.</summary>
+    public string? NbdSocket { get; init; }
+
+    /// <summary>Peer addresses of the first start by node name, this node included. Node ids are their places in ordinal order of
+    /// names, from 1. Later starts ignore it.</summary>
+    public required IReadOnlyDictionary<string, HostPort> Cluster { get; init; }
+
+    /// <summary>Name of the cluster at its first start.</summary>
+    public string ClusterName { get; init; } = "raftmirror";
+
+    /// <summary>Lease of the data plane.</summary>
+    public TimeSpan Lease { get; init; } = TimeSpan.FromMilliseconds(2000);
+
+    /// <summary>Longest time that a device takes for a request it was given.</summary>
+    public TimeSpan WorstCompletion { get; init; } = TimeSpan.FromMilliseconds(1000);
+
+    /// <summary>Safety margin of the horizon.</summary>
+    public TimeSpan Margin { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Shortest election timeout; the longest is twice that.</summary>
+    public TimeSpan Election { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    public TimeSpan Heartbeat { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Path of the HTTP API's Unix socket.</summary>
+    public string ApiSocket => Path.Combine(DataDirectory, ApiServer.SocketName);
+
+    /// <summary>Lease × (1 + 1 % drift) + worst completion + margin.</summary>
+    public TimeSpan Horizon => (Lease * 1.01) + WorstCompletion + Margin;
+}

@@ -1,0 +1,105 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using RaftMirror.Cli.Api;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Model;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>Operators' operations as the log's commands: adds what only nodes know. Pure; ids come from the request id, so that a
+/// repeat translates alike.</summary>
+internal static class CommandTranslator
+{
+    /// <summary>Translates.</summary>
+    /// <returns>A body, or a refusal because the request is malformed.</returns>
+    public static Translation Translate(ClusterState state, CommandRequest request)
+    {
+        try
+        {
+            return request.Type switch
+            {
+                CommandTypes.CreateSet => CreateSet(request, Read(request, OperationJson.Default.CreateSetOperation)),
+                CommandTypes.JoinSet => JoinSet(state, Read(request, OperationJson.Default.SetMemberOperation)),
+                CommandTypes.LeaveSet => LeaveSet(state, Read(request, OperationJson.Default.SetMemberOperation)),
+                CommandTypes.AddDisk => AddDisk(request, Read(request, OperationJson.Default.AddDiskOperation)),
+                CommandTypes.CreateMirror => CreateMirror(Read(request, OperationJson.Default.CreateMirrorOperation)),
+                CommandTypes.DeleteMirror => DeleteMirror(Read(request, OperationJson.Default.DeleteMirrorOperation)),
+                CommandTypes.MoveOwner => MoveOwner(state, Read(request, OperationJson.Default.MoveOwnerOperation)),
+                _ => Refuse(request, $"There is no command '{request.Type}'."),
+            };
+        }
+        catch (JsonException malformed)
+        {
+            return Refuse(request, $"The body of '{request.Type}' is malformed: {malformed.Message}");
+        }
+    }
+
+    private static T Read<T>(CommandRequest request, JsonTypeInfo<T> type) =>
+        request.Body.Deserialize(type) ?? throw new JsonException("it is null.");
+
+    private static Translation Refuse(CommandRequest request, string message) => new(null, new ApiResult
+    {
+        Outcome = ApiOutcome.Rejected,
+        Rejection = RejectionKind.Usage,
+        Code = ProblemCodes.BadRequest,
+        Message = $"{message} Nothing was applied.",
+        RequestId = request.RequestId,
+    });
+
+    private static Translation CreateSet(CommandRequest request, CreateSetOperation operation) => new(
+        new CreateSet(
+            operation.Set,
+            request.RequestId,
+            [.. operation.Nodes],
+            operation.MaxNodes,
+            operation.MetadataBytes ?? 64L << 20,
+            operation.Fencing),
+        null);
+
+    private static Translation JoinSet(ClusterState state, SetMemberOperation operation) => new(
+        new JoinSet(operation.Set, operation.Node, state.Node(operation.Node)?.Incarnation ?? 0, IsByOperator: true), null);
+
+    private static Translation LeaveSet(ClusterState state, SetMemberOperation operation) => new(
+        new LeaveSet(operation.Set, operation.Node, state.Node(operation.Node)?.Incarnation ?? 0), null);
+
+    // Size, sector, adding node and evidence follow from what the nodes say (DiskAdmission).
+    private static Translation AddDisk(CommandRequest request, AddDiskOperation operation) => new(
+        new AddDisk(
+            operation.Set,
+            operation.Disk,
+            request.RequestId,
+            0,
+            0,
+            operation.DirectIo ?? true,
+            "",
+            operation.Path,
+            operation.Paths.ToImmutableSortedDictionary(StringComparer.Ordinal),
+            ImmutableSortedDictionary.Create<string, ulong>(StringComparer.Ordinal)),
+        null);
+
+    private static Translation CreateMirror(CreateMirrorOperation operation) => new(
+        new CreateMirror(
+            operation.Set,
+            operation.Volume,
+            operation.SizeBytes,
+            [.. operation.Disks],
+            operation.Recovery,
+            operation.Writers,
+            operation.RegionBytes,
+            operation.Read,
+            operation.Write,
+            operation.Pass),
+        null);
+
+    private static Translation DeleteMirror(DeleteMirrorOperation operation) =>
+        new(new DeleteMirror(operation.Set, operation.Volume), null);
+
+    private static Translation MoveOwner(ClusterState state, MoveOwnerOperation operation) => new(
+        new MoveOwner(
+            operation.Set, operation.Volume, operation.To, state.Node(operation.To)?.Incarnation ?? 0, TransferReason.Planned),
+        null);
+}
+
+/// <summary>A body for the log, or why there is none.</summary>
+internal sealed record Translation(CommandBody? Body, ApiResult? Refusal);

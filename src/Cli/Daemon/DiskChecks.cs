@@ -1,0 +1,98 @@
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.Metadata;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>This node's part in <c>disk add</c>: looks, stamps, compares, labels, puts back. The leader orders the steps
+/// (<see cref="DiskAdmission"/>). Each step may be repeated. Pool threads.</summary>
+internal static class DiskChecks
+{
+    /// <summary>Carries out one step.</summary>
+    public static DiskReply Run(DiskRequest request)
+    {
+        var probe = DiskProbe.Probe(request.Path, request.IsDirectIo, request.MetadataBytes);
+        if (probe.Content is DiskContent.NotADisk or DiskContent.TooSmall or DiskContent.Foreign or DiskContent.OursDamaged)
+            return Refuse(probe, probe.Message);
+        try
+        {
+            using var device = FileBlockDevice.Open(request.Path, request.Path, request.IsDirectIo);
+            return request.Step switch
+            {
+                DiskStep.Probe => IsFreeFor(request, probe, device) is { } refusal ? Refuse(probe, refusal) : Agree(probe),
+                DiskStep.Stamp => Stamp(request, probe, device),
+                DiskStep.ReadStamp => ReadStamp(request, probe, device),
+                DiskStep.Label => Label(request, probe, device),
+                _ => Restore(request, probe, device),
+            };
+        }
+        catch (IOException failure)
+        {
+            return Refuse(probe, failure.Message);
+        }
+    }
+
+    private static DiskReply Agree(DiskProbeResult probe) => new(true, probe.Message, probe.SizeBytes, probe.SectorBytes);
+
+    private static DiskReply Refuse(DiskProbeResult probe, string message) => new(false, message, probe.SizeBytes, probe.SectorBytes);
+
+    /// <summary>Blank, or left by an earlier try of the same request.</summary>
+    private static string? IsFreeFor(DiskRequest request, DiskProbeResult probe, FileBlockDevice device) => probe.Content switch
+    {
+        DiskContent.Blank => null,
+        DiskContent.Ours when IsOwnLabel(request, probe) => null,
+        DiskContent.Ours when probe.Label!.Set == request.SetId => $"{request.Path} is already a disk of set '{request.Set}' ({probe.Label.Disk})",
+        DiskContent.Stamped when HasOwnStamp(request, device) => null,
+        _ => probe.Message,
+    };
+
+    private static bool IsOwnLabel(DiskRequest request, DiskProbeResult probe) =>
+        probe.Label is { } label && label.Disk == request.DiskId && label.Set == request.SetId && label.Cluster == request.ClusterId;
+
+    private static bool HasOwnStamp(DiskRequest request, FileBlockDevice device) =>
+        ProbeStamp.Read(device, out var nonce) == DeviceStatus.Ok && nonce == request.DiskId;
+
+    private static DiskReply Stamp(DiskRequest request, DiskProbeResult probe, FileBlockDevice device)
+    {
+        if (IsFreeFor(request, probe, device) is { } refusal) return Refuse(probe, refusal);
+        var status = ProbeStamp.Write(device, request.DiskId, out _);
+        return status == DeviceStatus.Ok ? Agree(probe) : Refuse(probe, $"{request.Path} could not be written ({status})");
+    }
+
+    private static DiskReply ReadStamp(DiskRequest request, DiskProbeResult probe, FileBlockDevice device) => HasOwnStamp(request, device)
+        ? Agree(probe)
+        : Refuse(probe, $"{request.Path} is not the disk that the other nodes see: the stamp written there is not here");
+
+    private static DiskReply Label(DiskRequest request, DiskProbeResult probe, FileBlockDevice device)
+    {
+        if (!HasOwnStamp(request, device)) return Refuse(probe, $"{request.Path} no longer carries the stamp of this check");
+        if (!DiskLayout.TryCreate(device.SizeBytes, request.MetadataBytes, request.MaxNodes, out var layout, out var refusal))
+            return Refuse(probe, $"{request.Path}: {refusal}");
+        var label = new DiskLabel(
+            request.ClusterId,
+            request.SetId,
+            request.DiskId,
+            device.SizeBytes,
+            request.MetadataBytes,
+            request.MaxNodes,
+            0,
+            layout.SlotBytes,
+            request.Generation,
+            0);
+        var status = LabelStore.Write(device, label);
+        return status == DeviceStatus.Ok ? Agree(probe) : Refuse(probe, $"{request.Path} could not be labelled ({status})");
+    }
+
+    /// <summary>Only blank disks are stamped, so zeros are what was there.</summary>
+    private static DiskReply Restore(DiskRequest request, DiskProbeResult probe, FileBlockDevice device)
+    {
+        if (!IsOwnLabel(request, probe) && !HasOwnStamp(request, device)) return Agree(probe);
+        foreach (var offset in (ReadOnlySpan<long>)[DiskLayout.TailLabelOffsetOf(device.SizeBytes), 0])
+        {
+            var status = device.WriteZeroes(offset, DiskLayout.LabelBytes, mayUnmap: false);
+            if (status == DeviceStatus.Ok) status = device.Flush();
+            if (status != DeviceStatus.Ok) return Refuse(probe, $"{request.Path} could not be put back ({status})");
+        }
+
+        return Agree(probe);
+    }
+}

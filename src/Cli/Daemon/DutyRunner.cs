@@ -1,0 +1,172 @@
+using Microsoft.Extensions.Logging;
+using RaftMirror.Cli.Api;
+using RaftMirror.Consensus;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Model;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>Does what the state asks of this node. Level-triggered: each duty follows from the state alone and ends in a command that
+/// removes its cause, so a crash between two steps only delays it, and doing it twice changes nothing.</summary>
+internal sealed partial class DutyRunner(
+    NodeIdentity self,
+    IReplicatedLog log,
+    StateFeed feed,
+    NodeAddresses addresses,
+    Guid clusterId,
+    SetResources resources,
+    TimeSpan transferLimit,
+    Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
+    ILogger logger)
+{
+    private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(500);
+    private readonly Dictionary<string, Task> _underWay = new(StringComparer.Ordinal);
+
+    /// <summary>Runs until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var state = feed.Current;
+            foreach (var (key, duty) in Due(state))
+            {
+                if (_underWay.TryGetValue(key, out var running) && !running.IsCompleted) continue;
+                _underWay[key] = DoAsync(key, duty, cancellationToken);
+            }
+
+            // What failed is tried again after a while, what changed at once.
+            await feed.WaitChangeAsync(state.Index, Again, cancellationToken);
+        }
+    }
+
+    private async Task DoAsync(string key, Func<CancellationToken, Task<ApiResult?>> duty, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var result = await duty(cancellationToken);
+            if (result is { Outcome: not ApiOutcome.Applied }) LogRefused(logger, key, result.Code, result.Message);
+            // Not at once again after a refusal or failure: the state may be about to change.
+            if (result is not { Outcome: ApiOutcome.Applied }) await feed.WaitChangeAsync(feed.Current.Index, Again, cancellationToken);
+        }
+        catch (IOException failure)
+        {
+            LogFailed(logger, key, failure.Message);
+            await feed.WaitChangeAsync(feed.Current.Index, Again, cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            // The node stops.
+        }
+    }
+
+    private IEnumerable<(string Key, Func<CancellationToken, Task<ApiResult?>> Duty)> Due(ClusterState state)
+    {
+        if (log.Status.IsLeader)
+        {
+            if (!state.IsBootstrapped) yield return ("bootstrap", token => Submit(new BootstrapCluster("raftmirror", clusterId), token));
+            foreach (var overdue in OverdueTransfers(state)) yield return overdue;
+        }
+
+        if (!state.IsBootstrapped) yield break;
+        var node = state.Node(self.Name);
+        if (node is null || node.Incarnation < self.Incarnation)
+        {
+            yield return ("register", token => Submit(
+                new RegisterNode(self.Name, self.Id.Value, self.Incarnation, addresses.Api, addresses.Peer, addresses.Nbd), token));
+            yield break;
+        }
+
+        foreach (var set in state.Sets.Values)
+        {
+            if (!set.Members.TryGetValue(self.Name, out var member)) continue;
+            foreach (var victim in set.Members.Values)
+            {
+                if (victim.IsMergeOwed && Duties.MergeDuty(state, set.Name, victim.Node) is { } merger && merger.Name == self.Name)
+                    yield return ($"merge {set.Name} {victim.Node}", token => MergeAsync(set.Name, victim.Node, token));
+            }
+
+            if (node.Incarnation != self.Incarnation || !node.IsLive) continue;
+            if (member.JoinedIncarnation == 0 && !member.HasLeft && !member.IsMergeOwed)
+                yield return ($"join {set.Name}", token => JoinAsync(set.Name, token));
+            if (member.JoinedIncarnation != self.Incarnation) continue;
+            if (member.Slot is null && set.Volumes.Values.Any(volume => volume.Recovery == RecoveryMode.Log))
+            {
+                var disks = PlacementRules.ChooseLogDisks(set);
+                if (disks.Length > 0)
+                    yield return ($"slot {set.Name}", token => Submit(new OpenSlot(set.Name, self.Name, self.Incarnation, disks), token));
+            }
+
+            if (set.StampedGeneration < set.Generation && Duties.SetDuty(state, set)?.Name == self.Name)
+                yield return ($"labels {set.Name}", token => StampAsync(set.Name, token));
+        }
+    }
+
+    /// <summary>Transfers whose old owner takes too long: the target is struck out, so that the requester is not bound to it.</summary>
+    private IEnumerable<(string Key, Func<CancellationToken, Task<ApiResult?>> Duty)> OverdueTransfers(ClusterState state)
+    {
+        var now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
+        foreach (var set in state.Sets.Values)
+        {
+            foreach (var volume in set.Volumes.Values)
+            {
+                if (volume.Transfer is not { To: not null } transfer || now - transfer.StartedAtMs < transferLimit.TotalMilliseconds) continue;
+                yield return ($"cancel {set.Name}/{volume.Name}", token => Submit(
+                    new CancelTransfer(set.Name, volume.Name, transfer.Epoch, "The owner did not release it in time."), token));
+            }
+        }
+    }
+
+    private async Task<ApiResult?> Submit(CommandBody body, CancellationToken cancellationToken) => await submit(body, null, cancellationToken);
+
+    private async Task<ApiResult?> JoinAsync(string setName, CancellationToken cancellationToken)
+    {
+        var state = feed.Current;
+        if (state.Set(setName) is not { } set) return null;
+        SetResources.RequireDisks(state, set, self.Name); // Throws an IOException that names what this node does not see.
+        return await Submit(new JoinSet(setName, self.Name, self.Incarnation), cancellationToken);
+    }
+
+    private async Task<ApiResult?> MergeAsync(string setName, string victim, CancellationToken cancellationToken)
+    {
+        // What was sealed when the reading begins: the index proves that the victim was proven gone before.
+        var state = feed.Current;
+        if (state.Set(setName) is not { } set || set.Members[victim] is not { IsMergeOwed: true, Slot: { } slot } member) return null;
+        using var span = Telemetry.Tracing.StartRoot("merge dirty maps");
+        span?.SetTag("diskset.name", setName).SetTag("raft.node.id", victim);
+        var marks = await Task.Run(() => resources.ReadSlot(state, set, self.Name, member.SlotNumber, slot), cancellationToken);
+        if (marks.Doubt is not null) LogDoubt(logger, setName, victim, marks.Doubt);
+        return await submit(
+            new MergeDirtyLog(
+                setName,
+                victim,
+                slot.Incarnation,
+                self.Name,
+                self.Incarnation,
+                state.Index,
+                marks.IsEverythingDirty,
+                marks.Doubt,
+                [.. marks.Marks.Select(volume => new VolumeMarks(volume.Key, SetResources.ToRuns(volume.Value)))]),
+            Telemetry.Tracing.TraceParentOf(span),
+            cancellationToken);
+    }
+
+    private async Task<ApiResult?> StampAsync(string setName, CancellationToken cancellationToken)
+    {
+        var state = feed.Current;
+        if (state.Set(setName) is not { } set) return null;
+        await Task.Run(() => SetResources.StampLabels(state, set, self.Name), cancellationToken);
+        return await Submit(new StampLabels(setName, set.Generation, self.Name, self.Incarnation), cancellationToken);
+    }
+
+    [LoggerMessage(3401, LogLevel.Information, "Duty {Duty} was refused: {Code}: {Reason}")]
+    private static partial void LogRefused(ILogger logger, string duty, string code, string reason);
+
+    [LoggerMessage(3402, LogLevel.Warning, "Duty {Duty} failed and is tried again: {Reason}")]
+    private static partial void LogFailed(ILogger logger, string duty, string reason);
+
+    [LoggerMessage(3403, LogLevel.Error, "Dirty log of node {Node} in set {Set} is in doubt, so everything counts as dirty: {Doubt}")]
+    private static partial void LogDoubt(ILogger logger, string set, string node, string doubt);
+}
+
+/// <summary>Where this node listens, as others are told.</summary>
+internal sealed record NodeAddresses(string Api, string Peer, string Nbd);

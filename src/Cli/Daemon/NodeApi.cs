@@ -1,0 +1,275 @@
+using System.Text.Json;
+using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Telemetry;
+using RaftMirror.Consensus;
+using RaftMirror.ControlPlane;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Model;
+using RaftMirror.ControlPlane.Snapshots;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>What the HTTP API asks of this node. Any thread.</summary>
+internal sealed class NodeApi(
+    NodeIdentity self,
+    IReplicatedLog log,
+    ControlPlaneMachine machine,
+    StateFeed feed,
+    CommandService commands,
+    PeerClient peers,
+    NodeDirectory directory,
+    SpanRing spans,
+    Func<NodeFigures> figures,
+    Func<IReadOnlyList<string>> unready,
+    long horizonMs) : INodeApi
+{
+    private static readonly TimeSpan FiguresLimit = TimeSpan.FromMilliseconds(750);
+    private static readonly TimeSpan SpansLimit = TimeSpan.FromSeconds(2);
+
+    /// <inheritdoc/>
+    public string Name => self.Name;
+
+    /// <inheritdoc/>
+    public ApiPosition Position
+    {
+        get
+        {
+            var status = log.Status;
+            return new ApiPosition(feed.Current.Index, status.Epoch, LeaderOf(status));
+        }
+    }
+
+    /// <summary>Sets the handlers of what other nodes ask for their users.</summary>
+    public void Register()
+    {
+        peers.Handle(PeerMethods.Live, DaemonJson.Default.String, DaemonJson.Default.NodeFigures,
+            (_, _, _) => ValueTask.FromResult(figures()));
+        peers.Handle(PeerMethods.Spans, DaemonJson.Default.SpanQuery, DaemonJson.Default.SpanRecordArray,
+            (_, query, _) => ValueTask.FromResult(spans.Read(query).ToArray()));
+        peers.Handle(PeerMethods.RaftPeers, DaemonJson.Default.String, DaemonJson.Default.RaftPeersDocument,
+            (_, _, _) => ValueTask.FromResult(OwnPeers()));
+        peers.Handle(PeerMethods.RaftTransfer, DaemonJson.Default.TransferRequest, DaemonJson.Default.ApiResult, TransferHereAsync);
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> UnreadyReasons() => unready();
+
+    /// <inheritdoc/>
+    public ValueTask<ApiResult> SubmitAsync(CommandRequest request, CancellationToken cancellationToken) =>
+        commands.SubmitAsync(request, cancellationToken);
+
+    /// <inheritdoc/>
+    public async ValueTask<StateView> ReadStateAsync(ReadConsistency consistency, CancellationToken cancellationToken)
+    {
+        if (consistency == ReadConsistency.Linearizable) await log.ReadBarrierAsync(cancellationToken);
+        var state = feed.Current;
+        var status = log.Status;
+        var live = await GatherAsync(state, cancellationToken);
+        return new StateView(state, status.Epoch, LeaderOf(status), self.Name, consistency, live);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<EventPage> ReadEventsAsync(ulong since, int limit, TimeSpan wait, CancellationToken cancellationToken)
+    {
+        var page = Page(since, limit);
+        if (page.Events.Count > 0 || wait <= TimeSpan.Zero) return page;
+        using var time = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        time.CancelAfter(wait);
+        try
+        {
+            while (page.Events.Count == 0)
+            {
+                var seen = feed.Current.Index;
+                page = Page(since, limit);
+                if (page.Events.Count == 0) await feed.WaitAsync(state => state.Index > seen, time.Token);
+            }
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // Nothing happened: an empty page.
+        }
+
+        return page;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<RaftPeersDocument> ReadRaftPeersAsync(CancellationToken cancellationToken)
+    {
+        if (LeaderOf(log.Status) is not { } leader || leader == self.Name) return OwnPeers();
+        try
+        {
+            return await peers.CallAsync(
+                leader,
+                PeerMethods.RaftPeers,
+                "",
+                DaemonJson.Default.String,
+                DaemonJson.Default.RaftPeersDocument,
+                SpansLimit,
+                cancellationToken);
+        }
+        catch (PeerUnreachableException)
+        {
+            return OwnPeers(); // It shows what this node knows: no match figures.
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<ApiResult> TransferLeadershipAsync(string? to, CancellationToken cancellationToken)
+    {
+        if (LeaderOf(log.Status) is not { } leader)
+            return Outcome(ApiOutcome.NotApplied, "noLeader", "No leader is known, so none can hand over. Nothing was applied.");
+        var request = new TransferRequest(to, 10_000);
+        if (leader == self.Name) return await TransferHereAsync(self.Name, request, cancellationToken);
+        try
+        {
+            return await peers.CallAsync(
+                leader,
+                PeerMethods.RaftTransfer,
+                request,
+                DaemonJson.Default.TransferRequest,
+                DaemonJson.Default.ApiResult,
+                TimeSpan.FromSeconds(12),
+                cancellationToken);
+        }
+        catch (PeerUnreachableException lost)
+        {
+            return Outcome(ApiOutcome.Unknown, "outcomeUnknown", lost.Message);
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<SpanPage> ReadSpansAsync(SpanQuery query, CancellationToken cancellationToken) => TraceFanIn.ReadAsync(
+        query,
+        [.. directory.Names.Select(node => (node, Reader(node)))],
+        SpansLimit,
+        cancellationToken);
+
+    private static ApiResult Outcome(ApiOutcome outcome, string code, string message) =>
+        new() { Outcome = outcome, Code = code, Message = message };
+
+    private string? LeaderOf(LogStatus status) => status.Leader is { } id ? directory.NameOf(id) : null;
+
+    private Func<SpanQuery, CancellationToken, ValueTask<IReadOnlyList<SpanRecord>>> Reader(string node) => async (query, token) =>
+        node == self.Name
+            ? spans.Read(query)
+            : await peers.CallAsync(
+                node, PeerMethods.Spans, query, DaemonJson.Default.SpanQuery, DaemonJson.Default.SpanRecordArray, SpansLimit, token);
+
+    private EventPage Page(ulong since, int limit)
+    {
+        var records = machine.History.Read(since, int.MaxValue, out var goneThrough);
+        var count = Math.Min(limit, records.Count);
+        while (count > 0 && count < records.Count && records[count].Index == records[count - 1].Index) count++; // Whole indices.
+        var lines = records.Take(count)
+            .Select(record => JsonSerializer.Deserialize(EventJson.Encode(record), DaemonJson.Default.JsonElement))
+            .ToList();
+        return new EventPage(lines, count > 0 ? records[count - 1].Index : since, goneThrough + 1);
+    }
+
+    private RaftPeersDocument OwnPeers()
+    {
+        var status = log.Status;
+        return new RaftPeersDocument(
+            self.Name,
+            LeaderOf(status),
+            status.Epoch,
+            status.Committed.Value,
+            status.Applied.Value,
+            [.. status.Members.Select(member => new RaftPeer(
+                directory.NameOf(member.Id) ?? member.Id.ToString(),
+                member.Id.Value,
+                member.Address,
+                member.Id == status.Leader ? "leader" : "follower",
+                member.IsVoter,
+                status.IsLeader ? member.Match : null,
+                status.IsLeader ? status.Last.Value - Math.Min(status.Last.Value, member.Match) : null,
+                status.IsLeader ? member.IsRecentlyActive : null))]);
+    }
+
+    private async ValueTask<ApiResult> TransferHereAsync(string from, TransferRequest request, CancellationToken cancellationToken)
+    {
+        NodeId? target = null;
+        if (request.To is { } name)
+        {
+            target = directory.IdOf(name);
+            if (target is null)
+            {
+                return Outcome(ApiOutcome.Rejected, "noSuchNode", $"There is no node '{name}'. Nothing was applied.") with
+                {
+                    Rejection = RejectionKind.NotFound,
+                };
+            }
+        }
+
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(request.TimeoutMs);
+        try
+        {
+            var refusal = await log.TransferLeadershipAsync(target, limit.Token);
+            return refusal is null
+                ? Outcome(ApiOutcome.Applied, "ok", "Leadership was handed over.")
+                : Outcome(ApiOutcome.Rejected, "transferRefused", refusal);
+        }
+        catch (OperationCanceledException)
+        {
+            return Outcome(ApiOutcome.Unknown, "outcomeUnknown", "The transfer did not end in time; see raft peers.");
+        }
+    }
+
+    private async Task<LiveFigures> GatherAsync(ClusterState state, CancellationToken cancellationToken)
+    {
+        var asked = directory.Names.ToList();
+        var answers = await Task.WhenAll(asked.Select(async node =>
+        {
+            if (node == self.Name) return figures();
+            if (state.Node(node) is not { IsLive: true }) return null; // Nobody waits for the dead.
+            try
+            {
+                return await peers.CallAsync(
+                    node, PeerMethods.Live, "", DaemonJson.Default.String, DaemonJson.Default.NodeFigures, FiguresLimit, cancellationToken);
+            }
+            catch (PeerUnreachableException)
+            {
+                return null; // Shown as unknown.
+            }
+        }));
+        var members = (await ReadRaftPeersAsync(cancellationToken)).Peers.ToDictionary(peer => peer.Name, StringComparer.Ordinal);
+        var nodes = new Dictionary<string, NodeLive>(StringComparer.Ordinal);
+        foreach (var (node, answer) in asked.Zip(answers))
+        {
+            var peer = members.GetValueOrDefault(node);
+            nodes[node] = new NodeLive(peer?.Voter ?? true, peer?.LagEntries, answer?.NbdClients);
+        }
+
+        return new LiveFigures(nodes, LiveVolumes.Sum(state, answers.OfType<NodeFigures>()), (int)horizonMs);
+    }
+}
+
+/// <summary>One volume's figures from those of all nodes. Pure.</summary>
+internal static class LiveVolumes
+{
+    /// <summary>Open regions and clients add up; what is owed and the resync are the owner's to tell.</summary>
+    public static Dictionary<string, VolumeLive> Sum(ClusterState state, IEnumerable<NodeFigures> nodes)
+    {
+        var volumes = new Dictionary<string, VolumeLive>(StringComparer.Ordinal);
+        foreach (var node in nodes)
+        {
+            foreach (var volume in node.Volumes)
+            {
+                var soFar = volumes.GetValueOrDefault(volume.Name) ?? new VolumeLive(0, null, 0, null);
+                var parts = volume.Name.Split('/');
+                var isOwner = state.Volume(parts[0], parts[1])?.Owner.Node == node.Node;
+                volumes[volume.Name] = new VolumeLive(
+                    soFar.OpenRegions + volume.OpenRegions,
+                    isOwner ? volume.StaleRegions : soFar.StaleRegions,
+                    soFar.Clients + volume.Clients,
+                    isOwner && volume.Resync is { } resync
+                        ? new ResyncLive(
+                            resync.Kind, resync.DoneBytes, resync.TotalBytes, resync.BytesPerSecond > 0 ? resync.BytesPerSecond : null, null)
+                        : soFar.Resync);
+            }
+        }
+
+        return volumes;
+    }
+}

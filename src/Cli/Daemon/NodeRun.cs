@@ -1,0 +1,272 @@
+using Microsoft.Extensions.Logging;
+using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Commands;
+using RaftMirror.Cli.Telemetry;
+using RaftMirror.Consensus;
+using RaftMirror.ControlPlane;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Leases;
+using RaftMirror.ControlPlane.Model;
+using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.DataPlane.Nbd.Server;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>One incarnation of a node: the composition of both engines. The only place that knows all of them.</summary>
+internal sealed partial class NodeRun : IAsyncDisposable
+{
+    private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
+
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly List<Task> _loops = [];
+    private readonly ILogger _logger;
+    private readonly NodeRunOptions _options;
+    private readonly NodeDirectory _directory;
+    private readonly ControlPlaneMachine _machine;
+    private readonly StateFeed _feed;
+    private readonly RaftNode _raft;
+    private readonly NodeIdentity _self;
+    private readonly PeerClient _peers;
+    private readonly CommandService _commands;
+    private readonly LeaseService _leases;
+    private readonly SetAgents _agents;
+    private readonly SetResources _resources;
+    private readonly NodeApi _api;
+    private NbdServer? _nbd;
+    private ApiServer? _http;
+
+    private NodeRun(
+        NodeRunOptions options, NodeDirectory directory, ControlPlaneMachine machine, StateFeed feed, RaftNode raft, SpanRing spans, ILogger logger)
+    {
+        _options = options;
+        _logger = logger;
+        _directory = directory;
+        _machine = machine;
+        _feed = feed;
+        _raft = raft;
+        _self = new NodeIdentity(options.Name, directory.IdOf(options.Name)!.Value, raft.Incarnation);
+        _peers = new PeerClient(_raft, _directory);
+        _resources = new SetResources(_logger);
+        _commands = new CommandService(
+            _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers));
+        var leaseMs = (long)options.Lease.TotalMilliseconds;
+        var times = new LeaseOptions(
+            leaseMs,
+            RenewMs: leaseMs / 4,
+            WorstDeviceMs: (long)options.WorstCompletion.TotalMilliseconds,
+            MarginMs: (long)options.Margin.TotalMilliseconds,
+            SuspectAfterMs: leaseMs * 3 / 4);
+        var datagrams = new PeerDatagrams(_raft, _directory, _logger);
+        _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), _logger);
+        _leases = new LeaseService(
+            _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, _logger);
+        _api = new NodeApi(
+            _self, _raft, _machine, _feed, _commands, _peers, _directory, spans, Figures, UnreadyReasons, _leases.HorizonMs);
+
+        datagrams.Register(_agents.Receive);
+        _commands.Register();
+        _leases.Register();
+        _api.Register();
+        _peers.Handle(PeerMethods.CheckDisk, DaemonJson.Default.DiskRequest, DaemonJson.Default.DiskReply,
+            (_, request, _) => ValueTask.FromResult(DiskChecks.Run(request)));
+        _peers.Handle(PeerMethods.CheckDelete, DaemonJson.Default.DeleteCheckRequest, DaemonJson.Default.DeleteCheckReply,
+            (_, request, _) => ValueTask.FromResult(CheckDelete(request)));
+        _peers.Handle(PeerMethods.LeaveSet, DaemonJson.Default.LeaveSetRequest, DaemonJson.Default.ApiResult,
+            (_, request, token) => LeaveAsync(request, token));
+    }
+
+    /// <summary>Starts everything; serves once the leader grants a lease.</summary>
+    /// <exception cref="IOException">A port is taken, the data directory is in use, the log cannot be read.</exception>
+    public static async Task<NodeRun> StartAsync(
+        NodeRunOptions options, SpanRing spans, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        var directory = NodeDirectory.LoadOrCreate(
+            options.DataDirectory, options.Cluster.ToDictionary(pair => pair.Key, pair => pair.Value.ToString(), StringComparer.Ordinal));
+        var id = directory.IdOf(options.Name)
+            ?? throw new ArgumentException(
+                $"'{options.Name}' is none of the cluster's nodes ({string.Join(", ", directory.Names)}): check --name and --data.");
+        var machine = new ControlPlaneMachine();
+        var feed = new StateFeed(machine.State);
+        machine.Applied += applied => feed.Publish(applied.State);
+        var raft = await RaftNode.StartAsync(
+            new RaftNodeOptions
+            {
+                DataDirectory = options.DataDirectory,
+                Self = id,
+                PeerEndpoint = options.Peer.ToEndPoint(),
+                InitialMembers = directory.Addresses,
+                ClusterName = options.ClusterName,
+                HeartbeatMs = (int)options.Heartbeat.TotalMilliseconds,
+                ElectionTimeoutMinMs = (int)options.Election.TotalMilliseconds,
+                ElectionTimeoutMaxMs = 2 * (int)options.Election.TotalMilliseconds,
+            },
+            machine,
+            loggers,
+            cancellationToken);
+        var run = new NodeRun(options, directory, machine, feed, raft, spans, loggers.CreateLogger("RaftMirror"));
+        try
+        {
+            await run.BeginAsync(cancellationToken);
+            return run;
+        }
+        catch
+        {
+            await run.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Waits for the end.</summary>
+    /// <returns>Null when cancelled (a clean stop is wanted), else why this incarnation must be followed by another.</returns>
+    /// <exception cref="InvalidOperationException">The node must not go on at all: the log or an invariant is broken.</exception>
+    public async Task<string?> WaitAsync(CancellationToken cancellationToken)
+    {
+        var stopped = Task.Delay(Timeout.Infinite, cancellationToken);
+        await Task.WhenAny(stopped, _ended.Task, _raft.Failure);
+        if (_raft.Failure.IsCompleted) throw new InvalidOperationException("The replicated log has failed.", await _raft.Failure);
+        return _ended.Task.IsCompleted ? await _ended.Task : null;
+    }
+
+    /// <summary>Clean stop: clients go, I/O ends, marks clear, and the cluster is told, so that nothing is owed to this incarnation.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_nbd is not null) await _nbd.StopAsync(StopLimit);
+        var isFenced = _ended.Task.IsCompleted;
+        await _agents.DisposeAsync();
+        if (!isFenced && _feed.Current.Node(_self.Name) is { IsLive: true } node && node.Incarnation == _self.Incarnation)
+        {
+            var result = await _commands.SubmitOwnAsync(
+                new StopNode(_self.Name, _self.Incarnation), null, TimeSpan.FromSeconds(5), CancellationToken.None);
+            LogStopped(_logger, result.Outcome.ToString(), result.Message);
+        }
+
+        await _stopping.CancelAsync();
+        _feed.Complete();
+        await Task.WhenAll(_loops.Select(Quietly));
+        if (_http is not null) await _http.DisposeAsync();
+        await _raft.DisposeAsync();
+        _stopping.Dispose();
+    }
+
+    private static async Task Quietly(Task loop)
+    {
+        try
+        {
+            await loop;
+        }
+        catch (OperationCanceledException)
+        {
+            // That is how loops end.
+        }
+    }
+
+    private async Task BeginAsync(CancellationToken cancellationToken)
+    {
+        _nbd = new NbdServer(new NodeExports(() => _agents.All), new NbdServerOptions { OnInvariantBroken = Fatal }, _logger);
+        var nbd = _nbd.Listen(NbdEndpoint.Parse(_options.Nbd.ToString())).ToString();
+        if (_options.NbdSocket is { } socket) nbd += "," + _nbd.Listen(NbdEndpoint.Parse($"unix:{socket}"));
+        _http = await ApiServer.StartAsync(_api, _options.Api, _options.ApiSocket, cancellationToken);
+        var addresses = new NodeAddresses(_http.Endpoint.ToString(), _directory.PeerOf(_self.Name), nbd);
+        var duties = new DutyRunner(
+            _self, _raft, _feed, addresses, _raft.ClusterId, _resources, TimeSpan.FromSeconds(20), SubmitOwn, _logger);
+        Run(_agents.RunAsync(_stopping.Token));
+        Run(_leases.RunAsync(_stopping.Token));
+        Run(duties.RunAsync(_stopping.Token));
+        Run(WatchFencingAsync(_stopping.Token));
+        LogStarted(_logger, _self.Name, _self.Incarnation, addresses.Api, addresses.Peer, addresses.Nbd);
+    }
+
+    private void Run(Task loop)
+    {
+        _loops.Add(loop);
+        _ = loop.ContinueWith(
+            failed => Fatal(failed.Exception!.GetBaseException()),
+            CancellationToken.None,
+            TaskContinuationOptions.OnlyOnFaulted,
+            TaskScheduler.Default);
+    }
+
+    /// <summary>Something that must always hold did not: data may not be what the code believes, so nothing more is done with it.</summary>
+    private void Fatal(Exception failure)
+    {
+        LogFatal(_logger, failure);
+        Environment.FailFast("A broken invariant stops the node.", failure);
+    }
+
+    private DataPlanePorts PortsOf(string set, TransferSpans spans, PeerDatagrams datagrams) => new(
+        _resources,
+        new VolumeReports(
+            set, _self, _feed, SubmitOwn, reason => _ended.TrySetResult(reason), spans, _logger, _stopping.Token),
+        datagrams.ForSet(set),
+        BootTimeLeaseClock.Instance,
+        Fatal);
+
+    private async Task<ApiResult> SubmitOwn(CommandBody body, string? traceParent, CancellationToken cancellationToken) =>
+        await _commands.SubmitOwnAsync(body, traceParent, CommandLimit, cancellationToken);
+
+    /// <summary>This process may outlive its incarnation: it was paused, and the others went on.</summary>
+    private async Task WatchFencingAsync(CancellationToken cancellationToken)
+    {
+        var state = await _feed.WaitAsync(
+            cluster => cluster.Node(_self.Name) is { } node
+                && (node.Incarnation > _self.Incarnation
+                    || (node.Incarnation == _self.Incarnation && node.Status is ControlPlane.Model.NodeStatus.Fenced or ControlPlane.Model.NodeStatus.Down)),
+            cancellationToken);
+        _ended.TrySetResult($"the cluster fenced incarnation {_self.Incarnation} at index {state.Index}");
+    }
+
+    private DeleteCheckReply CheckDelete(DeleteCheckRequest request)
+    {
+        var name = $"{request.Set}/{request.Volume}";
+        var clients = _agents.Find(request.Set)?.DataPlane.Statistics().FirstOrDefault(volume => volume.Name == name)?.Clients ?? 0;
+        return clients == 0
+            ? new DeleteCheckReply(true, "no clients")
+            : new DeleteCheckReply(false, $"{clients} NBD client(s) connected");
+    }
+
+    private async ValueTask<ApiResult> LeaveAsync(LeaveSetRequest request, CancellationToken cancellationToken)
+    {
+        await _agents.DrainAsync(request.Set);
+        var result = await _commands.SubmitOwnAsync(
+            new LeaveSet(request.Set, _self.Name, _self.Incarnation),
+            null,
+            TimeSpan.FromMilliseconds(request.TimeoutMs),
+            cancellationToken,
+            request.RequestId);
+        if (result.Outcome is not ApiOutcome.Applied) _agents.StayIn(request.Set);
+        return result;
+    }
+
+    private NodeFigures Figures()
+    {
+        var volumes = _agents.All.SelectMany(agent => agent.DataPlane.Statistics()).Select(volume => new VolumeFigures(
+            volume.Name,
+            volume.OpenRegions,
+            volume.StaleRegions,
+            volume.Clients,
+            volume.Resync is { } resync
+                ? new ResyncFigures(resync.Kind, resync.DoneBytes, resync.TotalBytes, resync.BytesPerSecond)
+                : null)).ToList();
+        return new NodeFigures(_self.Name, volumes.Sum(volume => volume.Clients), volumes);
+    }
+
+    private List<string> UnreadyReasons()
+    {
+        var reasons = new List<string>();
+        if (_raft.Status.Leader is null) reasons.Add("no leader is known");
+        if (_feed.Current.Node(_self.Name) is not { } node || node.Incarnation != _self.Incarnation) reasons.Add("not registered yet");
+        else if (!node.IsLive) reasons.Add($"this node is {node.Status}");
+        return reasons;
+    }
+
+    [LoggerMessage(3010, LogLevel.Information, "Node {Name}, incarnation {Incarnation}: API {Api}, peers {Peer}, NBD {Nbd}")]
+    private static partial void LogStarted(ILogger logger, string name, ulong incarnation, string api, string peer, string nbd);
+
+    [LoggerMessage(3011, LogLevel.Information, "Clean stop: {Outcome} {Message}")]
+    private static partial void LogStopped(ILogger logger, string outcome, string message);
+
+    [LoggerMessage(3012, LogLevel.Critical, "The node stops at once")]
+    private static partial void LogFatal(ILogger logger, Exception failure);
+}

@@ -1,0 +1,135 @@
+using System.Text.Json.Serialization;
+using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Telemetry;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>Names of the requests between daemons (<see cref="Consensus.IPeerRpc"/>).</summary>
+internal static class PeerMethods
+{
+    /// <summary>A command for the leader: <see cref="CommandRequest"/> → <see cref="ApiResult"/>.</summary>
+    public const string Submit = "command.submit";
+
+    /// <summary>A command made by a node's daemon itself, for the leader: an envelope → <see cref="ApiResult"/>.</summary>
+    public const string SubmitInternal = "command.internal";
+
+    /// <summary>A lease renewal, for the leader.</summary>
+    public const string RenewLease = "lease.renew";
+
+    /// <summary>The leader's view of the voters.</summary>
+    public const string RaftPeers = "peers.read";
+
+    /// <summary>Hand leadership over, for the leader.</summary>
+    public const string RaftTransfer = "leadership.transfer";
+
+    /// <summary>This node's live figures.</summary>
+    public const string Live = "live.read";
+
+    /// <summary>Spans of this node's ring.</summary>
+    public const string Spans = "spans.read";
+
+    /// <summary>Can this node use a disk for a set?</summary>
+    public const string CheckDisk = "disk.check";
+
+
+    /// <summary>Has a volume clients here?</summary>
+    public const string CheckDelete = "mirror.checkDelete";
+
+    /// <summary>Drain a set and leave it.</summary>
+    public const string LeaveSet = "set.leave";
+
+    /// <summary>A datagram between the data planes of one set.</summary>
+    public const string SetMessage = "set.message";
+}
+
+internal sealed record RenewRequest(string Node, ulong Incarnation);
+
+/// <summary>A grant, or why not. Times in ms.</summary>
+internal sealed record RenewReply(
+    bool IsGranted, long LengthMs, ulong MinIndex, ulong Epoch, ulong Incarnation, long HorizonMs, string? Reason);
+
+/// <summary>What a node is asked about a disk.</summary>
+/// <param name="Set">The set it shall join.</param>
+/// <param name="SetId">Its id.</param>
+/// <param name="ClusterId">The cluster's id.</param>
+/// <param name="DiskId">The id that the disk shall have; also the nonce of the stamp.</param>
+/// <param name="Path">Path on the node asked.</param>
+/// <param name="IsDirectIo">Open mode.</param>
+/// <param name="MetadataBytes">Size of the metadata area.</param>
+/// <param name="MaxNodes">Slots.</param>
+/// <param name="Generation">Label generation.</param>
+/// <param name="Step">Which step.</param>
+internal sealed record DiskRequest(
+    string Set,
+    Guid SetId,
+    Guid ClusterId,
+    Guid DiskId,
+    string Path,
+    bool IsDirectIo,
+    long MetadataBytes,
+    int MaxNodes,
+    ulong Generation,
+    DiskStep Step);
+
+/// <summary>Steps of adding a disk, in order.</summary>
+internal enum DiskStep
+{
+    /// <summary>Look only: is it a disk that this set may take?</summary>
+    Probe,
+
+    /// <summary>Write the stamp, keeping what was there.</summary>
+    Stamp,
+
+    /// <summary>Read the stamp: is it the same disk here?</summary>
+    ReadStamp,
+
+    /// <summary>Write the label over the stamp.</summary>
+    Label,
+
+    /// <summary>Put back what was there before the stamp.</summary>
+    Restore,
+}
+
+internal sealed record DiskReply(bool IsOk, string Message, long SizeBytes, int SectorBytes);
+
+internal sealed record DeleteCheckRequest(string Set, string Volume);
+
+internal sealed record DeleteCheckReply(bool IsOk, string Message);
+
+internal sealed record LeaveSetRequest(string Set, Guid RequestId, int TimeoutMs);
+
+/// <summary>One node's live figures.</summary>
+internal sealed record NodeFigures(string Node, int NbdClients, IReadOnlyList<VolumeFigures> Volumes);
+
+/// <summary>One volume on one node.</summary>
+internal sealed record VolumeFigures(
+    string Name, long OpenRegions, long StaleRegions, int Clients, ResyncFigures? Resync);
+
+internal sealed record ResyncFigures(string Kind, long DoneBytes, long TotalBytes, long BytesPerSecond);
+
+internal sealed record TransferRequest(string? To, int TimeoutMs);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    UseStringEnumConverter = true,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(NodeDirectory.Member[]))]
+[JsonSerializable(typeof(RenewRequest))]
+[JsonSerializable(typeof(RenewReply))]
+[JsonSerializable(typeof(DiskRequest))]
+[JsonSerializable(typeof(DiskReply))]
+[JsonSerializable(typeof(DeleteCheckRequest))]
+[JsonSerializable(typeof(DeleteCheckReply))]
+[JsonSerializable(typeof(LeaveSetRequest))]
+[JsonSerializable(typeof(NodeFigures))]
+[JsonSerializable(typeof(TransferRequest))]
+[JsonSerializable(typeof(InternalCommand))]
+[JsonSerializable(typeof(ControlPlane.Commands.ResultData))]
+[JsonSerializable(typeof(string))]
+[JsonSerializable(typeof(System.Text.Json.JsonElement))]
+[JsonSerializable(typeof(CommandRequest))]
+[JsonSerializable(typeof(ApiResult))]
+[JsonSerializable(typeof(RaftPeersDocument))]
+[JsonSerializable(typeof(SpanQuery))]
+[JsonSerializable(typeof(SpanRecord[]))]
+internal sealed partial class DaemonJson : JsonSerializerContext;

@@ -1,0 +1,61 @@
+using System.Threading.Channels;
+using RaftMirror.ControlPlane.Model;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>Hands every applied state to those who act on it: in order to the enactor, and as a condition to whoever waits.
+/// Any thread but <see cref="Publish"/>, which is the apply thread's.</summary>
+internal sealed class StateFeed
+{
+    private readonly Channel<ClusterState> _states =
+        Channel.CreateUnbounded<ClusterState>(new UnboundedChannelOptions { SingleReader = true });
+
+    private volatile ClusterState _current;
+    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public StateFeed(ClusterState current) => _current = current;
+
+    /// <summary>The newest applied state.</summary>
+    public ClusterState Current => _current;
+
+    /// <summary>Every applied state since the start, for the one enactor.</summary>
+    public ChannelReader<ClusterState> States => _states.Reader;
+
+    /// <summary>Takes the next state.</summary>
+    public void Publish(ClusterState state)
+    {
+        _current = state;
+        _states.Writer.TryWrite(state);
+        Interlocked.Exchange(ref _changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+    }
+
+    /// <summary>No more states will come.</summary>
+    public void Complete() => _states.Writer.TryComplete();
+
+    /// <summary>Waits for the first state, from now on, that satisfies a condition.</summary>
+    public async Task<ClusterState> WaitAsync(Func<ClusterState, bool> condition, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var changed = Volatile.Read(ref _changed).Task; // Before the look at the state: no change is missed.
+            var state = _current;
+            if (condition(state)) return state;
+            await changed.WaitAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Waits until the state changes or the time is up.</summary>
+    public async Task WaitChangeAsync(ulong seenIndex, TimeSpan most, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(most);
+        try
+        {
+            await WaitAsync(state => state.Index > seenIndex, limit.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The time is up: the caller looks again.
+        }
+    }
+}

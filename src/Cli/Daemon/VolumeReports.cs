@@ -1,0 +1,155 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Telemetry;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Model;
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.Mirroring;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>What the data plane of one set reports, as commands of this incarnation. A report that is under way is not begun again;
+/// the data plane repeats what had no effect. Any thread; returns at once.</summary>
+internal sealed partial class VolumeReports(
+    string set,
+    NodeIdentity self,
+    StateFeed feed,
+    Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
+    Action<string> fenced,
+    TransferSpans spans,
+    ILogger logger,
+    CancellationToken stopping) : IVolumeReports
+{
+    private readonly ConcurrentDictionary<(uint Volume, string Kind), bool> _underWay = new();
+
+    /// <inheritdoc/>
+    public void RequestOwnership(uint volume, ulong epochSeen) => Run(volume, "ownership", async state =>
+    {
+        if (state.Owner.Epoch != epochSeen || state.Owner.Node == self.Name || state.Transfer is not null) return;
+        using var span = Tracing.StartRoot("move owner", ActivityKind.Client);
+        span?.SetTag("diskset.name", set).SetTag("volume.name", $"{set}/{state.Name}").SetTag("owner.from", state.Owner.Node ?? "none");
+        span?.SetTag("owner.to", self.Name).SetTag("owner.move.reason", "write");
+        var result = await submit(
+            new MoveOwner(set, state.Name, self.Name, self.Incarnation, TransferReason.Write), Tracing.TraceParentOf(span), stopping);
+        if (result.Outcome != ApiOutcome.Applied)
+        {
+            Tracing.Fail(span, result.Code, result.Message);
+            return;
+        }
+
+        // The span lasts until the move is through (or another one has begun), so that its children lie inside it.
+        var after = await feed.WaitAsync(
+            cluster => Find(cluster, volume) is not { } now || now.Owner.Epoch > epochSeen, stopping);
+        span?.SetTag("owner.epoch", Find(after, volume)?.Owner.Epoch);
+    });
+
+    /// <inheritdoc/>
+    public void Released(uint volume, ReleaseReport report) => Run(volume, "release", async state =>
+    {
+        if (state.Owner.Node != self.Name || state.Owner.Epoch != report.Epoch || state.Transfer is not { } transfer) return;
+        spans.Drained(volume, report.Epoch);
+        if (report.IsEverythingOwed && report.PositionBytes > 0 && state.Resync is { } resync)
+        {
+            await submit(
+                new ReportResync(
+                    set, state.Name, state.Owner.Epoch, self.Name, self.Incarnation, resync.ChangedAtIndex, report.PositionBytes),
+                null,
+                stopping);
+        }
+
+        var owed = report.Owed.Select(run => new RegionRun(run.Start, run.Length));
+        await submit(
+            new ReleaseOwner(set, state.Name, self.Name, self.Incarnation, transfer.Epoch, [.. owed]), transfer.Traceparent, stopping);
+    });
+
+    /// <inheritdoc/>
+    public void LegFailed(uint volume, LegFailureReport report) => Run(volume, $"leg {report.Leg}", async state =>
+        await submit(
+            new FailSubmirror(
+                set, state.Name, report.Leg, self.Name, self.Incarnation, $"{report.Reason} on {report.Disk}"),
+            null,
+            stopping));
+
+    /// <inheritdoc/>
+    public void BarrierConfirmed(uint volume, ulong barrier) => Run(volume, $"barrier {barrier}", async state =>
+        await submit(new ConfirmBarrier(set, state.Name, barrier, self.Name, self.Incarnation), null, stopping));
+
+    /// <inheritdoc/>
+    public void ResyncProgressed(uint volume, ResyncProgressReport report) => Run(volume, "progress", async state =>
+    {
+        if (state.Resync is null || state.Owner.Epoch != report.Epoch) return;
+        await submit(
+            new ReportResync(set, state.Name, report.Epoch, self.Name, self.Incarnation, report.Index, report.PositionBytes),
+            null,
+            stopping);
+    });
+
+    /// <inheritdoc/>
+    public void ResyncFinished(uint volume, ResyncFinishedReport report) => Run(volume, "finish", async state =>
+    {
+        if (state.Resync is null || state.Owner.Epoch != report.Epoch) return;
+        await submit(
+            new FinishResync(
+                set,
+                state.Name,
+                report.Epoch,
+                self.Name,
+                self.Incarnation,
+                report.Index,
+                report.CopiedBytes,
+                report.ComparedBytes,
+                report.SkippedBytes),
+            null,
+            stopping);
+    });
+
+    /// <inheritdoc/>
+    public void DirtyLogFailed(SlotConfiguration slot, DirtyLogFailure failure)
+    {
+        LogDirtyLogFailed(logger, set, slot.Generation, failure.Message);
+        Run(0, "slot", async _ => await submit(
+            new AbandonSlot(set, self.Name, self.Incarnation, slot.Generation, failure.Message, failure.Disk), null, stopping));
+    }
+
+    /// <inheritdoc/>
+    public void DirtyLogOpened(SlotConfiguration slot) => LogDirtyLogOpened(logger, set, slot.Generation, string.Join(", ", slot.Disks));
+
+    /// <inheritdoc/>
+    public void Fenced(string disk) => fenced($"disk '{disk}' of set '{set}' refuses this node");
+
+    private VolumeState? Find(ClusterState cluster, uint volume) =>
+        cluster.Set(set)?.Volumes.Values.FirstOrDefault(candidate => candidate.Number == volume);
+
+    private void Run(uint volume, string kind, Func<VolumeState, Task> report)
+    {
+        if (!_underWay.TryAdd((volume, kind), true)) return;
+        _ = Task.Run(
+            async () =>
+            {
+                try
+                {
+                    // Reports about the set (volume 0) need no volume.
+                    if (volume == 0) await report(null!);
+                    else if (Find(feed.Current, volume) is { } state) await report(state);
+                }
+                catch (OperationCanceledException)
+                {
+                    // The node stops.
+                }
+                finally
+                {
+                    _underWay.TryRemove((volume, kind), out _);
+                }
+            },
+            CancellationToken.None);
+    }
+
+    [LoggerMessage(3201, LogLevel.Error, "Dirty log of set {Set}, generation {Generation}, failed: {Reason}")]
+    private static partial void LogDirtyLogFailed(ILogger logger, string set, ulong generation, string reason);
+
+    [LoggerMessage(3202, LogLevel.Information, "Dirty log of set {Set}, generation {Generation}, is open on {Disks}")]
+    private static partial void LogDirtyLogOpened(ILogger logger, string set, ulong generation, string disks);
+}

@@ -1,0 +1,99 @@
+using RaftMirror.Cli.Api;
+using RaftMirror.ControlPlane.Model;
+using LegPhase = RaftMirror.ControlPlane.Model.SubmirrorStatus;
+
+namespace RaftMirror.Cli.Output;
+
+/// <summary>Why a set is not okay and what to do, worst first. Codes are stable.</summary>
+internal static class HealthCauses
+{
+    public static IEnumerable<HealthCause> Of(ClusterState state, SetState set, bool isServed)
+    {
+        if (!isServed)
+        {
+            yield return set.Members.Values.Any(member => member.JoinedIncarnation != 0)
+                ? new HealthCause("RM1001 NO_LIVE_NODE", set.Name, "every joined node is suspect, fenced or down", "start a node of the set")
+                : new HealthCause("RM1002 RELEASED", set.Name, "no node has joined", "start a node of the set, or raftmirror set join");
+        }
+
+        var volumes = set.Volumes.Values.OrderBy(volume => volume.Number).ToList();
+        foreach (var cause in volumes.SelectMany(volume => OfLegs(set, volume))) yield return cause;
+        foreach (var cause in volumes.SelectMany(volume => OfRepair(set, volume))) yield return cause;
+        foreach (var disk in set.Disks.Values.Where(disk => disk.Status == ControlPlane.Model.DiskStatus.Failed))
+        {
+            yield return new HealthCause(
+                "RM1201 DISK_FAILED", $"{set.Name}/{disk.Name}", $"disk {disk.Name} takes no new logs or submirrors",
+                "check its path on every node");
+        }
+
+        foreach (var cause in set.Members.Values.SelectMany(member => OfMember(state, set, member))) yield return cause;
+    }
+
+    private static IEnumerable<HealthCause> OfLegs(SetState set, VolumeState volume)
+    {
+        var name = $"{set.Name}/{volume.Name}";
+        if (!volume.Submirrors.Any(leg => leg.IsReadable))
+        {
+            yield return new HealthCause("RM1101 NO_READABLE_LEG", name, "no submirror has the data", "restore it from a backup");
+        }
+
+        foreach (var leg in volume.Submirrors)
+        {
+            var disks = string.Join(", ", leg.Extents.Select(extent => extent.Disk).Distinct());
+            if (leg.Status == LegPhase.Maintenance)
+            {
+                yield return new HealthCause(
+                    "RM1102 LEG_FAILED", name, $"submirror {leg.Name} on {disks} failed",
+                    $"check {disks}; then make a new mirror from the data, which the other legs have");
+            }
+
+            if (leg.Status == LegPhase.LastErred)
+            {
+                yield return new HealthCause(
+                    "RM1103 LAST_GOOD_LEG", name, $"submirror {leg.Name} on {disks} fails and is the only source",
+                    "copy the data away now");
+            }
+
+            if (leg.Status == LegPhase.Offline)
+                yield return new HealthCause("RM1104 LEG_OFFLINE", name, $"submirror {leg.Name} is offline", "bring it online");
+        }
+    }
+
+    private static IEnumerable<HealthCause> OfRepair(SetState set, VolumeState volume)
+    {
+        var name = $"{set.Name}/{volume.Name}";
+        if (volume.Resync is { } resync)
+        {
+            var why = resync.Kind == ResyncKind.Submirror
+                ? "a new submirror gets a full copy"
+                : resync.IsEverythingOwed ? "a dirty log was in doubt, so everything is compared" : "a writer crashed; its marked regions are made equal";
+            yield return new HealthCause(
+                "RM1301 RESYNC", name, why,
+                volume.Pass == 0 ? "pass number 0: it never starts by itself" : "none: it ends by itself");
+        }
+
+        if (volume.IsReadPinned)
+        {
+            yield return new HealthCause(
+                "RM1302 READS_PINNED", name, "a writer of this ABR volume crashed; reads use one leg, since the legs may differ",
+                "let the application recover the volume");
+        }
+    }
+
+    private static IEnumerable<HealthCause> OfMember(ClusterState state, SetState set, MemberState member)
+    {
+        if (member.IsMergeOwed)
+        {
+            yield return new HealthCause(
+                "RM1401 MERGE_OWED", $"{set.Name}:{member.Node}", $"the dirty log of {member.Node} is not merged yet",
+                "none while another node of the set is up");
+        }
+
+        if (state.Node(member.Node) is { } node && !node.IsLive && !member.HasLeft)
+        {
+            yield return new HealthCause(
+                "RM1402 NODE_NOT_UP", $"{set.Name}:{member.Node}", $"node {member.Node} is {StatusBuilder.WordOf(node)}",
+                $"start node {member.Node}; its volumes are served by the others");
+        }
+    }
+}

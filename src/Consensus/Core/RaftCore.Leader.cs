@@ -1,0 +1,233 @@
+using RaftMirror.Consensus.Messages;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Consensus.Core;
+
+/// <summary>Leading: proposals, pipelined replication, commit, heartbeats, check-quorum.</summary>
+internal sealed partial class RaftCore
+{
+    private Progress[] _progress = [];
+    private ulong[] _scratch = [];
+    private long _heartbeatDue = long.MaxValue;
+    private ulong _firstOwnIndex;
+    private long _uncommittedBytes;
+
+    /// <summary>The index of this leadership's no-op; 0 unless leading.</summary>
+    public ulong FirstOwnIndex => _role == RaftRole.Leader ? _firstOwnIndex : 0;
+
+    private bool HasCommittedOwnTerm => _commit >= _firstOwnIndex;
+
+    /// <summary>The leader's knowledge of a member; null unless leading.</summary>
+    public Progress? ProgressOf(NodeId member)
+    {
+        var slot = _configuration.SlotOf(member);
+        return _role == RaftRole.Leader && slot >= 0 ? _progress[slot] : null;
+    }
+
+    /// <summary>Appends commands of one batch, all or none.</summary>
+    /// <param name="commands">Payloads with the ids of their proposers; payloads are kept and must not change any more.</param>
+    /// <param name="expectedTerm">If given: refuse unless this is the term.</param>
+    /// <param name="first">The id of the first entry, if taken.</param>
+    public Refusal Propose(
+        ReadOnlySpan<(ProposalId Id, ReadOnlyMemory<byte> Payload)> commands, ulong? expectedTerm, out EntryId first)
+    {
+        first = default;
+        if (_role != RaftRole.Leader) return Refusal.NotLeader;
+        if (expectedTerm is { } expected && expected != _term) return Refusal.EpochChanged;
+        if (_transferTarget is not null) return Refusal.TransferInProgress;
+        if (_uncommittedBytes > _options.MaxUncommittedBytes) return Refusal.TooMuchPending;
+        first = new EntryId(_term, _log.LastIndex + 1);
+        foreach (ref readonly var command in commands)
+        {
+            var entry = new LogEntry(new EntryId(_term, _log.LastIndex + 1), EntryType.Command, command.Id, command.Payload);
+            AppendToLog(entry);
+            _uncommittedBytes += entry.SizeBytes;
+        }
+
+        return Refusal.None;
+    }
+
+    private void BecomeLeader()
+    {
+        Invariant.Require(_role == RaftRole.Candidate, "Only an elected candidate leads.");
+        _role = RaftRole.Leader;
+        _leader = Self;
+        _ready.StateChanged = true;
+        _progress = new Progress[_configuration.Members.Length];
+        _scratch = new ulong[_progress.Length];
+        for (var slot = 0; slot < _progress.Length; slot++)
+        {
+            _progress[slot] = new Progress(
+                _log.LastIndex + 1, _options.MaxInflightMessages, _options.MaxInflightBytes, _now);
+        }
+
+        // Entries of earlier terms are committed only under one of our own (Raft paper 5.4.2), and reads wait for it.
+        _firstOwnIndex = _log.LastIndex + 1;
+        AppendToLog(new LogEntry(new EntryId(_term, _firstOwnIndex), EntryType.Noop, default, default));
+        _uncommittedBytes = 0;
+        _heartbeatDue = _now + _options.HeartbeatMs;
+        _transferDeadline = long.MaxValue;
+        _transferTarget = null;
+        ResetReads();
+        BroadcastHeartbeat();
+    }
+
+    private void EndLeadership()
+    {
+        RefuseReads();
+        _progress = [];
+        _heartbeatDue = long.MaxValue;
+        _transferTarget = null;
+        _transferDeadline = long.MaxValue;
+    }
+
+    private void TickLeader()
+    {
+        if (!HasQuorumContact())
+        {
+            // Check-quorum: a leader that a majority does not hear would block its clients and mislead its readers.
+            BecomeFollower(_term, leader: null);
+            return;
+        }
+
+        TickTransfer();
+        if (_now < _heartbeatDue) return;
+        foreach (var progress in _progress)
+        {
+            // Whatever was lost on the way, by the network or by a full outbox, is sent again (§7 bug 32).
+            if (progress is { State: ProgressState.Replicate, HasInflight: true }
+                && _now - progress.LastProgressMs > _options.ElectionTimeoutMaxMs)
+                progress.BecomeProbe(progress.Match + 1, _now);
+        }
+
+        // Rounds that reads start do not put this one off: it is also what resends, and what notices a lost majority.
+        _heartbeatDue = _now + _options.HeartbeatMs;
+        BroadcastHeartbeat();
+    }
+
+    private bool HasQuorumContact()
+    {
+        for (var slot = 0; slot < _progress.Length; slot++)
+            _scratch[slot] = slot == _selfSlot ? (ulong)_now : (ulong)_progress[slot].LastHeardMs;
+        return _now - (long)Quorum.Reached(_configuration, _scratch) <= _options.ElectionTimeoutMaxMs;
+    }
+
+    private void BroadcastHeartbeat()
+    {
+        _roundSent++;
+        for (var slot = 0; slot < _progress.Length; slot++)
+        {
+            if (slot == _selfSlot) continue;
+            var message = new Message
+            {
+                Kind = MessageKind.Heartbeat,
+                From = Self,
+                To = _configuration.Members[slot],
+                Term = _term,
+                Commit = Mutants.CommitBeyondMatch ? _commit : Math.Min(_progress[slot].Match, _commit),
+                Round = _roundSent,
+            };
+            Send(message, releaseAfter: 0);
+        }
+
+        ConfirmReads();
+    }
+
+    /// <summary>Appends leave at once, in parallel with the leader's own write (thesis 10.2.1).</summary>
+    private void FlushLeader()
+    {
+        FlushReads();
+        for (var slot = 0; slot < _progress.Length; slot++)
+        {
+            if (slot != _selfSlot) SendAppends(slot, allowEmpty: false);
+        }
+    }
+
+    private void SendAppends(int slot, bool allowEmpty)
+    {
+        var progress = _progress[slot];
+        while (!progress.IsFull && !(progress.State == ProgressState.Probe && progress.ProbeSent))
+        {
+            var entries = _log.Slice(progress.Next, _options.MaxAppendBytes, _options.MaxAppendEntries);
+            var tellsCommit = progress.State == ProgressState.Replicate && progress.CommitSent < _commit;
+            if (entries.Length == 0 && !tellsCommit && !allowEmpty && progress.State == ProgressState.Replicate) return;
+            var previous = progress.Next - 1;
+            var message = new Message
+            {
+                Kind = MessageKind.Append,
+                From = Self,
+                To = _configuration.Members[slot],
+                Term = _term,
+                Log = new EntryId(_log.TermAt(previous), previous),
+                Commit = _commit,
+                Entries = entries,
+            };
+            Send(message, releaseAfter: 0);
+            progress.CommitSent = _commit;
+            if (progress.State == ProgressState.Probe) progress.ProbeSent = true;
+            else if (entries.Length > 0) progress.Sent(entries[^1].Index, entries.Sum(entry => entry.SizeBytes), _now);
+            allowEmpty = false;
+        }
+    }
+
+    private void HandleAppendReply(in Message message)
+    {
+        var slot = _configuration.SlotOf(message.From);
+        if (_role != RaftRole.Leader || slot < 0) return;
+        var progress = _progress[slot];
+        progress.LastHeardMs = _now;
+        if (message.Reject)
+        {
+            HandleRefusedAppend(progress, message);
+            return;
+        }
+
+        Invariant.Require(message.Log.Index <= _log.LastIndex, "Nobody has matched more than we have.");
+        if (progress.Acknowledge(message.Log.Index, _now)) AdvanceCommit();
+        ContinueTransfer(slot);
+    }
+
+    private void HandleRefusedAppend(Progress progress, in Message message)
+    {
+        // A refusal that was overtaken by later news says nothing (§7 bug 34).
+        if (progress.State == ProgressState.Replicate ? message.Log.Index <= progress.Match : message.Log.Index != progress.Next - 1)
+            return;
+        var agreed = _log.LastIndexWithTermAtMost(Math.Min(message.Hint.Index, message.Log.Index - 1), message.Hint.Term);
+        progress.BecomeProbe(Math.Max(agreed, progress.Match) + 1, _now);
+    }
+
+    private void HandleHeartbeatReply(in Message message)
+    {
+        var slot = _configuration.SlotOf(message.From);
+        if (_role != RaftRole.Leader || slot < 0) return;
+        var progress = _progress[slot];
+        progress.LastHeardMs = _now;
+        Invariant.Require(message.Round <= _roundSent, "Only rounds that were sent are echoed.");
+        if (message.Round > progress.RoundAcked)
+        {
+            progress.RoundAcked = message.Round;
+            ConfirmReads();
+        }
+
+        // The peer is there: let a lost probe or a lost tail of the pipeline be noticed.
+        progress.ProbeSent = false;
+        if (progress.Match >= _log.LastIndex) return;
+        if (progress.State == ProgressState.Replicate && progress.IsFull) progress.FreeFirst();
+        SendAppends(slot, allowEmpty: true);
+    }
+
+    /// <summary>Commit: durable on a majority of each voter set, and of the current term (rule 2, Raft paper 5.4.2).</summary>
+    private void AdvanceCommit()
+    {
+        for (var slot = 0; slot < _progress.Length; slot++) _scratch[slot] = _progress[slot].Match;
+        _scratch[_selfSlot] = Mutants.LeaderCountsUnflushed ? _log.LastIndex : _durableIndex;
+        var reached = Quorum.Reached(_configuration, _scratch);
+        if (reached <= _commit) return;
+        if (_log.TermAt(reached) != _term && !Mutants.CommitOlderTerm) return;
+        for (var index = _commit + 1; index <= reached; index++)
+            _uncommittedBytes = Math.Max(0, _uncommittedBytes - _log[index].SizeBytes);
+        var first = !HasCommittedOwnTerm;
+        _commit = reached;
+        if (first && HasCommittedOwnTerm) AdmitEarlyReads();
+    }
+}

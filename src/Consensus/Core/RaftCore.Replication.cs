@@ -1,0 +1,83 @@
+using RaftMirror.Consensus.Messages;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Consensus.Core;
+
+/// <summary>Following: appends, truncation, commit (Raft paper 5.3, 5.4).</summary>
+internal sealed partial class RaftCore
+{
+    private void HearLeader(in Message message)
+    {
+        Invariant.Require(_role != RaftRole.Leader, "Election safety: one leader per term (Raft paper 5.2).");
+        Invariant.Require(_leader is null || _leader == message.From || message.Term < _term, "Election safety: one leader per term.");
+        if (_role != RaftRole.Follower || _leader != message.From) BecomeFollower(_term, message.From);
+        _leaderContact = _now;
+        ResetElectionDeadline();
+    }
+
+    private void HandleAppend(in Message message)
+    {
+        HearLeader(message);
+        var reply = Reply(message, MessageKind.AppendReply);
+        if (message.Log.Index < _commit)
+        {
+            // Old or repeated: everything up to our commit index is equal by leader completeness (Raft paper 5.4.3).
+            Acknowledge(reply, _commit);
+            return;
+        }
+
+        if (!_log.Contains(message.Log))
+        {
+            var hint = _log.LastIndexWithTermAtMost(message.Log.Index, message.Log.Term);
+            Send(
+                reply with { Reject = true, Log = message.Log, Hint = new EntryId(_log.TermAt(hint), hint) },
+                _termSequence);
+            return;
+        }
+
+        AppendEntries(message.Entries.Span);
+
+        // What this message proved to be equal; our log may go on with entries of a dead leader (rule 3).
+        var match = message.Log.Index + (ulong)message.Entries.Length;
+        AdvanceFollowerCommit(Mutants.CommitBeyondMatch ? Math.Min(message.Commit, _log.LastIndex) : Math.Min(message.Commit, match));
+        Acknowledge(reply, match);
+    }
+
+    private void AppendEntries(ReadOnlySpan<LogEntry> entries)
+    {
+        if (Mutants.TruncateWithoutConflict && entries.Length > 0 && entries[0].Index > _commit && entries[0].Index <= _log.LastIndex)
+            TruncateLogFrom(entries[0].Index);
+        foreach (ref readonly var entry in entries)
+        {
+            Invariant.Require(entry.Term <= _term, "A leader has no entries of later terms than its own.");
+            if (entry.Index <= _log.LastIndex)
+            {
+                // Present already: a shorter or repeated append never truncates, only a conflict does (rule 4).
+                if (_log.TermAt(entry.Index) == entry.Term) continue;
+                TruncateLogFrom(entry.Index);
+            }
+
+            AppendToLog(entry);
+        }
+    }
+
+    /// <summary>An acknowledgement says "durable here", so it waits for the write that covers everything so far (rule 1).</summary>
+    private void Acknowledge(in Message reply, ulong match) =>
+        Send(reply with { Log = new EntryId(0, match) }, Mutants.AckBeforeFlush ? 0 : CoveringSequence);
+
+    private void AdvanceFollowerCommit(ulong commit)
+    {
+        if (commit > _commit) _commit = commit;
+    }
+
+    private void HandleHeartbeat(in Message message)
+    {
+        HearLeader(message);
+
+        // The leader sends no more than what we acknowledged to it as durable. If we lack it, our disk lost it.
+        Invariant.Require(
+            Mutants.CommitBeyondMatch || message.Commit <= _log.LastIndex, "Entries that this node acknowledged are missing from its log.");
+        AdvanceFollowerCommit(Math.Min(message.Commit, _log.LastIndex));
+        Send(Reply(message, MessageKind.HeartbeatReply) with { Round = message.Round }, _termSequence);
+    }
+}

@@ -1,0 +1,76 @@
+using RaftMirror.Consensus.Messages;
+
+namespace RaftMirror.Consensus.Core;
+
+/// <summary>Leadership transfer (thesis 3.10, rule 10): no new proposals, wait until the target has everything on stable
+/// storage, TimeoutNow, and go on as before if it does not lead within one election timeout.</summary>
+internal sealed partial class RaftCore
+{
+    private NodeId? _transferTarget;
+    private long _transferDeadline = long.MaxValue;
+
+    /// <summary>Who is being handed leadership, if a transfer is under way.</summary>
+    public NodeId? TransferTarget => _transferTarget;
+
+    /// <summary>Starts handing leadership over.</summary>
+    /// <param name="target">A voter; null for the one that is most caught up.</param>
+    /// <returns>Null if started (or already done), else why not.</returns>
+    public string? TransferLeadership(NodeId? target)
+    {
+        if (_role != RaftRole.Leader) return "this node does not lead";
+        if (_transferTarget is { } other && other != target) return $"a transfer to node {other} is under way";
+        target ??= BestFollower();
+        if (target is null) return "there is no other voter";
+        if (target == Self) return null;
+        if (!_configuration.IsVoter(target.Value)) return $"node {target} is no voter";
+        if (_transferTarget is not null) return null;
+        _transferTarget = target;
+        _transferDeadline = _now + _options.ElectionTimeoutMaxMs;
+        ContinueTransfer(_configuration.SlotOf(target.Value));
+        return null;
+    }
+
+    private NodeId? BestFollower()
+    {
+        NodeId? best = null;
+        ulong bestMatch = 0;
+        foreach (var member in _configuration.Voters)
+        {
+            if (member == Self) continue;
+            var progress = _progress[_configuration.SlotOf(member)];
+            if (_now - progress.LastHeardMs > _options.ElectionTimeoutMinMs || (best is not null && progress.Match <= bestMatch)) continue;
+            best = member;
+            bestMatch = progress.Match;
+        }
+
+        return best;
+    }
+
+    private void ContinueTransfer(int slot)
+    {
+        // Match is what the target has flushed, so it can win with what it has (§7 bug 35).
+        if (_transferTarget != _configuration.Members[slot] || _progress[slot].Match < _log.LastIndex) return;
+        Send(
+            new Message { Kind = MessageKind.TimeoutNow, From = Self, To = _configuration.Members[slot], Term = _term },
+            releaseAfter: 0);
+    }
+
+    private void TickTransfer()
+    {
+        if (_transferTarget is not { } target) return;
+        if (_now < _transferDeadline)
+        {
+            if (_now >= _heartbeatDue) ContinueTransfer(_configuration.SlotOf(target)); // The first may be lost.
+            return;
+        }
+
+        _transferTarget = null;
+        _transferDeadline = long.MaxValue;
+    }
+
+    private void HandleTimeoutNow(in Message message)
+    {
+        if (_role != RaftRole.Follower || _leader != message.From || !_configuration.IsVoter(Self)) return;
+        StartElection(isTransfer: true);
+    }
+}

@@ -1,0 +1,283 @@
+using RaftMirror.Consensus.Messages;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Consensus.Core;
+
+/// <summary>
+/// The Raft algorithm: inputs in, <see cref="Ready"/> out; no clock, thread, file or socket.
+///
+/// Inputs are Step(message), Propose, Read, WriteDone, Applied, Tick and TransferLeadership, in any order, each followed sooner
+/// or later by TakeReady. The shell keeps these promises: writes are made durable in order of sequence and reported by WriteDone
+/// only then; no message leaves before its ReleaseAfter; committed entries are applied in order; time never goes back.
+///
+/// One thread at a time. Sections of the paper (Ongaro and Ousterhout 2014) and the thesis are cited where a rule comes from.
+/// </summary>
+internal sealed partial class RaftCore
+{
+    private readonly RaftCoreOptions _options;
+    private readonly Configuration _configuration;
+    private readonly RaftLog _log;
+    private readonly Xoshiro _random;
+    private readonly int _selfSlot;
+    private readonly Queue<InflightWrite> _writes = new();
+
+    private Ready _ready = new();
+    private Ready _spare = new();
+    private long _now;
+
+    private RaftRole _role = RaftRole.Follower;
+    private ulong _term;
+    private NodeId _vote;
+    private NodeId? _leader;
+    private ulong _commit;
+    private ulong _applied;
+    private ulong _handedOut;
+
+    private bool _hardStateDirty;
+    private ulong _writeNext;
+    private ulong _durableIndex;
+    private ulong _writeSequence;
+    private ulong _doneSequence;
+    private ulong _termSequence;
+
+    /// <summary>Starts or restarts a node from what recovery found.</summary>
+    public RaftCore(
+        NodeId self,
+        Configuration configuration,
+        RaftCoreOptions options,
+        HardState hardState,
+        IEnumerable<LogEntry> entries,
+        Xoshiro random,
+        long nowMs)
+    {
+        Invariant.Require(
+            options.HeartbeatMs > 0 && options.HeartbeatMs < options.ElectionTimeoutMinMs
+            && options.ElectionTimeoutMinMs < options.ElectionTimeoutMaxMs,
+            "Heartbeats must come well within an election timeout.");
+        Self = self;
+        _configuration = configuration;
+        _options = options;
+        _random = random;
+        _log = new RaftLog(entries);
+        _selfSlot = configuration.SlotOf(self);
+        _votes = new sbyte[configuration.Members.Length];
+        _now = nowMs;
+        _term = hardState.Term;
+        _vote = hardState.Vote;
+        _commit = hardState.Commit;
+        Invariant.Require(_commit <= _log.LastIndex, "The commit hint is written with or after the entries it speaks of.");
+        Invariant.Require(_log.LastId.Term <= _term, "A term is durable before the entries of it.");
+        _durableIndex = _log.LastIndex;
+        _writeNext = _log.LastIndex + 1;
+        ResetElectionDeadline();
+    }
+
+    public NodeId Self { get; }
+
+    public Configuration Configuration => _configuration;
+
+    public RaftRole Role => _role;
+
+    public ulong Term => _term;
+
+    public NodeId Vote => _vote;
+
+    public NodeId? Leader => _leader;
+
+    public ulong Commit => _commit;
+
+    /// <summary>What the shell last reported as applied.</summary>
+    public ulong AppliedIndex => _applied;
+
+    public RaftLog Log => _log;
+
+    /// <summary>The last index that is known to be on this node's stable storage.</summary>
+    public ulong DurableIndex => _durableIndex;
+
+    /// <summary>When the next Tick has work to do, in the shell's milliseconds.</summary>
+    public long NextDeadlineMs => _role == RaftRole.Leader ? Math.Min(_heartbeatDue, _transferDeadline) : _electionDeadline;
+
+    /// <summary>The sequence number of the write that will cover everything changed so far.</summary>
+    private ulong CoveringSequence => HasUnwritten ? _writeSequence + 1 : _writeSequence;
+
+    private bool HasUnwritten => _hardStateDirty || _writeNext <= _log.LastIndex;
+
+    /// <summary>Says what time it is on a monotonic clock, before messages are stepped; no timer fires.</summary>
+    public void AdvanceClock(long nowMs)
+    {
+        Invariant.Require(nowMs >= _now, "The clock is monotonic.");
+        _now = nowMs;
+    }
+
+    /// <summary>Time has come to <paramref name="nowMs"/>: timers fire. The shell steps waiting messages first, so that a
+    /// node that was paused hears its leader before it judges it dead.</summary>
+    public void Tick(long nowMs)
+    {
+        AdvanceClock(nowMs);
+        if (_role == RaftRole.Leader) TickLeader();
+        else if (_now >= _electionDeadline) StartPreVote();
+    }
+
+    /// <summary>The state machine has applied up to <paramref name="index"/>.</summary>
+    public void Applied(ulong index)
+    {
+        Invariant.Require(index >= _applied && index <= _commit, "Only committed entries are applied, in order.");
+        _applied = index;
+    }
+
+    /// <summary>All writes up to <paramref name="sequence"/> are on stable storage. A write counts for the entries that
+    /// are still in the log: what was truncated meanwhile was taken off its account, so that a late completion proves nothing about
+    /// other entries with the same indices (rule 1).</summary>
+    public void WriteDone(ulong sequence)
+    {
+        Invariant.Require(sequence > _doneSequence && sequence <= _writeSequence, "Writes complete in order.");
+        _doneSequence = sequence;
+        while (_writes.TryPeek(out var write) && write.Sequence <= sequence)
+        {
+            _writes.Dequeue();
+            _durableIndex = Math.Max(_durableIndex, write.LastIndex);
+        }
+
+        Invariant.Require(_durableIndex <= _log.LastIndex, "What was truncated is on no account.");
+        if (_role == RaftRole.Candidate && _selfVoteSequence <= sequence) CountVote(_selfSlot, granted: true);
+        if (_role == RaftRole.Leader) AdvanceCommit();
+    }
+
+    /// <summary>Steps one message from a peer whose identity the transport has checked.</summary>
+    public void Step(in Message message)
+    {
+        Invariant.Require(message.To == Self && message.From != Self, "The transport delivers to the addressee.");
+        switch (message.Kind)
+        {
+            case MessageKind.PreVote:
+                HandlePreVote(message);
+                return;
+            case MessageKind.PreVoteReply:
+                HandlePreVoteReply(message);
+                return;
+            case MessageKind.Vote:
+                HandleVote(message);
+                return;
+        }
+
+        if (message.Term > _term)
+        {
+            // Only an Append or Heartbeat says who leads; a reply only says that we are behind.
+            BecomeFollower(message.Term, leader: null);
+        }
+
+        if (message.Term < _term && !(Mutants.OldTermAccepted && message.Kind == MessageKind.Append && _role == RaftRole.Follower))
+        {
+            AnswerStale(message);
+            return;
+        }
+
+        switch (message.Kind)
+        {
+            case MessageKind.VoteReply:
+                HandleVoteReply(message);
+                break;
+            case MessageKind.Append:
+                HandleAppend(message);
+                break;
+            case MessageKind.AppendReply:
+                HandleAppendReply(message);
+                break;
+            case MessageKind.Heartbeat:
+                HandleHeartbeat(message);
+                break;
+            case MessageKind.HeartbeatReply:
+                HandleHeartbeatReply(message);
+                break;
+            case MessageKind.TimeoutNow:
+                HandleTimeoutNow(message);
+                break;
+            default:
+                Invariant.Fail("The codec lets no other kind through.");
+                break;
+        }
+    }
+
+    /// <summary>Takes the effects since the last call. The object is reused by the call after the next.</summary>
+    public Ready TakeReady()
+    {
+        if (_role == RaftRole.Leader) FlushLeader();
+        if (HasUnwritten) _ready.Write = MakeWrite();
+        for (; _handedOut < _commit; _handedOut++) _ready.Committed.Add(_log[_handedOut + 1]);
+        (_ready, _spare) = (_spare, _ready);
+        _ready.Clear();
+        return _spare;
+    }
+
+    private WriteBatch MakeWrite()
+    {
+        var first = _writeNext;
+        var entries = _log.Slice(first, int.MaxValue, int.MaxValue);
+        _writeSequence++;
+        _writes.Enqueue(new InflightWrite { Sequence = _writeSequence, LastIndex = _log.LastIndex });
+        _writeNext = _log.LastIndex + 1;
+        _hardStateDirty = false;
+
+        // The hint must not speak of entries that a torn tail could take with it; all of them are in this write or before it.
+        return new WriteBatch(
+            _writeSequence,
+            new HardState(_term, _vote, Math.Min(_commit, _log.LastIndex)),
+            new EntryId(_log.TermAt(first - 1), first - 1),
+            entries);
+    }
+
+    private void AppendToLog(in LogEntry entry) => _log.Append(entry);
+
+    private void TruncateLogFrom(ulong index)
+    {
+        Invariant.Require(index > _commit, "Committed entries are never truncated (Raft paper 5.4.3).");
+        _log.TruncateFrom(index);
+        _durableIndex = Math.Min(_durableIndex, index - 1);
+        _writeNext = Math.Min(_writeNext, index);
+        foreach (var write in _writes) write.LastIndex = Math.Min(write.LastIndex, index - 1);
+    }
+
+    private void SetTerm(ulong term, NodeId vote)
+    {
+        Invariant.Require(term > _term || (term == _term && (_vote.Value == 0 || _vote == vote)), "One vote per term.");
+        if (term != _term || vote != _vote) _hardStateDirty = true;
+        if (term != _term) _termSequence = CoveringSequence;
+        _term = term;
+        _vote = vote;
+    }
+
+    private void BecomeFollower(ulong term, NodeId? leader)
+    {
+        if (_role == RaftRole.Leader)
+        {
+            EndLeadership();
+            ResetElectionDeadline();
+        }
+
+        if (term > _term) SetTerm(term, default);
+        if (_role != RaftRole.Follower || _leader != leader) _ready.StateChanged = true;
+        _role = RaftRole.Follower;
+        _leader = leader;
+        _ready.StateChanged = true;
+    }
+
+    /// <summary>Answers a sender whose term is old, so that it learns the new one (rule 5); stale replies need none.</summary>
+    private void AnswerStale(in Message message)
+    {
+        if (message.Kind is MessageKind.Append or MessageKind.Heartbeat)
+            Send(Reply(message, MessageKind.AppendReply) with { Reject = true, Log = message.Log }, _termSequence);
+    }
+
+    private Message Reply(in Message message, MessageKind kind) =>
+        new() { Kind = kind, From = Self, To = message.From, Term = _term };
+
+    private void Send(in Message message, ulong releaseAfter) =>
+        _ready.Messages.Add(new OutboundMessage(message, releaseAfter));
+
+    private sealed class InflightWrite
+    {
+        public required ulong Sequence { get; init; }
+
+        public required ulong LastIndex { get; set; }
+    }
+}

@@ -1,0 +1,68 @@
+using RaftMirror.Consensus.Messages;
+
+namespace RaftMirror.Consensus.Core;
+
+/// <summary>What a node does in its cluster.</summary>
+internal enum RaftRole
+{
+    Follower,
+    PreCandidate,
+    Candidate,
+    Leader,
+}
+
+/// <summary>A message that must not leave before the write <paramref name="ReleaseAfter"/> is on stable storage; 0 is now.</summary>
+internal readonly record struct OutboundMessage(Message Message, ulong ReleaseAfter);
+
+/// <summary>What is to be written, as one unit in log order: the hard state and entries that replace everything in the
+/// log from the first one's index on.</summary>
+/// <param name="Sequence">1 and up; completed in order by <see cref="RaftCore.WriteDone"/>.</param>
+/// <param name="HardState">Valid with or without entries.</param>
+/// <param name="Previous">The entry before the first one; the last one if there are none.</param>
+/// <param name="Entries">Contiguous, possibly empty.</param>
+internal sealed record WriteBatch(ulong Sequence, HardState HardState, EntryId Previous, LogEntry[] Entries);
+
+/// <summary>Why a proposal or a read was not taken. None of them leaves anything behind.</summary>
+internal enum Refusal
+{
+    None,
+    NotLeader,
+    EpochChanged,
+    TransferInProgress,
+    TooMuchPending,
+}
+
+/// <summary>The answer to one <see cref="RaftCore.Read"/>. Each read gets exactly one.</summary>
+/// <param name="Token">The caller's number for it.</param>
+/// <param name="Index">Once this is applied the read may be served; meaningful if not refused.</param>
+/// <param name="Refusal">None if the read may go on.</param>
+internal readonly record struct ReadState(ulong Token, ulong Index, Refusal Refusal);
+
+/// <summary>The effects of the inputs since the last one: the shell carries them out. Owned by the core and
+/// reused: valid until the next <see cref="RaftCore.TakeReady"/> but one.</summary>
+internal sealed class Ready
+{
+    public List<OutboundMessage> Messages { get; } = [];
+
+    public WriteBatch? Write { get; set; }
+
+    /// <summary>Entries to apply, in order, each handed out once.</summary>
+    public List<LogEntry> Committed { get; } = [];
+
+    public List<ReadState> Reads { get; } = [];
+
+    /// <summary>Role, term or leader changed.</summary>
+    public bool StateChanged { get; set; }
+
+    public bool IsEmpty =>
+        Messages.Count == 0 && Write is null && Committed.Count == 0 && Reads.Count == 0 && !StateChanged;
+
+    public void Clear()
+    {
+        Messages.Clear();
+        Write = null;
+        Committed.Clear();
+        Reads.Clear();
+        StateChanged = false;
+    }
+}

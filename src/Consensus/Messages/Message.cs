@@ -1,0 +1,60 @@
+using RaftMirror.Consensus.Core;
+
+namespace RaftMirror.Consensus.Messages;
+
+/// <summary>Kinds of Raft messages. Values are on the wire: never renumber.</summary>
+internal enum MessageKind : byte
+{
+    /// <summary>Would you vote for me in <see cref="Message.Term"/>? Changes nobody's term (thesis 9.6).</summary>
+    PreVote = 1,
+    PreVoteReply = 2,
+    Vote = 3,
+    VoteReply = 4,
+    Append = 5,
+    AppendReply = 6,
+    Heartbeat = 7,
+    HeartbeatReply = 8,
+
+    /// <summary>Campaign at once: leadership is handed to you (thesis 3.10).</summary>
+    TimeoutNow = 9,
+}
+
+/// <summary>One message between cores. Immutable.</summary>
+internal readonly record struct Message
+{
+    public required MessageKind Kind { get; init; }
+
+    public required NodeId From { get; init; }
+
+    public required NodeId To { get; init; }
+
+    /// <summary>The sender's term; in a pre-vote and its grant, the term that would be campaigned for.</summary>
+    public required ulong Term { get; init; }
+
+    /// <summary>(Pre)Vote: the candidate's last entry. Append: the entry before the first. AppendReply: Index is the match
+    /// if granted, else the index that was asked for and refused.</summary>
+    public EntryId Log { get; init; }
+
+    /// <summary>Append: the leader's commit index. Heartbeat: the smaller of that and the receiver's match.</summary>
+    public ulong Commit { get; init; }
+
+    /// <summary>Heartbeat and its reply: the round, numbered by the leader when it sends.</summary>
+    public ulong Round { get; init; }
+
+    /// <summary>Replies: no.</summary>
+    public bool Reject { get; init; }
+
+    /// <summary>Vote: the leader asked for this campaign, so stickiness does not apply.</summary>
+    public bool IsTransfer { get; init; }
+
+    /// <summary>Refused append: where the logs may agree.</summary>
+    public EntryId Hint { get; init; }
+
+    /// <summary>Append: contiguous from Log.Index + 1.</summary>
+    public ReadOnlyMemory<LogEntry> Entries { get; init; }
+
+    /// <inheritdoc/>
+    public override string ToString() =>
+        $"{Kind} {From}->{To} t{Term} log={Log.Term}.{Log.Index} commit={Commit} round={Round} n={Entries.Length}"
+        + (Reject ? " reject" : string.Empty) + (IsTransfer ? " transfer" : string.Empty);
+}

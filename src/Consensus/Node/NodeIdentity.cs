@@ -1,0 +1,116 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Microsoft.Win32.SafeHandles;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Consensus.Node;
+
+/// <summary>node.json: who this data directory belongs to.</summary>
+internal sealed record NodeRecord(
+    int Format, Guid ClusterId, string ClusterName, ushort NodeId, ulong Incarnation, SortedDictionary<ushort, string> Members);
+
+[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(NodeRecord))]
+internal sealed partial class NodeRecordJson : JsonSerializerContext;
+
+/// <summary>Takes the lock of a data directory and counts the process life up, durably, before anything is said to a peer.</summary>
+internal sealed class NodeIdentity : IDisposable
+{
+    private const int Format = 1;
+    private readonly SafeFileHandle _lock;
+
+    private NodeIdentity(SafeFileHandle fileLock, NodeRecord record)
+    {
+        _lock = fileLock;
+        Record = record;
+    }
+
+    public NodeRecord Record { get; }
+
+    /// <exception cref="InvalidOperationException">Locked, damaged, or of another node or cluster.</exception>
+    public static NodeIdentity Open(RaftNodeOptions options)
+    {
+        Directory.CreateDirectory(options.DataDirectory);
+        var fileLock = Linux.Open(Path.Combine(options.DataDirectory, "LOCK"), writable: true, create: true);
+        try
+        {
+            if (!Linux.TryLock(fileLock))
+                throw new InvalidOperationException($"Another process uses {options.DataDirectory} (its LOCK file is held).");
+            var path = Path.Combine(options.DataDirectory, "node.json");
+            var record = File.Exists(path) ? Load(path, options) : First(options);
+            record = record with { Incarnation = record.Incarnation + 1 };
+            Save(path, options.DataDirectory, record);
+            return new NodeIdentity(fileLock, record);
+        }
+        catch
+        {
+            fileLock.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The same on every node of a first start: a hash of the name and the sorted ids.</summary>
+    public static Guid ClusterIdOf(string clusterName, IEnumerable<NodeId> members)
+    {
+        var text = "raft-mirror cluster\n" + clusterName + "\n" + string.Join(',', members.Order());
+        return new Guid(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, 16));
+    }
+
+    public void Dispose() => _lock.Dispose();
+
+    private static NodeRecord First(RaftNodeOptions options)
+    {
+        if (Directory.Exists(Path.Combine(options.DataDirectory, "raft")))
+            throw new InvalidOperationException($"{options.DataDirectory} has a log but no node.json: files are missing.");
+        if (!options.InitialMembers.ContainsKey(options.Self))
+            throw new InvalidOperationException($"Node {options.Self} is not among the initial members.");
+        if (options.ClusterName.Length is 0 or > 200) throw new InvalidOperationException("A cluster name has 1 to 200 characters.");
+        var members = new SortedDictionary<ushort, string>();
+        foreach (var (id, address) in options.InitialMembers) members.Add(id.Value, address);
+        return new NodeRecord(
+            Format, ClusterIdOf(options.ClusterName, options.InitialMembers.Keys), options.ClusterName, options.Self.Value, 0, members);
+    }
+
+    private static NodeRecord Load(string path, RaftNodeOptions options)
+    {
+        NodeRecord? record;
+        try
+        {
+            record = JsonSerializer.Deserialize(File.ReadAllBytes(path), NodeRecordJson.Default.NodeRecord);
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidOperationException($"{path} is damaged: {error.Message}", error);
+        }
+
+        if (record is null || record.Format != Format || record.Members is null)
+            throw new InvalidOperationException($"{path} has an unknown format.");
+        if (record.NodeId != options.Self.Value)
+            throw new InvalidOperationException($"{options.DataDirectory} belongs to node {record.NodeId}, not to node {options.Self}.");
+        if (record.ClusterName != options.ClusterName)
+            throw new InvalidOperationException($"{options.DataDirectory} belongs to cluster \"{record.ClusterName}\".");
+
+        // Members are the first start's; their addresses may have moved.
+        foreach (var id in record.Members.Keys.ToArray())
+        {
+            if (options.InitialMembers.TryGetValue(new NodeId(id), out var address)) record.Members[id] = address;
+        }
+
+        return record;
+    }
+
+    private static void Save(string path, string directory, NodeRecord record)
+    {
+        var temporary = path + ".new";
+        using (var handle = File.OpenHandle(temporary, FileMode.Create, FileAccess.Write))
+        {
+            RandomAccess.Write(handle, JsonSerializer.SerializeToUtf8Bytes(record, NodeRecordJson.Default.NodeRecord), 0);
+            Linux.DataSync(handle);
+        }
+
+        File.Move(temporary, path, overwrite: true);
+        Linux.SyncDirectory(directory);
+    }
+}

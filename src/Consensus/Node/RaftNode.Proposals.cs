@@ -1,0 +1,120 @@
+using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Node;
+
+namespace RaftMirror.Consensus;
+
+/// <summary>
+/// Proposals. Each carries its proposer's number, and the proposer learns the outcome from its own apply thread, wherever it was
+/// appended: committed when its entry is applied here, not committed when another entry is applied at the place that the
+/// leader gave it (an entry is appended once, so it can stand nowhere else). Sent but never answered is Unknown.
+/// </summary>
+public sealed partial class RaftNode
+{
+    /// <inheritdoc/>
+    public async ValueTask<CommitResult> ProposeAsync(
+        ReadOnlyMemory<byte> command, ulong? expectedEpoch, CancellationToken cancellationToken)
+    {
+        if (command.Length is 0 or > MaxCommandBytes) throw new ArgumentException("A command has 1 byte to 1 MiB.", nameof(command));
+        if (cancellationToken.IsCancellationRequested)
+            return new CommitResult(ProposalOutcome.NotCommitted, default, default, "cancelled before it was proposed");
+        var sequence = (ulong)Interlocked.Increment(ref _proposalSequence);
+        var deadlineMs = NowMs() + (long)_options.RequestTimeout.TotalMilliseconds;
+
+        // The log keeps the bytes; the caller may reuse its buffer after this call.
+        var proposal = new PendingProposal(sequence, command.ToArray(), expectedEpoch, deadlineMs);
+        _proposals[sequence] = proposal;
+        if (_stopping.IsCancellationRequested && _proposals.TryRemove(sequence, out _))
+            return new CommitResult(ProposalOutcome.NotCommitted, default, default, "this node is stopping");
+        Post(new LoopInput.ProposeLocal(proposal));
+        await using var registration = cancellationToken.Register(() =>
+        {
+            if (_proposals.TryRemove(sequence, out _)) proposal.Finish(ProposalOutcome.Unknown, "the caller gave up waiting");
+        });
+        return await proposal.Outcome.Task;
+    }
+
+    /// <summary>Brings a waiting proposal on its way, if there is one. Loop thread.</summary>
+    private void Advance(PendingProposal proposal)
+    {
+        if (!_proposals.ContainsKey(proposal.Sequence)) return;
+        if (_core.Role == RaftRole.Leader)
+        {
+            var refusal = _core.Propose([(IdOf(proposal), proposal.Command)], proposal.ExpectedEpoch, out var place);
+            Settle(proposal, refusal, place);
+        }
+        else if (_core.Leader is { } leader)
+        {
+            proposal.Stage = ProposalStage.Forwarding;
+            _ = ForwardProposalAsync(leader, proposal);
+        }
+    }
+
+    private ProposalId IdOf(PendingProposal proposal) => new(Self.Value, Incarnation, proposal.Sequence);
+
+    private void Settle(PendingProposal proposal, Refusal refusal, EntryId place)
+    {
+        switch (refusal)
+        {
+            case Refusal.None:
+                proposal.Stage = ProposalStage.Appended;
+                proposal.Place = place;
+
+                // What the apply thread has reported, not what it has reached: it finishes a proposal before it reports.
+                FinishOvertaken(_core.AppliedIndex);
+                break;
+            case Refusal.EpochChanged:
+                Refuse(proposal, "the epoch is another");
+                break;
+            case Refusal.TooMuchPending:
+                Refuse(proposal, "too much is uncommitted");
+                break;
+            default:
+                proposal.Stage = ProposalStage.Waiting; // It is in no log: try again with whoever leads next.
+                break;
+        }
+    }
+
+    private void Refuse(PendingProposal proposal, string reason)
+    {
+        if (_proposals.TryRemove(proposal.Sequence, out _)) proposal.Finish(ProposalOutcome.NotCommitted, reason);
+    }
+
+    private void HandleForwarded(LoopInput.Forwarded forwarded)
+    {
+        if (forwarded.Refusal is { } refusal) Settle(forwarded.Proposal, refusal, forwarded.Place);
+        else if (_proposals.TryRemove(forwarded.Proposal.Sequence, out var proposal))
+            proposal.Finish(ProposalOutcome.Unknown, "the connection to the leader broke");
+    }
+
+    /// <summary>Proposals whose place is applied were finished by the apply thread, which does so before it reports the
+    /// index; one that is still here lost its place to another entry.</summary>
+    private void FinishOvertaken(ulong applied)
+    {
+        foreach (var (_, proposal) in _proposals)
+        {
+            if (proposal.Stage == ProposalStage.Appended && proposal.Place.Index <= applied)
+                Refuse(proposal, "the leader changed before it was committed");
+        }
+    }
+
+    /// <summary>Retries waiting proposals and ends those whose time is up.</summary>
+    private void Sweep()
+    {
+        var now = NowMs();
+        if (now < _sweepDue) return;
+        _sweepDue = _proposals.IsEmpty ? long.MaxValue : now + RetryMs;
+        foreach (var (sequence, proposal) in _proposals)
+        {
+            if (now >= proposal.DeadlineMs)
+            {
+                if (!_proposals.TryRemove(sequence, out _)) continue;
+                if (proposal.Stage == ProposalStage.Waiting) proposal.Finish(ProposalOutcome.NotCommitted, "no leader");
+                else proposal.Finish(ProposalOutcome.Unknown, "no answer in time");
+            }
+            else if (proposal.Stage == ProposalStage.Waiting)
+            {
+                Advance(proposal);
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Storage;
+using RaftMirror.Consensus.Transport;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Consensus;
+
+/// <summary>
+/// One node of the replicated log: threads and wiring around <see cref="RaftCore"/>, no decisions.
+///
+/// Three threads of its own. The loop thread owns the core, takes inputs from one queue and carries out its effects; it never
+/// blocks. The log thread writes and flushes; what piles up during a flush is the next batch. The apply thread calls
+/// the state machine and completes proposals. Connections run on the thread pool and post to the loop's queue.
+///
+/// All public members are safe on any thread. After a broken invariant, a failed write or flush, or an exception from the state
+/// machine the node stops by itself and <see cref="Failure"/> completes: the process must then end.
+/// </summary>
+public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
+{
+    /// <summary>Largest command in bytes.</summary>
+    public const int MaxCommandBytes = 1024 * 1024;
+
+    private readonly RaftNodeOptions _options;
+    private readonly ILogger _logger;
+    private readonly NodeIdentity _identity;
+    private readonly PeerTransport _transport;
+    private readonly IStateMachine _stateMachine;
+    private readonly WriteAheadLog _wal;
+    private readonly RaftCore _core;
+    private readonly TaskCompletionSource<Exception> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly List<Thread> _threads = [];
+    private readonly ConcurrentDictionary<ulong, PendingProposal> _proposals = new();
+    private int _isStopped;
+    private long _proposalSequence;
+
+    private RaftNode(
+        RaftNodeOptions options, IStateMachine stateMachine, ILogger logger, NodeIdentity identity, WriteAheadLog wal,
+        IReadOnlyDictionary<NodeId, IPEndPoint> members, Socket listener)
+    {
+        _options = options;
+        _logger = logger;
+        _identity = identity;
+        _stateMachine = stateMachine;
+        _wal = wal;
+        var record = identity.Record;
+        var directory = new PeerDirectory(record.ClusterId, options.Self, record.Incarnation, members);
+        _transport = new PeerTransport(directory, listener, Deliver, logger);
+        var coreOptions = new RaftCoreOptions
+        {
+            HeartbeatMs = options.HeartbeatMs,
+            ElectionTimeoutMinMs = options.ElectionTimeoutMinMs,
+            ElectionTimeoutMaxMs = options.ElectionTimeoutMaxMs,
+        };
+        var seed = options.Seed ?? ((ulong)Stopwatch.GetTimestamp() ^ (record.Incarnation << 32) ^ options.Self.Value);
+        _core = new RaftCore(
+            options.Self, new Configuration(members.Keys), coreOptions, wal.Recovered.HardState, wal.Recovered.Entries,
+            new Xoshiro(seed), NowMs());
+        _view = MakeView();
+        RegisterForwarding();
+    }
+
+    /// <inheritdoc/>
+    public event Action<LogStatus>? StatusChanged;
+
+    /// <summary>Completes, with the cause, if the node had to stop by itself. Never faults and never completes otherwise.</summary>
+    public Task<Exception> Failure => _failure.Task;
+
+    /// <summary>How often this data directory has been started: 1 and up, greater with each start.</summary>
+    public ulong Incarnation => _identity.Record.Incarnation;
+
+    /// <summary>The cluster's id, the same on all nodes.</summary>
+    public Guid ClusterId => _identity.Record.ClusterId;
+
+    /// <summary>Starts a node: takes the directory's lock, counts the incarnation up, recovers the log, listens, dials.
+    /// Committed entries of the log are applied again from the first on, since there are no snapshots yet.</summary>
+    /// <param name="options">Its set-up.</param>
+    /// <param name="stateMachine">Fresh; called by the apply thread only.</param>
+    /// <param name="loggerFactory">Null for no log messages.</param>
+    /// <param name="cancellationToken">Gives up before the node has started.</param>
+    /// <exception cref="ArgumentException">A set-up that cannot work, or an address off this host.</exception>
+    /// <exception cref="InvalidOperationException">The directory is in use, damaged, or another node's.</exception>
+    /// <exception cref="IOException">A file or the listener failed.</exception>
+    public static async Task<RaftNode> StartAsync(
+        RaftNodeOptions options, IStateMachine stateMachine, ILoggerFactory? loggerFactory, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(stateMachine);
+        Validate(options);
+        var logger = (ILogger?)loggerFactory?.CreateLogger<RaftNode>() ?? NullLogger.Instance;
+        return await Task.Run(() => Start(options, stateMachine, logger), cancellationToken);
+    }
+
+    /// <summary>Stops: no input is taken any more, what is being written is finished, connections are closed. Outstanding proposals
+    /// become Unknown (or NotCommitted where nothing was sent), barriers fail with <see cref="NoLeaderException"/>.
+    /// Hand leadership over first if others should not wait for an election.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        BeginStop();
+        await Task.Run(() => _threads.ForEach(thread => thread.Join()));
+        await _transport.DisposeAsync();
+        AbandonRequests(isLoopStopped: true);
+        if (Interlocked.Exchange(ref _isStopped, 1) != 0) return;
+        _wal.Dispose();
+        _identity.Dispose();
+        Node.Log.Stopped(_logger, _options.Self);
+    }
+
+    private static long NowMs() => Stopwatch.GetTimestamp() / (Stopwatch.Frequency / 1000);
+
+    private static void Validate(RaftNodeOptions options)
+    {
+        RaftNodeOptions.RequireLoopback(options.PeerEndpoint);
+        if (options.Self.Value == 0) throw new ArgumentException("Node ids start at 1.");
+        if (options.SegmentBytes < 4 * 1024 * 1024 || options.SegmentBytes % 4096 != 0 || options.SegmentBytes > int.MaxValue / 2)
+            throw new ArgumentException("A segment has 4 MiB to 1 GiB, in multiples of 4096 bytes.");
+        var isOrdered = options.HeartbeatMs > 0 && options.HeartbeatMs < options.ElectionTimeoutMinMs
+            && options.ElectionTimeoutMinMs < options.ElectionTimeoutMaxMs;
+        if (!isOrdered) throw new ArgumentException("Heartbeat < shortest < longest election timeout is required.");
+        foreach (var address in options.InitialMembers.Values) RaftNodeOptions.ParseLoopback(address);
+    }
+
+    private static RaftNode Start(RaftNodeOptions options, IStateMachine stateMachine, ILogger logger)
+    {
+        var identity = NodeIdentity.Open(options);
+        WriteAheadLog? wal = null;
+        Socket? listener = null;
+        try
+        {
+            var members = identity.Record.Members.ToDictionary(
+                member => new NodeId(member.Key), member => RaftNodeOptions.ParseLoopback(member.Value));
+            var storage = new DirectoryStorage(Path.Combine(options.DataDirectory, "raft"));
+            try
+            {
+                wal = new WriteAheadLog(storage, options.SegmentBytes, identity.Record.Incarnation);
+            }
+            catch (WalException error)
+            {
+                throw new InvalidOperationException(error.Message, error);
+            }
+
+            listener = options.BoundListener ?? Listen(options.PeerEndpoint);
+            var node = new RaftNode(options, stateMachine, logger, identity, wal, members, listener);
+            var recovered = wal.Recovered;
+            Node.Log.Starting(
+                logger, options.Self, node.ClusterId, node.Incarnation, recovered.HardState.Term, recovered.Entries.Count, recovered.TornFrames);
+            node.StartThreads();
+            return node;
+        }
+        catch
+        {
+            listener?.Dispose();
+            wal?.Dispose();
+            identity.Dispose();
+            throw;
+        }
+    }
+
+    private static Socket Listen(IPEndPoint endpoint)
+    {
+        var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            socket.Bind(endpoint);
+            socket.Listen(128);
+            return socket;
+        }
+        catch (SocketException error)
+        {
+            socket.Dispose();
+            throw new IOException($"Cannot listen on {endpoint}: {error.Message}", error);
+        }
+    }
+
+    private void StartThreads()
+    {
+        _transport.Start();
+        StartThread("raft-loop", RunLoop);
+        StartThread("raft-log", RunLog);
+        StartThread("raft-apply", RunApply);
+    }
+
+    private void StartThread(string name, Action body)
+    {
+        var thread = new Thread(() => Guard(body)) { IsBackground = true, Name = $"{name}-{_options.Self}" };
+        _threads.Add(thread);
+        thread.Start();
+    }
+
+    /// <summary>Whatever goes wrong on a thread of the engine is fatal: nothing may be sent or acknowledged after it.</summary>
+    private void Guard(Action body)
+    {
+        try
+        {
+            body();
+        }
+#pragma warning disable CA1031 // Every failure stops the node, loudly.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            Node.Log.Fatal(_logger, _options.Self, error);
+            BeginStop();
+            AbandonRequests(isLoopStopped: false);
+            _failure.TrySetResult(error);
+        }
+    }
+
+    private void BeginStop()
+    {
+        _stopping.Cancel();
+        lock (_inboxGate) Monitor.PulseAll(_inboxGate);
+        lock (_writesGate) Monitor.PulseAll(_writesGate);
+        lock (_applyGate) Monitor.PulseAll(_applyGate);
+    }
+
+    private void AbandonRequests(bool isLoopStopped)
+    {
+        foreach (var (sequence, _) in _proposals)
+        {
+            if (!_proposals.TryRemove(sequence, out var proposal)) continue;
+            proposal.Finish(
+                isLoopStopped && proposal.Stage == ProposalStage.Waiting ? ProposalOutcome.NotCommitted : ProposalOutcome.Unknown,
+                "this node is stopping");
+        }
+
+        lock (_waitersGate)
+        {
+            while (_waiters.TryDequeue(out var waiter, out _)) waiter.TrySetException(new NoLeaderException("This node is stopping."));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace RaftMirror.Consensus;
+
+/// <summary>How a node is set up. Members and cluster name count at the first start only: afterwards they are read
+/// from the data directory, and a contradiction in the node's own id or the cluster's name is refused.</summary>
+public sealed record RaftNodeOptions
+{
+    /// <summary>The directory of identity and log; made if missing. One process at a time (lock file).</summary>
+    public required string DataDirectory { get; init; }
+
+    /// <summary>This node's id; must be among <see cref="InitialMembers"/> at the first start.</summary>
+    public required NodeId Self { get; init; }
+
+    /// <summary>Where peers connect; loopback only, port 1 to 65535.</summary>
+    public required IPEndPoint PeerEndpoint { get; init; }
+
+    /// <summary>HOST:PORT of every member's peer listener, this node's included; HOST is an IP address or "localhost". All nodes of
+    /// the first start must be given the same ids; the addresses of later starts are taken from here where present.</summary>
+    public required IReadOnlyDictionary<NodeId, string> InitialMembers { get; init; }
+
+    /// <summary>With the ids of the initial members this makes the cluster id, so that nodes of different clusters
+    /// refuse each other. 1 to 200 characters.</summary>
+    public required string ClusterName { get; init; }
+
+    /// <summary>Time between a leader's heartbeats, in milliseconds.</summary>
+    public int HeartbeatMs { get; init; } = 50;
+
+    /// <summary>Shortest time without a leader before a campaign; also how long votes against a live leader are refused.</summary>
+    public int ElectionTimeoutMinMs { get; init; } = 400;
+
+    /// <summary>Longest time without a leader before a campaign, and how long a leader leads on without a majority.</summary>
+    public int ElectionTimeoutMaxMs { get; init; } = 800;
+
+    /// <summary>How long a proposal or barrier waits for a leader and its answer when the caller sets no shorter limit.</summary>
+    public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Length of a log segment in bytes: a multiple of 4096, at least 4 MiB.</summary>
+    public long SegmentBytes { get; init; } = 16 * 1024 * 1024;
+
+    /// <summary>Seeds election timeouts; by default made from node id, incarnation and the clock.</summary>
+    public ulong? Seed { get; init; }
+
+    /// <summary>A listener that is bound already, so that tests need no fixed ports. The node owns it.</summary>
+    internal Socket? BoundListener { get; init; }
+
+    /// <summary>Parses HOST:PORT and refuses what is not on the loopback interface: there is no mutual TLS yet.</summary>
+    /// <exception cref="ArgumentException">Not an address, or off the host.</exception>
+    public static IPEndPoint ParseLoopback(string address)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        var text = address.StartsWith("localhost:", StringComparison.Ordinal) ? "127.0.0.1" + address["localhost".Length..] : address;
+        if (!IPEndPoint.TryParse(text, out var endpoint) || endpoint.Port == 0 || !text.Contains(':', StringComparison.Ordinal))
+            throw new ArgumentException($"\"{address}\" is no HOST:PORT with an IP address or localhost.", nameof(address));
+        RequireLoopback(endpoint);
+        return endpoint;
+    }
+
+    internal static void RequireLoopback(IPEndPoint endpoint)
+    {
+        if (!IPAddress.IsLoopback(endpoint.Address))
+            throw new ArgumentException($"{endpoint} is off this host; without mutual TLS only loopback addresses are allowed.");
+    }
+}

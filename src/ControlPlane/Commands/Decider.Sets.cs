@@ -1,0 +1,152 @@
+using RaftMirror.ControlPlane.Events;
+using RaftMirror.ControlPlane.Model;
+
+namespace RaftMirror.ControlPlane.Commands;
+
+/// <content>Disk sets: members, disks, slots.</content>
+public sealed partial class Decider
+{
+    private ResultData Create(CreateSet c)
+    {
+        CheckName("disk set", c.Set);
+        CheckUsage(c.SetId != Guid.Empty, "badId", "A disk set's id must not be zero.");
+        CheckUsage(c.MaxNodes is >= 1 and <= 128, "badMaxNodes", $"A disk set has 1 to 128 slots, not {c.MaxNodes}.");
+        CheckUsage(c.MetadataBytes is >= 4L << 20 and <= 256L << 20 && c.MetadataBytes % PlacementRules.AlignmentBytes == 0,
+            "badMetadataSize", $"The metadata area has 4 MiB to 256 MiB in whole MiB, not {c.MetadataBytes} bytes.");
+        CheckUsage(!c.Nodes.IsDefaultOrEmpty, "noNodes", "Name at least one node.");
+        CheckUsage(c.Nodes.Distinct(StringComparer.Ordinal).Count() == c.Nodes.Length, "duplicateNode", "A node is named twice.");
+        CheckUsage(c.Nodes.Length <= c.MaxNodes, "tooManyNodes", $"{c.Nodes.Length} nodes do not fit {c.MaxNodes} slots; raise --max-nodes.");
+        Check(_state.Set(c.Set) is null, "setExists", $"There already is a disk set '{c.Set}'; choose another name.");
+        Check(_state.Sets.Values.All(s => s.Id != c.SetId), "duplicateId", $"Another disk set has the id {c.SetId}.");
+        var nodes = c.Nodes.Select(NodeOf).OrderBy(static n => n.Id).Select(static n => n.Name);
+        Emit(new SetCreated(c.Set, c.SetId, [.. nodes], c.MaxNodes, c.MetadataBytes, c.Fencing));
+        return new ResultData(Id: c.SetId);
+    }
+
+    private ResultData? Join(JoinSet c)
+    {
+        var set = SetOf(c.Set);
+        var member = MemberOf(set, c.Node);
+        var node = NodeOf(c.Node, c.Incarnation);
+        if (member.JoinedIncarnation == c.Incarnation) return null;
+        Check(node.Status == NodeStatus.Up, "notUp", $"Node '{c.Node}' is {node.Status}, not up; it may join once it is.", true);
+        Check(member.JoinedIncarnation == 0, "busy", $"An older incarnation of '{c.Node}' is not fenced yet.", true);
+        Check(!member.HasLeft || c.IsByOperator, "leftByOperator",
+            $"Node '{c.Node}' was made to leave '{c.Set}'; use 'set join' to bring it back.");
+        Emit(new NodeJoinedSet(c.Set, c.Node, c.Incarnation));
+        ChangeMaster(c.Set);
+        AssignOrphans(null);
+        return null;
+    }
+
+    private ResultData? Leave(LeaveSet c)
+    {
+        var set = SetOf(c.Set);
+        var member = MemberOf(set, c.Node);
+        NodeOf(c.Node, c.Incarnation);
+        if (member.JoinedIncarnation != c.Incarnation && member.HasLeft) return null;
+        JoinedMember(set, c.Node, c.Incarnation);
+        Withdraw(c.Set, c.Node, c.Incarnation, isClean: true, c.IsByOperator, "left the set");
+        AssignOrphans(null);
+        return null;
+    }
+
+    private ResultData Add(AddDisk c)
+    {
+        var set = SetOf(c.Set);
+        CheckName("disk", c.Disk);
+        CheckUsage(c.DiskId != Guid.Empty, "badId", "A disk's id must not be zero.");
+        CheckUsage(c.SectorBytes is 512 or 4096, "badSector", $"Sectors have 512 or 4096 bytes, not {c.SectorBytes}.");
+        Check(!set.Disks.ContainsKey(c.Disk), "diskExists", $"Disk set '{c.Set}' already has a disk '{c.Disk}'.");
+        Check(_state.Sets.Values.All(s => s.Disks.Values.All(d => d.Id != c.DiskId)), "duplicateId",
+            $"The disk with id {c.DiskId} is already in use.");
+        var need = PlacementRules.DataStart(set.MetadataBytes) + PlacementRules.AlignmentBytes;
+        Check(PlacementRules.DataEnd(c.SizeBytes) >= need, "diskTooSmall",
+            $"Disk '{c.Disk}' has {c.SizeBytes} bytes; the metadata area and 1 MiB of data need {need + PlacementRules.TailLabelBytes}.");
+        foreach (var name in c.Paths.Keys) MemberOf(set, name);
+        foreach (var name in set.Members.Keys)
+        {
+            var path = c.Paths.GetValueOrDefault(name, c.Path);
+            CheckUsage(path.Length is > 0 and <= 4096 && !path.Any(char.IsControl), "badPath", $"The path of '{c.Disk}' on '{name}' is no path.");
+            foreach (var other in set.Disks.Values)
+                Check(other.PathOn(name) != path, "duplicatePath", $"On '{name}', {path} is already disk '{other.Name}'.");
+        }
+
+        JoinedLive(set, c.Node);
+        CheckEvidence(set, c.Evidence, isComplete: true);
+        Emit(new DiskAdded(c.Set, c.Disk, c.DiskId, c.SizeBytes, c.SectorBytes, c.IsDirectIo, c.Path, c.Paths));
+        if (set.Master is null) Emit(new SetMasterChanged(c.Set, null, c.Node));
+        return new ResultData(Id: c.DiskId);
+    }
+
+    private ResultData Open(OpenSlot c)
+    {
+        var set = SetOf(c.Set);
+        var member = JoinedMember(set, c.Node, c.Incarnation);
+        Check(_state.Nodes[c.Node].IsLive, "notUp", $"Node '{c.Node}' is {_state.Nodes[c.Node].Status}.", true);
+        Check(!member.IsMergeOwed, "busy", $"The slot of '{c.Node}' in '{c.Set}' waits to be merged.", true);
+        Check(member.Slot is null, "slotOpen", $"The slot of '{c.Node}' in '{c.Set}' is already open.");
+        var okay = set.Disks.Values.Count(static d => d.Status == DiskStatus.Okay);
+        Check(okay > 0, "noDisk", $"Disk set '{c.Set}' has no disk that is okay; add one first.", true);
+        CheckUsage(!c.Disks.IsDefaultOrEmpty && c.Disks.Distinct(StringComparer.Ordinal).Count() == c.Disks.Length, "badDisks",
+            "Name each log disk once.");
+        foreach (var disk in c.Disks)
+        {
+            Check(set.Disks.GetValueOrDefault(disk)?.Status == DiskStatus.Okay, "diskNotOkay",
+                $"'{disk}' is no disk of '{c.Set}' that is okay.", true);
+        }
+
+        Check(c.Disks.Length == Math.Min(2, okay), "tooFewLogDisks",
+            $"A dirty log lies on {Math.Min(2, okay)} disks here, not {c.Disks.Length}.", true);
+        Emit(new SlotOpened(c.Set, c.Node, c.Incarnation, c.Disks, member.SlotGeneration + 1));
+        return new ResultData(Generation: member.SlotGeneration + 1);
+    }
+
+    private ResultData? Abandon(AbandonSlot c)
+    {
+        var set = SetOf(c.Set);
+        var member = JoinedMember(set, c.Node, c.Incarnation);
+        if (member.SlotGeneration == c.SlotGeneration && (member.Slot is null || member.IsMergeOwed)) return null;
+        Check(member.Slot is { } slot && slot.Incarnation == c.Incarnation && slot.Generation == c.SlotGeneration, "staleSlot",
+            $"The slot of '{c.Node}' in '{c.Set}' is of generation {member.SlotGeneration}, not {c.SlotGeneration}.");
+        if (c.FailedDisk is { } failed)
+        {
+            Check(set.Disks.ContainsKey(failed), "noSuchDisk", $"There is no disk '{failed}' in '{c.Set}'.");
+            if (set.Disks[failed].Status == DiskStatus.Okay) Emit(new DiskFailed(c.Set, failed, c.Reason));
+        }
+
+        Emit(new SlotSealed(c.Set, c.Node, c.Incarnation, c.SlotGeneration, c.Reason));
+        foreach (var volume in _state.Sets[c.Set].Volumes.Values)
+        {
+            if (volume.Recovery == RecoveryMode.Log)
+                Disown(c.Set, volume, c.Node, c.Incarnation, TransferReason.Lost, "gave its dirty log up");
+        }
+
+        return null;
+    }
+
+    private ResultData Stamp(StampLabels c)
+    {
+        var set = SetOf(c.Set);
+        JoinedMember(set, c.Node, c.Incarnation);
+        Check(c.Generation <= set.Generation, "badGeneration",
+            $"Generation {c.Generation} is ahead of the committed {set.Generation} of '{c.Set}'.");
+        if (c.Generation > set.StampedGeneration)
+        {
+            Emit(new LabelsStamped(c.Set, c.Generation, c.Node));
+            foreach (var volume in set.Volumes.Keys) CompleteBarriers(c.Set, volume);
+        }
+
+        return new ResultData(Generation: _state.Sets[c.Set].StampedGeneration);
+    }
+
+    private void JoinedLive(SetState set, string node) =>
+        Check(Duties.IsJoined(NodeOf(node), MemberOf(set, node)), "notJoined", $"Node '{node}' has not joined '{set.Name}'.", true);
+
+    private void ChangeMaster(string setName)
+    {
+        var set = _state.Sets[setName];
+        var master = Duties.ChooseMaster(_state, set);
+        if (master != set.Master) Emit(new SetMasterChanged(setName, set.Master, master));
+    }
+}

@@ -1,0 +1,157 @@
+namespace RaftMirror.ControlPlane.Model;
+
+/// <summary>State of a node's current incarnation.</summary>
+public enum NodeStatus
+{
+    /// <summary>Registered, never granted a lease: an older incarnation is not yet fenced and merged (design §6.6).</summary>
+    Starting,
+
+    /// <summary>May hold a lease, join sets, own volumes.</summary>
+    Up,
+
+    /// <summary>As <see cref="Up"/>, but gets no new ownership.</summary>
+    Draining,
+
+    /// <summary>Not heard from: gets no lease until the suspicion is cleared, and may be fenced.</summary>
+    Suspect,
+
+    /// <summary>Proven gone; a dirty log of it (or of its predecessor) is not merged yet.</summary>
+    Fenced,
+
+    /// <summary>Gone, and nothing is owed to it.</summary>
+    Down,
+}
+
+/// <summary>State of the incarnation before the current one, while it still matters.</summary>
+public enum PredecessorStatus
+{
+    /// <summary>Not proven gone.</summary>
+    Suspect,
+
+    /// <summary>Proven gone; its dirty logs are being merged.</summary>
+    Fenced,
+}
+
+/// <summary>How a set keeps lost nodes from its disks.</summary>
+public enum FencingKind
+{
+    /// <summary>By waiting out the lease horizon.</summary>
+    Lease,
+}
+
+/// <summary>State of a disk.</summary>
+public enum DiskStatus
+{
+    /// <summary>In use.</summary>
+    Okay,
+
+    /// <summary>Holds no new dirty logs and no new submirrors. The I/O of submirrors follows their own state.</summary>
+    Failed,
+}
+
+/// <summary>What repairs a mirror after a crash.</summary>
+public enum RecoveryMode
+{
+    /// <summary>The dirty-region log.</summary>
+    Log,
+
+    /// <summary>The application (ABR).</summary>
+    App,
+}
+
+/// <summary>Who may write at one time.</summary>
+public enum WriterMode
+{
+    /// <summary>The owner.</summary>
+    One,
+
+    /// <summary>Every joined node.</summary>
+    All,
+}
+
+/// <summary>Which submirror answers a read.</summary>
+public enum ReadMode
+{
+    /// <summary>The next one.</summary>
+    RoundRobin,
+
+    /// <summary>Chosen by address.</summary>
+    Geometric,
+
+    /// <summary>The first readable one.</summary>
+    First,
+}
+
+/// <summary>How the submirrors are written.</summary>
+public enum WriteMode
+{
+    /// <summary>All at once.</summary>
+    Parallel,
+
+    /// <summary>One after the other.</summary>
+    Serial,
+}
+
+/// <summary>State of a submirror (reference: illumos metastat's words).</summary>
+public enum SubmirrorStatus
+{
+    /// <summary>Read and written.</summary>
+    Okay,
+
+    /// <summary>New: written, not read.</summary>
+    Attached,
+
+    /// <summary>Being copied to: written, not read.</summary>
+    Resyncing,
+
+    /// <summary>Failed; another has the data: neither read nor written.</summary>
+    Maintenance,
+
+    /// <summary>Failed, but the only source: read and written.</summary>
+    LastErred,
+
+    /// <summary>Taken out by the operator: neither read nor written.</summary>
+    Offline,
+}
+
+/// <summary>Kind of a resync.</summary>
+public enum ResyncKind
+{
+    /// <summary>Regions that a crashed writer left marked (or all, when its log was in doubt).</summary>
+    Optimized,
+
+    /// <summary>A new submirror gets everything.</summary>
+    Submirror,
+}
+
+/// <summary>Why ownership moves.</summary>
+public enum TransferReason
+{
+    /// <summary>An operator asked.</summary>
+    Planned,
+
+    /// <summary>A client writes on another node.</summary>
+    Write,
+
+    /// <summary>A resync needs an owner.</summary>
+    Resync,
+
+    /// <summary>The owner gave it up: drained, left, stopped.</summary>
+    Released,
+
+    /// <summary>The owner was fenced, or its log abandoned.</summary>
+    Lost,
+
+    /// <summary>The resync for which there was an owner has ended.</summary>
+    ResyncEnded,
+}
+
+/// <summary>What a barrier waits for.</summary>
+public enum BarrierType
+{
+    /// <summary>Nodes stop reading and writing a lost submirror; the new generation is on the labels.</summary>
+    LegLoss,
+
+    /// <summary>Nodes drop the volume's clients and end its I/O.</summary>
+    Delete,
+}

@@ -1,0 +1,82 @@
+using System.Collections.Immutable;
+
+namespace RaftMirror.ControlPlane.Model;
+
+/// <summary>Where things lie on the disks of a set. Pure.</summary>
+public static class PlacementRules
+{
+    /// <summary>Extents and the data area are aligned to this.</summary>
+    public const long AlignmentBytes = 1 << 20;
+
+    /// <summary>The label's tail copy at the very end of the disk.</summary>
+    public const long TailLabelBytes = 4096;
+
+    /// <summary>First byte of the data area.</summary>
+    public static long DataStart(long metadataBytes) => metadataBytes;
+
+    /// <summary>First byte after the data area.</summary>
+    public static long DataEnd(long diskSizeBytes) => (diskSizeBytes - TailLabelBytes) / AlignmentBytes * AlignmentBytes;
+
+    /// <summary>Most regions, summed over all logged volumes of a set, for which a snapshot of a dirty log fits its slot. A slot has
+    /// three quarters of the metadata area divided by the number of slots (the rest is for labels and set records); a snapshot
+    /// may take a quarter of it (old and new snapshot lie side by side, and updates need room); at worst it is one bit a region.</summary>
+    public static long MaxRegionsPerSlot(long metadataBytes, int maxNodes) => metadataBytes / 4 * 3 / maxNodes / 4 * 8;
+
+    /// <summary>The disks for a new dirty log: the first two that are okay, by name; fewer if there are no more.</summary>
+    public static ImmutableArray<string> ChooseLogDisks(SetState set) =>
+        [.. set.Disks.Values.Where(static disk => disk.Status == DiskStatus.Okay).Take(2).Select(static disk => disk.Name)];
+
+    /// <summary>Free pieces of a disk's data area, by offset.</summary>
+    public static List<(long Offset, long Length)> FreeSpace(SetState set, DiskState disk)
+    {
+        var used = new List<(long Offset, long Length)>();
+        foreach (var volume in set.Volumes.Values)
+        {
+            foreach (var submirror in volume.Submirrors)
+            {
+                foreach (var extent in submirror.Extents)
+                {
+                    if (extent.Disk == disk.Name) used.Add((extent.DiskOffsetBytes, extent.LengthBytes));
+                }
+            }
+        }
+
+        used.Sort();
+        var free = new List<(long Offset, long Length)>();
+        var at = DataStart(set.MetadataBytes);
+        foreach (var (offset, length) in used)
+        {
+            if (offset > at) free.Add((at, offset - at));
+            at = Math.Max(at, offset + length);
+        }
+
+        var end = DataEnd(disk.SizeBytes);
+        if (end > at) free.Add((at, end - at));
+        return free;
+    }
+
+    /// <summary>Extents for a submirror: the first hole that holds it whole, else holes in order.</summary>
+    /// <returns>Null if it does not fit; <paramref name="freeBytes"/> then says what there is.</returns>
+    public static ImmutableArray<ExtentState>? Allocate(SetState set, DiskState disk, long sizeBytes, out long freeBytes)
+    {
+        var holes = FreeSpace(set, disk);
+        freeBytes = holes.Sum(static hole => hole.Length);
+        foreach (var (offset, length) in holes)
+        {
+            if (length >= sizeBytes) return [new ExtentState(disk.Name, offset, 0, sizeBytes)];
+        }
+
+        if (freeBytes < sizeBytes) return null;
+        var extents = ImmutableArray.CreateBuilder<ExtentState>();
+        long done = 0;
+        foreach (var (offset, length) in holes)
+        {
+            if (done == sizeBytes) break;
+            var take = Math.Min(length, sizeBytes - done);
+            extents.Add(new ExtentState(disk.Name, offset, done, take));
+            done += take;
+        }
+
+        return extents.ToImmutable();
+    }
+}

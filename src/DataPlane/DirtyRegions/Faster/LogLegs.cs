@@ -1,0 +1,117 @@
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.DirtyRegions.Core;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.DataPlane.DirtyRegions.Faster;
+
+/// <summary>The one or two disks of a log: every piece of work is done on all of them at the same time and counts only if
+/// all did it. The first failure is final. Work is given by one thread at a time.</summary>
+internal sealed class LogLegs : IDisposable
+{
+    private readonly IReadOnlyList<IBlockDevice> _devices;
+    private readonly long _slotOffset;
+    private readonly Thread? _second;
+    private readonly SemaphoreSlim _start = new(0);
+    private readonly SemaphoreSlim _done = new(0);
+    private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Func<Leg, DeviceStatus>? _work;
+    private DirtyLogFailure? _failure;
+    private bool _isDisposed;
+
+    public LogLegs(IReadOnlyList<IBlockDevice> devices, long slotOffset)
+    {
+        Invariant.Require(devices.Count is 1 or 2, "A log is on one or two disks.");
+        _devices = devices;
+        _slotOffset = slotOffset;
+        if (devices.Count == 1) return;
+        _second = new Thread(RunSecond) { IsBackground = true, Name = "dirty log leg" };
+        _second.Start();
+    }
+
+    /// <summary>What broke, or null.</summary>
+    public DirtyLogFailure? Failure => Volatile.Read(ref _failure);
+
+    /// <summary>Ends when something broke.</summary>
+    public Task Failed => _failed.Task;
+
+    /// <summary>Does the work on every disk.</summary>
+    /// <returns>False if it, or anything before it, failed anywhere.</returns>
+    public bool Do(Func<Leg, DeviceStatus> work)
+    {
+        if (Failure is not null) return false;
+        if (_second is not null)
+        {
+            _work = work;
+            _start.Release();
+        }
+
+        DoOn(0, work);
+        if (_second is not null) _done.Wait();
+        return Failure is null;
+    }
+
+    /// <summary>Records what broke, if it is the first.</summary>
+    public void Fail(string message, string? disk)
+    {
+        Interlocked.CompareExchange(ref _failure, new DirtyLogFailure(message, disk), null);
+        _failed.TrySetResult();
+    }
+
+    public void Dispose()
+    {
+        if (_second is not null)
+        {
+            _isDisposed = true;
+            _start.Release();
+            _second.Join();
+        }
+
+        _start.Dispose();
+        _done.Dispose();
+    }
+
+    private void RunSecond()
+    {
+        while (true)
+        {
+            _start.Wait();
+            if (_isDisposed) return;
+            DoOn(1, _work!);
+            _done.Release();
+        }
+    }
+
+#pragma warning disable CA1031 // A device that throws has failed, whatever it throws; its thread must answer all the same.
+    private void DoOn(int index, Func<Leg, DeviceStatus> work)
+    {
+        var device = _devices[index];
+        try
+        {
+            var status = work(new Leg(device, _slotOffset));
+            if (status != DeviceStatus.Ok) Fail($"the dirty log could not be written to disk {device.Name}: {status}", device.Name);
+        }
+        catch (Exception e)
+        {
+            Fail($"the dirty log could not be written to disk {device.Name}: {e.Message}", device.Name);
+        }
+    }
+#pragma warning restore CA1031
+
+    /// <summary>A disk, with offsets counted from the slot.</summary>
+    internal readonly struct Leg(IBlockDevice device, long slotOffset)
+    {
+        public DeviceStatus Write(long offset, ReadOnlySpan<byte> buffer) => device.Write(slotOffset + offset, buffer);
+
+        public DeviceStatus Zero(long offset, long lengthBytes) =>
+            device.WriteZeroes(slotOffset + offset, lengthBytes, mayUnmap: false);
+
+        public DeviceStatus Flush() => device.Flush();
+
+        /// <summary>Writes a block and flushes.</summary>
+        public DeviceStatus WriteThrough(long offset, AlignedBuffer block)
+        {
+            var status = Write(offset, block.GetSpan()[..SlotLayout.BlockBytes]);
+            return status == DeviceStatus.Ok ? Flush() : status;
+        }
+    }
+}

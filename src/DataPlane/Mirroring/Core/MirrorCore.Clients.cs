@@ -1,0 +1,144 @@
+using RaftMirror.DataPlane.Configuration;
+
+namespace RaftMirror.DataPlane.Mirroring.Core;
+
+// Client connections and the drain barrier (design §14.9): a client that lost its connection here or elsewhere may have left a write
+// under way. A new connection writes only after every live member ended every write that it had when asked.
+internal sealed partial class MirrorCore
+{
+    private readonly List<ClientSession> _sessions = [];
+    private readonly List<Drain> _drains = [];
+    private ulong _nextDrain = 1;
+
+    /// <summary>Open client connections.</summary>
+    public int SessionCount => _sessions.Count;
+
+    /// <summary>A connection opens; its barrier starts at once.</summary>
+    public void SessionOpened(long now, uint session)
+    {
+        _now = now;
+        _sessions.Add(new ClientSession { Number = session, Sequence = _nextDrain++, BeforeOperation = _nextOperation });
+        AskDrains(_sessions[^1]);
+        Finish();
+    }
+
+    /// <summary>A connection is closed; its requests have ended.</summary>
+    public void SessionClosed(long now, uint session)
+    {
+        _now = now;
+        _sessions.RemoveAll(entry => entry.Number == session);
+        Finish();
+    }
+
+    private bool IsSessionDrained(uint session)
+    {
+        foreach (var entry in _sessions)
+        {
+            if (entry.Number == session) return entry.IsDrained || TryDrained(entry);
+        }
+
+        return session == 0; // Sessions are numbered from 1; 0 is the node's own.
+    }
+
+    private bool TryDrained(ClientSession session)
+    {
+        if (_view is null || HasOlderWrites(session.BeforeOperation)) return false;
+        foreach (var member in _view.Members)
+        {
+            if (IsLivePeer(member) && !session.Has(member)) return false;
+        }
+
+        session.IsDrained = true;
+        return true;
+    }
+
+    private void AskDrains(ClientSession session)
+    {
+        session.AskedNs = _now;
+        if (_view is null || session.IsDrained) return;
+        foreach (var member in _view.Members)
+        {
+            if (!IsLivePeer(member) || session.Has(member)) continue;
+            Send(member, new PeerMessage(
+                PeerMessageKind.DrainRequest, Number, _incarnation, member.Incarnation, Sequence: session.Sequence));
+        }
+    }
+
+    private bool HasOlderWrites(ulong before)
+    {
+        foreach (var operation in _operations.Values)
+        {
+            if (operation.IsClientWrite && operation.Id < before) return true; // Any one; no order matters.
+        }
+
+        return false;
+    }
+
+    private void DrainRequested(string from, PeerMessage message)
+    {
+        foreach (var known in _drains)
+        {
+            if (known.Node == from && known.Incarnation == message.FromIncarnation && known.Sequence == message.Sequence) return;
+        }
+
+        // Two new connections on two nodes may each wait for the other's first writes: the higher name gives way.
+        if (string.CompareOrdinal(from, _self) < 0) DropUnbarred();
+        _drains.Add(new Drain(from, message.FromIncarnation, message.Sequence, _nextOperation));
+        _reconsider = true;
+    }
+
+    private void DropUnbarred()
+    {
+        foreach (var operation in SortedOperations())
+        {
+            if (operation.State == OperationState.Waiting && operation.IsClientWrite && !IsSessionDrained(operation.Session))
+            {
+                End(operation, Nbd.IoStatus.Drop);
+            }
+        }
+    }
+
+    private void StepDrains()
+    {
+        for (var i = _drains.Count - 1; i >= 0; i--)
+        {
+            var drain = _drains[i];
+            if (HasOlderWrites(drain.BeforeOperation)) continue;
+            _drains.RemoveAt(i);
+            Emit(new MirrorEffect(EffectKind.Send, Name: drain.Node, Payload: new PeerMessage(
+                PeerMessageKind.DrainDone, Number, _incarnation, drain.Incarnation, Sequence: drain.Sequence)));
+        }
+    }
+
+    private void DrainDone(string from, PeerMessage message)
+    {
+        foreach (var session in _sessions)
+        {
+            if (session.Sequence == message.Sequence) session.Done.Add((from, message.FromIncarnation));
+        }
+
+        _reconsider = true;
+    }
+
+    private void Send(MemberConfiguration to, PeerMessage message) =>
+        Emit(new MirrorEffect(EffectKind.Send, Name: to.Node, Payload: message));
+
+    private sealed class ClientSession
+    {
+        public required uint Number { get; init; }
+
+        public required ulong Sequence { get; init; }
+
+        public required ulong BeforeOperation { get; init; }
+
+        public long AskedNs { get; set; }
+
+        public bool IsDrained { get; set; }
+
+        public List<(string Node, ulong Incarnation)> Done { get; } = [];
+
+        public bool Has(MemberConfiguration member) => Done.Contains((member.Node, member.Incarnation));
+    }
+
+    private sealed record Drain(string Node, ulong Incarnation, ulong Sequence, ulong BeforeOperation);
+}

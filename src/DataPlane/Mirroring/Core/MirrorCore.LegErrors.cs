@@ -1,0 +1,354 @@
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Resync.Core;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.DataPlane.Mirroring.Core;
+
+// Legs, leg errors, barriers. A leg-error never fails a write by itself: the write waits for the committed state.
+internal sealed partial class MirrorCore
+{
+    private readonly List<Leg> _legs = [];
+    private readonly List<Leg> _formerLegs = [];
+    private readonly List<(ByteRange Range, Leg Leg)> _taints = [];
+    private readonly List<(ulong Id, long SentNs)> _confirmedBarriers = [];
+    private ulong _legsIndex;
+    private long _legReportNs = long.MinValue;
+
+    private bool HasReadableLeg
+    {
+        get
+        {
+            foreach (var leg in _legs)
+            {
+                if (leg.IsReadable) return true;
+            }
+
+            return false;
+        }
+    }
+
+    private bool HasLegLossBarrier
+    {
+        get
+        {
+            foreach (var barrier in Volume.Barriers)
+            {
+                if (barrier.Kind == BarrierKind.LegLoss) return true;
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>A leg call ended.</summary>
+    /// <param name="now">Time.</param>
+    /// <param name="operationId">From the effect.</param>
+    /// <param name="legIndex">From the effect.</param>
+    /// <param name="status">How it ended.</param>
+    /// <param name="disk">Disk, for the report.</param>
+    /// <param name="isLeaseLost">The call was not made, because the lease had run out.</param>
+    public void IoCompleted(
+        long now, ulong operationId, int legIndex, DeviceStatus status, string disk, bool isLeaseLost = false)
+    {
+        _now = now;
+        Invariant.Require(_operations.TryGetValue(operationId, out var operation), "An operation outlives its leg I/O.");
+        Invariant.Require(operation.Pending[legIndex] > 0, "Leg I/O ends once.");
+        operation.Pending[legIndex]--;
+        operation.PendingTotal--;
+        var leg = operation.Legs[legIndex]!;
+        leg.InFlight--;
+        if (isLeaseLost)
+        {
+            if (operation.IsClientWrite) operation.WasLeaseLost = true;
+            else operation.MustDrop = true;
+        }
+        else if (status == DeviceStatus.Fenced) FenceSelf(disk);
+        if (status != DeviceStatus.Ok)
+        {
+            operation.Status[legIndex] = status;
+            if (!isLeaseLost && status != DeviceStatus.Fenced) LegFailed(leg, disk, status, operation.Kind != RequestKind.Read);
+        }
+
+        if (leg.InFlight == 0) _reconsider = true;
+        if (operation.PendingTotal == 0) IoEnded(operation);
+        Finish();
+    }
+
+    private void IoEnded(Operation operation)
+    {
+        switch (operation.Kind)
+        {
+            case RequestKind.Read:
+                ReadEnded(operation);
+                break;
+            case RequestKind.InternalFlush:
+                InternalFlushEnded(operation);
+                break;
+            case RequestKind.Flush:
+                operation.State = OperationState.AwaitingLeg;
+                Resolve(operation);
+                break;
+            default:
+                WriteEnded(operation);
+                break;
+        }
+    }
+
+    private static bool HasFailedLeg(Operation operation)
+    {
+        // Of a read only the newest try counts.
+        for (var i = operation.Kind == RequestKind.Read ? operation.LegCount - 1 : 0; i < operation.LegCount; i++)
+        {
+            if (operation.Status[i] != DeviceStatus.Ok) return true;
+        }
+
+        return false;
+    }
+
+    private void LegFailed(Leg leg, string disk, DeviceStatus status, bool lacksData)
+    {
+        // A LastErred leg is committed as failed already; it stays in use because nothing else has the data.
+        if (!leg.IsPresent || !leg.IsWritable || leg.State == LegState.LastErred) return;
+        if (leg.Failure is not null && (leg.Failure.LacksData || !lacksData)) return;
+        var reason = status == DeviceStatus.Unreachable ? LegFailureReason.Unreachable
+            : lacksData ? LegFailureReason.WriteError : LegFailureReason.ReadError;
+        leg.Failure = new LegFailureReport(leg.Name, disk, reason, lacksData, _view!.Index);
+        Emit(new MirrorEffect(EffectKind.LegFailed, Payload: leg.Failure));
+        _legReportNs = _now;
+    }
+
+    /// <summary>Decides about an operation whose leg I/O has ended, on the committed state as it is now (design §14.2).</summary>
+    private void Resolve(Operation operation)
+    {
+        var isTorn = operation.IsClientWrite && HasFailedLeg(operation);
+        if (_lease.IsFenced || _isGone || _isDeleted || ((operation.MustDrop || !HasLease) && !isTorn))
+        {
+            Taint(operation);
+            ReleaseHolds(operation);
+            End(operation, IoStatus.Drop);
+            return;
+        }
+
+        if (!HasLease && !Has(MirrorFaults.AcknowledgePastFailedLeg))
+        {
+            // Some legs have it, some do not, and no lease to mend that: wait for one as long as the client waits. Then this
+            // incarnation must end, so that its marks are merged and the region is resynced.
+            if (_now >= operation.DeadlineNs) FenceSelf("a write without a lease stands on some legs only");
+            return;
+        }
+
+        if (operation.WasLeaseLost || (operation.MustDrop && isTorn))
+        {
+            Withdraw(operation);
+            return;
+        }
+
+        if (Has(MirrorFaults.AcknowledgePastFailedLeg))
+        {
+            Acknowledge(operation);
+            return;
+        }
+
+        if (HasLegLossBarrier) return; // Other nodes may still read the lost leg.
+        var mustRetry = false;
+        for (var i = 0; i < operation.LegCount; i++)
+        {
+            if (operation.Status[i] == DeviceStatus.Ok || !operation.Legs[i]!.IsWritable) continue;
+            if (operation.Legs[i]!.State != LegState.LastErred) return; // Not committed yet; the report is repeated.
+            if (operation.RetriedLastErred)
+            {
+                ReleaseHolds(operation);
+                End(operation, IoStatus.IoError);
+                return;
+            }
+
+            mustRetry = true;
+        }
+
+        if (mustRetry) operation.RetriedLastErred = true;
+        if (mustRetry || operation.WasUnderWindow || MissesWritableLeg(operation) || (IsReleasing && operation.IsClientWrite && HasFailedLeg(operation)))
+        {
+            Withdraw(operation);
+            return;
+        }
+
+        Acknowledge(operation);
+    }
+
+    /// <summary>True if a leg came into use after the operation was submitted.</summary>
+    private bool MissesWritableLeg(Operation operation)
+    {
+        foreach (var leg in _legs)
+        {
+            if (!leg.IsWritable) continue;
+            var isThere = false;
+            for (var i = 0; i < operation.LegCount && !isThere; i++) isThere = operation.Legs[i] == leg;
+            if (!isThere) return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Remembers which bytes a failed leg may lack until the committed state settles that leg.</summary>
+    private void Taint(Operation operation)
+    {
+        if (!operation.IsClientWrite) return;
+        for (var i = 0; i < operation.LegCount; i++)
+        {
+            if (operation.Status[i] != DeviceStatus.Ok && operation.Legs[i]!.IsWritable)
+            {
+                _taints.Add((operation.Range, operation.Legs[i]!));
+            }
+        }
+    }
+
+    private void ResolveAll()
+    {
+        foreach (var operation in SortedOperations())
+        {
+            if (operation.State == OperationState.AwaitingLeg && !operation.HasPhysicalIo) Resolve(operation);
+        }
+    }
+
+    private void ApplyLegs(VolumeView? old)
+    {
+        _ = old;
+        var former = _legs.ToArray();
+        _legs.Clear();
+        foreach (var configured in Volume.Legs)
+        {
+            Leg? leg = null;
+            foreach (var candidate in former)
+            {
+                if (candidate.Name == configured.Name && HasSameExtents(candidate.Extents, configured.Extents)) leg = candidate;
+            }
+
+            leg ??= new Leg { Name = configured.Name, Extents = configured.Extents };
+            if (leg.State != configured.State || leg.IsNew) _legsIndex = _view!.Index;
+            leg.IsNew = false;
+            // Any change of state settles what was reported about the state before.
+            if (leg.State != configured.State) leg.Failure = null;
+            leg.State = configured.State;
+            _legs.Add(leg);
+        }
+
+        foreach (var leg in former)
+        {
+            if (_legs.Contains(leg)) continue;
+            leg.IsPresent = false;
+            leg.Failure = null;
+            if (leg.InFlight > 0) _formerLegs.Add(leg);
+        }
+
+        _formerLegs.RemoveAll(static leg => leg.InFlight == 0);
+        // A leg that is not in use any more owes nothing; when it comes back it is copied to as a whole, or by its own marks.
+        _taints.RemoveAll(static taint => !taint.Leg.IsWritable);
+    }
+
+    private static bool HasSameExtents(IReadOnlyList<ExtentConfiguration> a, IReadOnlyList<ExtentConfiguration> b)
+    {
+        if (ReferenceEquals(a, b)) return true;
+        if (a.Count != b.Count) return false;
+        for (var i = 0; i < a.Count; i++)
+        {
+            if (a[i] != b[i]) return false;
+        }
+
+        return true;
+    }
+
+    private void ApplyBarriers()
+    {
+        _confirmedBarriers.RemoveAll(entry => !Contains(Volume.Barriers, entry.Id));
+        foreach (var barrier in Volume.Barriers)
+        {
+            if (barrier.Kind != BarrierKind.Delete || _isDeleted) continue;
+            _isDeleted = true;
+            Emit(new MirrorEffect(EffectKind.DropClients, Name: "the volume is being deleted"));
+            DropAll();
+        }
+    }
+
+    private static bool Contains(IReadOnlyList<BarrierConfiguration> barriers, ulong id)
+    {
+        foreach (var barrier in barriers)
+        {
+            if (barrier.Id == id && barrier.AwaitsThisNode) return true;
+        }
+
+        return false;
+    }
+
+    private void StepBarriers()
+    {
+        if (_view is null) return;
+        foreach (var barrier in Volume.Barriers)
+        {
+            if (!barrier.AwaitsThisNode || !IsQuiesced(barrier.Kind)) continue;
+            var known = _confirmedBarriers.FindIndex(entry => entry.Id == barrier.Id);
+            if (known >= 0 && _now - _confirmedBarriers[known].SentNs < _options.RepeatNs) continue;
+            if (known >= 0) _confirmedBarriers.RemoveAt(known);
+            _confirmedBarriers.Add((barrier.Id, _now));
+            Emit(new MirrorEffect(EffectKind.ConfirmBarrier, barrier.Id));
+        }
+    }
+
+    /// <summary>Physical leg I/O has ended where the barrier wants it to; nothing else is waited for (design §14.1).</summary>
+    private bool IsQuiesced(BarrierKind kind)
+    {
+        foreach (var leg in _formerLegs)
+        {
+            if (leg.InFlight > 0) return false;
+        }
+
+        foreach (var leg in _legs)
+        {
+            if (leg.InFlight > 0 && (kind == BarrierKind.Delete || !leg.IsWritable)) return false;
+        }
+
+        return true;
+    }
+
+    private void RepeatReports()
+    {
+        if (_now - _legReportNs >= _options.RepeatNs)
+        {
+            _legReportNs = _now;
+            foreach (var leg in _legs)
+            {
+                if (leg.Failure is null) continue;
+                Emit(new MirrorEffect(EffectKind.LegFailed, Payload: leg.Failure));
+            }
+        }
+
+        _reconsider = true;
+    }
+
+    /// <summary>Regions that hold a byte of <paramref name="bytes"/> as runs, coarsened to a bound by closing the smallest gaps.</summary>
+    private List<ByteRange> RegionRuns(ByteRangeSet bytes)
+    {
+        var regions = new ByteRangeSet();
+        foreach (var range in bytes.Ranges)
+        {
+            var first = range.Start / Volume.RegionBytes;
+            regions.Add(new ByteRange(first, ((range.End - 1) / Volume.RegionBytes) + 1 - first));
+        }
+
+        var runs = new List<ByteRange>(regions.Ranges);
+        for (var gap = 1L; runs.Count > ReleaseReport.MaxRuns; gap *= 2)
+        {
+            var kept = 0;
+            for (var i = 1; i < runs.Count; i++)
+            {
+                if (runs[i].Start - runs[kept].End <= gap) runs[kept] = new ByteRange(runs[kept].Start, runs[i].End - runs[kept].Start);
+                else runs[++kept] = runs[i];
+            }
+
+            runs.RemoveRange(kept + 1, runs.Count - kept - 1);
+        }
+
+        return runs;
+    }
+}

@@ -1,0 +1,127 @@
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.Nbd;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.DataPlane.Mirroring.Core;
+
+/// <summary>What a client asks for, or what the core does for itself.</summary>
+internal enum RequestKind
+{
+    Read,
+    Write,
+    Trim,
+    WriteZeroes,
+    Flush,
+
+    /// <summary>Internal: copy of an owed range.</summary>
+    Copy,
+
+    /// <summary>Internal: flush for cleaning, release, resync position or end.</summary>
+    InternalFlush,
+}
+
+/// <summary>A client's request. Data stays with the shell under <paramref name="Id"/>.</summary>
+internal readonly record struct MirrorRequest(
+    ulong Id, RequestKind Kind, ByteRange Range, uint Session, bool IsForced = false, bool MayUnmap = false);
+
+/// <summary>What the shell must do.</summary>
+internal enum EffectKind
+{
+    /// <summary>Read <c>Range</c> (of the device <c>Disk</c>) into the request's buffer at <c>BufferOffset</c>.</summary>
+    LegRead,
+    LegWrite,
+    LegZero,
+    LegFlush,
+
+    /// <summary><c>Payload</c> is a <see cref="CopyPlan"/>; answered by CopyCompleted.</summary>
+    Copy,
+
+    /// <summary>Append <c>Payload</c> (RegionUpdate[]) to the dirty log, in order; answered by MarksAppended(<c>Id</c>).</summary>
+    AppendMarks,
+
+    /// <summary>The request <c>Id</c> ended with <c>Status</c>; its buffer is free.</summary>
+    Reply,
+
+    /// <summary>Send <c>Payload</c> (PeerMessage) to node <c>Name</c>.</summary>
+    Send,
+
+    RequestOwnership,
+    Released,
+    LegFailed,
+    ConfirmBarrier,
+    ResyncProgressed,
+    ResyncFinished,
+
+    /// <summary>All client connections must go; <c>Name</c> says why.</summary>
+    DropClients,
+
+    /// <summary>This incarnation is over: the storage refuses it (<c>Name</c> is the disk), or as <c>Name</c> says.</summary>
+    Fenced,
+
+    /// <summary>A shutdown has drained, flushed and cleaned.</summary>
+    Drained,
+}
+
+/// <summary>One effect; which fields count is told by <see cref="Kind"/>.</summary>
+internal readonly record struct MirrorEffect(
+    EffectKind Kind,
+    ulong Id = 0,
+    int Leg = 0,
+    string? Name = null,
+    ByteRange Range = default,
+    long BufferOffset = 0,
+    bool MayUnmap = false,
+    IoStatus Status = IoStatus.Ok,
+    object? Payload = null,
+    ulong Request = 0);
+
+/// <summary>A piece of a leg on one disk.</summary>
+internal readonly record struct LegPart(string Disk, long DiskOffset, long BufferOffset, long Length);
+
+/// <summary>Read the source; compare each target with it and write where it differs.</summary>
+/// <param name="Range">Bytes of the volume.</param>
+/// <param name="Legs">Parts of each leg; the first is the source.</param>
+internal sealed record CopyPlan(ByteRange Range, IReadOnlyList<IReadOnlyList<LegPart>> Legs);
+
+/// <summary>How a copy ended.</summary>
+/// <param name="Status">Ok, or the first failure.</param>
+/// <param name="Leg">Index in the plan of the leg that failed.</param>
+/// <param name="Disk">Disk that failed.</param>
+/// <param name="WasWrite">The failure was a write.</param>
+/// <param name="CopiedBytes">Written to targets.</param>
+/// <param name="ComparedBytes">Found equal on targets.</param>
+/// <param name="IsLeaseLost">The lease ended on the way; the devices are not to blame.</param>
+internal readonly record struct CopyResult(
+    DeviceStatus Status,
+    int Leg,
+    string? Disk,
+    bool WasWrite,
+    long CopiedBytes,
+    long ComparedBytes,
+    bool IsLeaseLost = false);
+
+/// <summary>What the control plane says about one volume, and the members of its set.</summary>
+internal sealed record VolumeView(
+    ulong Index, string Self, IReadOnlyList<MemberConfiguration> Members, VolumeConfiguration Volume);
+
+/// <summary>Test hooks: known ways to be wrong, each of which a simulation must find. Never set outside tests.</summary>
+[Flags]
+internal enum MirrorFaults
+{
+    None = 0,
+    SubmitBeforeMark = 1 << 0,
+    CleanOwedOrUnflushed = 1 << 1,
+    FinishResyncWithoutCopy = 1 << 2,
+    ReadOwedUnrepaired = 1 << 3,
+    IgnoreWindows = 1 << 4,
+    CopyWithoutRangeLock = 1 << 5,
+    KeepServingAfterTransfer = 1 << 6,
+    IgnoreLease = 1 << 7,
+    ReadTargets = 1 << 8,
+    IgnoreMergeOwed = 1 << 9,
+    AcknowledgePastFailedLeg = 1 << 10,
+    ReleaseUndrained = 1 << 11,
+    SkipDrainBarrier = 1 << 12,
+}

@@ -1,0 +1,163 @@
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.DataPlane.Mirroring.Core;
+
+/// <summary>Where an operation stands.</summary>
+internal enum OperationState
+{
+    /// <summary>Not admitted: holds no range lock and no region count.</summary>
+    Waiting,
+
+    /// <summary>Holds the range lock and region counts; waits for durable marks. No leg I/O yet.</summary>
+    Marking,
+
+    /// <summary>A copy that holds the range lock and waits for every member to install its window.</summary>
+    Announcing,
+
+    /// <summary>Leg I/O is under way.</summary>
+    Submitted,
+
+    /// <summary>The forced flush after a write is under way.</summary>
+    Flushing,
+
+    /// <summary>Leg I/O ended; a leg failed, or a leg-loss barrier stands: waits for the committed state. Counts as quiesced.</summary>
+    AwaitingLeg,
+
+    Ended,
+}
+
+/// <summary>A leg as the core tracks it, across configurations.</summary>
+internal sealed class Leg
+{
+    public required string Name { get; init; }
+
+    public required IReadOnlyList<ExtentConfiguration> Extents { get; init; }
+
+    public LegState State { get; set; }
+
+    /// <summary>False once the configuration no longer has it.</summary>
+    public bool IsPresent { get; set; } = true;
+
+    /// <summary>True until its first configuration was taken over.</summary>
+    public bool IsNew { get; set; } = true;
+
+    /// <summary>Physical I/O under way.</summary>
+    public int InFlight { get; set; }
+
+    /// <summary>What to report until the configuration shows it; null if nothing is wrong.</summary>
+    public LegFailureReport? Failure { get; set; }
+
+    public bool IsReadable => IsPresent && (State is LegState.Okay or LegState.LastErred);
+
+    public bool IsWritable => IsPresent && (IsReadable || State is LegState.Attached or LegState.Resyncing);
+
+    /// <summary>The extent that holds <paramref name="offset"/>.</summary>
+    public ExtentConfiguration ExtentAt(long offset)
+    {
+        foreach (var extent in Extents)
+        {
+            if (offset < extent.VolumeOffsetBytes + extent.LengthBytes) return extent;
+        }
+
+        Invariant.Fail("Extents cover the volume without gaps.");
+        return null;
+    }
+}
+
+/// <summary>One request on its way through the core; pooled.</summary>
+internal sealed class Operation
+{
+    public const int MaxLegs = 8;
+
+    public readonly Leg?[] Legs = new Leg?[MaxLegs];
+    public readonly int[] Pending = new int[MaxLegs];
+    public readonly DeviceStatus[] Status = new DeviceStatus[MaxLegs];
+
+    public ulong Id { get; set; }
+
+    public ulong RequestId { get; set; }
+
+    public RequestKind Kind { get; set; }
+
+    public ByteRange Range { get; set; }
+
+    public uint Session { get; set; }
+
+    public bool IsForced { get; set; }
+
+    public bool MayUnmap { get; set; }
+
+    public long DeadlineNs { get; set; }
+
+    public OperationState State { get; set; }
+
+    public bool IsListedWaiting { get; set; }
+
+    /// <summary>Blocked by the range lock alone when last looked at: later overlapping ones must not pass it.</summary>
+    public bool WantsLock { get; set; }
+
+    public bool HoldsLock { get; set; }
+
+    public bool IsCounted { get; set; }
+
+    public ulong Epoch { get; set; }
+
+    public int LegCount { get; set; }
+
+    public int PendingTotal { get; set; }
+
+    /// <summary>Ownership or lease was lost while its I/O was under way: never report success.</summary>
+    public bool MustDrop { get; set; }
+
+    /// <summary>Some of its leg calls were not made, because the lease had run out.</summary>
+    public bool WasLeaseLost { get; set; }
+
+    public bool RetriedLastErred { get; set; }
+
+    /// <summary>A window of another node covered it while it was parked on a leg error: write everything again.</summary>
+    public bool WasUnderWindow { get; set; }
+
+    public long RepairAskedNs { get; set; }
+
+    /// <summary>A copy's window, while it is open.</summary>
+    public WindowOwner? Windows { get; set; }
+
+    public ulong WindowSequence { get; set; }
+
+    public FlushPurpose Purpose { get; set; }
+
+    public ulong Generation { get; set; }
+
+    public long Mark { get; set; }
+
+    public bool IsClientWrite => Kind is RequestKind.Write or RequestKind.Trim or RequestKind.WriteZeroes;
+
+    public bool HasPhysicalIo => PendingTotal > 0;
+
+    /// <summary>Back to unused; keeps the arrays.</summary>
+    public void Reset()
+    {
+        Array.Clear(Legs);
+        Array.Clear(Pending);
+        Array.Clear(Status);
+        (Id, RequestId, Kind, Range, Session) = (0, 0, default, default, 0);
+        (IsForced, MayUnmap, DeadlineNs, State) = (false, false, 0, OperationState.Waiting);
+        (IsListedWaiting, WantsLock, HoldsLock, IsCounted, Epoch) = (false, false, false, false, 0);
+        (LegCount, PendingTotal, MustDrop, RetriedLastErred, WasUnderWindow) = (0, 0, false, false, false);
+        WasLeaseLost = false;
+        (RepairAskedNs, Windows, WindowSequence, Purpose, Generation, Mark) = (long.MinValue, null, 0, default, 0, 0);
+    }
+}
+
+/// <summary>Why the core flushes by itself.</summary>
+internal enum FlushPurpose
+{
+    None,
+    Cleaning,
+    Release,
+    ResyncPosition,
+    ResyncEnd,
+    Shutdown,
+}

@@ -1,0 +1,101 @@
+using System.Runtime.InteropServices;
+using System.Threading.Tasks.Sources;
+using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.DataPlane.Nbd;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.DataPlane.Mirroring;
+
+/// <summary>A client's request while it is under way: its buffer, and the task that its connection awaits. Pooled by its volume.</summary>
+internal sealed class PendingRequest(MirrorVolume volume) : IValueTaskSource<IoStatus>
+{
+    // The continuation must not run on the thread that drains the volume's mailbox.
+    private ManualResetValueTaskSourceCore<IoStatus> _source = new() { RunContinuationsAsynchronously = true };
+
+    public MirrorRequest Request { get; set; }
+
+    /// <summary>The client's buffer; a write's is never written to.</summary>
+    public Memory<byte> Buffer { get; set; }
+
+    public ValueTask<IoStatus> Task => new(this, _source.Version);
+
+    public void Complete(IoStatus status) => _source.SetResult(status);
+
+    public IoStatus GetResult(short token)
+    {
+        try
+        {
+            return _source.GetResult(token);
+        }
+        finally
+        {
+            _source.Reset();
+            Buffer = default;
+            volume.Return(this);
+        }
+    }
+
+    public ValueTaskSourceStatus GetStatus(short token) => _source.GetStatus(token);
+
+    public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _source.OnCompleted(continuation, state, token, flags);
+}
+
+/// <summary>One client connection to a volume.</summary>
+internal sealed class MirrorSession(MirrorVolume volume, uint number, string client) : IExportSession
+{
+    private readonly CancellationTokenSource _dropped = new();
+    private bool _isDisposed;
+
+    public string Client { get; } = client;
+
+    public uint Number { get; } = number;
+
+    public CancellationToken Dropped => _dropped.Token;
+
+    public ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination) =>
+        volume.SubmitAsync(
+            new MirrorRequest(0, RequestKind.Read, new ByteRange(offset, destination.Length), Number), destination);
+
+    public ValueTask<IoStatus> WriteAsync(long offset, ReadOnlyMemory<byte> source, bool forceUnitAccess) =>
+        volume.SubmitAsync(
+            new MirrorRequest(0, RequestKind.Write, new ByteRange(offset, source.Length), Number, forceUnitAccess),
+            MemoryMarshal.AsMemory(source));
+
+    public ValueTask<IoStatus> FlushAsync() =>
+        volume.SubmitAsync(new MirrorRequest(0, RequestKind.Flush, default, Number), default);
+
+    public ValueTask<IoStatus> TrimAsync(long offset, long lengthBytes, bool forceUnitAccess) =>
+        volume.SubmitAsync(
+            new MirrorRequest(0, RequestKind.Trim, new ByteRange(offset, lengthBytes), Number, forceUnitAccess, MayUnmap: true),
+            default);
+
+    public ValueTask<IoStatus> WriteZeroesAsync(long offset, long lengthBytes, bool mayUnmap, bool forceUnitAccess) =>
+        volume.SubmitAsync(
+            new MirrorRequest(0, RequestKind.WriteZeroes, new ByteRange(offset, lengthBytes), Number, forceUnitAccess, mayUnmap),
+            default);
+
+    /// <summary>Asks the connection to go.</summary>
+    public void Drop()
+    {
+        lock (_dropped)
+        {
+            if (_isDisposed) return;
+        }
+
+        // Registered callbacks belong to the connection; they must not run under the mailbox.
+        _ = _dropped.CancelAsync();
+    }
+
+    public void Dispose()
+    {
+        lock (_dropped)
+        {
+            if (_isDisposed) return;
+            _isDisposed = true;
+        }
+
+        volume.Close(this);
+        // The source is left to the collector: a Drop may be cancelling it right now.
+    }
+}

@@ -1,0 +1,388 @@
+using System.Collections.Concurrent;
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.Leases.Core;
+using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.DataPlane.Nbd;
+
+namespace RaftMirror.DataPlane.Mirroring;
+
+/// <summary>A volume as clients attach it: the shell around its core. Inputs go to a mailbox; whoever posts to an idle one
+/// drains it, so the core has one owning thread at a time and a request costs no thread switch but that of its device calls.
+/// Public members: any thread.</summary>
+#pragma warning disable CA1001 // The semaphore's wait handle is never asked for, so there is nothing to free.
+internal sealed class MirrorVolume : IExport
+#pragma warning restore CA1001
+{
+    private readonly ConcurrentQueue<Input> _mailbox = new();
+    private readonly ConcurrentBag<PendingRequest> _pool = [];
+    private readonly Dictionary<ulong, PendingRequest> _pending = [];
+    private readonly List<MirrorSession> _sessions = [];
+    private readonly SemaphoreSlim _door;
+    private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly MirrorCore _core;
+    private readonly IVolumeHost _host;
+    private ExportInfo _info;
+    private VolumeStatistics? _statistics;
+    private Task _lastAppend = Task.CompletedTask;
+    private long _leaseExpiresNs;
+    private long _resyncSinceNs;
+    private long _resyncStartBytes;
+    private ulong _nextRequest = 1;
+    private uint _nextSession = 1;
+    private int _posted;
+    private string? _dropReason;
+
+    public MirrorVolume(MirrorCore core, ExportInfo info, IVolumeHost host, MirrorOptions options)
+    {
+        _core = core;
+        _info = info;
+        _host = host;
+        _door = new SemaphoreSlim(options.MaxRequests, options.MaxRequests);
+    }
+
+    public ExportInfo Info => Volatile.Read(ref _info);
+
+    public uint Number => _core.Number;
+
+    /// <summary>Figures as of the last tick; null before the first.</summary>
+    public VolumeStatistics? Statistics => Volatile.Read(ref _statistics);
+
+    /// <summary>Ends when a shutdown has drained.</summary>
+    public Task Drained => _drained.Task;
+
+    /// <summary>Ends when every append to the dirty log has been answered; meaningful after <see cref="Drained"/>.</summary>
+    public Task AppendsEnded => Volatile.Read(ref _lastAppend);
+
+    public IExportSession Open(string client)
+    {
+        MirrorSession session;
+        bool isDropped;
+        lock (_sessions)
+        {
+            session = new MirrorSession(this, _nextSession++, client);
+            _sessions.Add(session);
+            isDropped = _dropReason is not null;
+        }
+
+        Post(new Input(InputKind.SessionOpened, Id: session.Number));
+        if (isDropped) session.Drop();
+        return session;
+    }
+
+    public void Close(MirrorSession session)
+    {
+        lock (_sessions) _sessions.Remove(session);
+        Post(new Input(InputKind.SessionClosed, Id: session.Number));
+    }
+
+    public ValueTask<IoStatus> SubmitAsync(MirrorRequest request, Memory<byte> buffer)
+    {
+        if (!_door.Wait(0)) return SubmitLaterAsync(request, buffer);
+        return SubmitNow(request, buffer);
+    }
+
+    public void Return(PendingRequest request)
+    {
+        _door.Release();
+        _pool.Add(request);
+    }
+
+    public void Post(in Input input)
+    {
+        _mailbox.Enqueue(input);
+        if (Interlocked.Increment(ref _posted) == 1) Drain();
+    }
+
+    /// <summary>Makes the device call of an effect; on a thread of the pool.</summary>
+    public void Execute(in MirrorEffect effect, PendingRequest? request)
+    {
+        if (effect.Kind == EffectKind.Copy)
+        {
+            var result = RangeCopier.Copy((CopyPlan)effect.Payload!, _host.FindDisk, HasLease);
+            Post(new Input(InputKind.CopyCompleted, Id: effect.Id, Payload: result));
+            return;
+        }
+
+        // Before every submit: a request may have waited in the queue past the lease.
+        if (!HasLease())
+        {
+            Post(new Input(InputKind.IoCompleted, effect.Id, effect.Leg, DeviceStatus.IoError, effect.Name, IsFlagged: true));
+            return;
+        }
+
+        var device = _host.FindDisk(effect.Name!);
+        var status = device is null ? DeviceStatus.Unreachable : Call(device, effect, request);
+        Post(new Input(InputKind.IoCompleted, effect.Id, effect.Leg, status, effect.Name));
+    }
+
+    private static DeviceStatus Call(IBlockDevice device, in MirrorEffect effect, PendingRequest? request)
+    {
+        var (offset, length) = (effect.Range.Start, effect.Range.Length);
+        return effect.Kind switch
+        {
+            EffectKind.LegRead => device.Read(offset, request!.Buffer.Span.Slice((int)effect.BufferOffset, (int)length)),
+            EffectKind.LegWrite => device.Write(offset, request!.Buffer.Span.Slice((int)effect.BufferOffset, (int)length)),
+            EffectKind.LegZero => device.WriteZeroes(offset, length, effect.MayUnmap),
+            _ => device.Flush(),
+        };
+    }
+
+    private bool HasLease() => _host.NowNs < Volatile.Read(ref _leaseExpiresNs);
+
+    private async ValueTask<IoStatus> SubmitLaterAsync(MirrorRequest request, Memory<byte> buffer)
+    {
+        await _door.WaitAsync().ConfigureAwait(false);
+        return await SubmitNow(request, buffer).ConfigureAwait(false);
+    }
+
+    private ValueTask<IoStatus> SubmitNow(MirrorRequest request, Memory<byte> buffer)
+    {
+        if (!_pool.TryTake(out var pending)) pending = new PendingRequest(this);
+        pending.Request = request;
+        pending.Buffer = buffer;
+        var task = pending.Task;
+        Post(new Input(InputKind.Request, Payload: pending));
+        return task;
+    }
+
+    private void Drain()
+    {
+        try
+        {
+            do
+            {
+                var isThere = _mailbox.TryDequeue(out var input);
+                Primitives.Invariant.Require(isThere, "Each count has its input.");
+                Apply(input);
+                Volatile.Write(ref _leaseExpiresNs, _core.LeaseExpiresNs);
+                CarryOut();
+            }
+            while (Interlocked.Decrement(ref _posted) > 0);
+        }
+#pragma warning disable CA1031 // A core that threw may not go on: _posted stays up, so nothing enters it again.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            _host.Fatal(exception);
+        }
+    }
+
+    private void Apply(in Input input)
+    {
+        var now = _host.NowNs;
+        switch (input.Kind)
+        {
+            case InputKind.Request:
+                var pending = (PendingRequest)input.Payload!;
+                pending.Request = pending.Request with { Id = _nextRequest++ };
+                _pending.Add(pending.Request.Id, pending);
+                _core.Submit(now, pending.Request);
+                break;
+            case InputKind.IoCompleted:
+                _core.IoCompleted(now, input.Id, input.Leg, input.Status, input.Disk!, input.IsFlagged);
+                break;
+            case InputKind.CopyCompleted:
+                _core.CopyCompleted(now, input.Id, (CopyResult)input.Payload!);
+                break;
+            case InputKind.MarksAppended:
+                _core.MarksAppended(now, input.Id, input.IsFlagged);
+                break;
+            case InputKind.Configuration:
+                _core.ConfigurationChanged(now, (VolumeView)input.Payload!);
+                break;
+            case InputKind.EnactedUpTo:
+                _core.EnactedUpTo(now, input.Id);
+                break;
+            case InputKind.Lease:
+                _core.LeaseGranted(now, (LeaseGrant)input.Payload!);
+                break;
+            case InputKind.Message:
+                _core.PeerMessageReceived(now, input.Disk!, (PeerMessage)input.Payload!);
+                break;
+            case InputKind.SessionOpened:
+                _core.SessionOpened(now, (uint)input.Id);
+                break;
+            case InputKind.SessionClosed:
+                _core.SessionClosed(now, (uint)input.Id);
+                break;
+            case InputKind.LogOpened:
+                _core.LogOpened(now);
+                break;
+            case InputKind.LogLost:
+                _core.LogLost(now);
+                break;
+            case InputKind.Removed:
+                _core.Removed(now);
+                break;
+            case InputKind.Shutdown:
+                _core.Shutdown(now);
+                break;
+            default:
+                _core.Tick(now);
+                Publish(now);
+                break;
+        }
+    }
+
+    private void CarryOut()
+    {
+        var effects = _core.Effects;
+        for (var i = 0; i < effects.Count; i++) CarryOut(effects[i]);
+        effects.Clear();
+    }
+
+    private void CarryOut(in MirrorEffect effect)
+    {
+        switch (effect.Kind)
+        {
+            case EffectKind.LegRead or EffectKind.LegWrite or EffectKind.LegZero or EffectKind.LegFlush or EffectKind.Copy:
+                _host.Pool.Enqueue(this, effect, effect.Request == 0 ? null : _pending[effect.Request]);
+                break;
+            case EffectKind.AppendMarks:
+                Append(effect.Id, (RegionUpdate[])effect.Payload!);
+                break;
+            case EffectKind.Reply:
+                _pending.Remove(effect.Id, out var request);
+                request!.Complete(effect.Status);
+                break;
+            case EffectKind.Send:
+                _host.Peers.Send(effect.Name!, PeerMessageCodec.Encode((PeerMessage)effect.Payload!));
+                break;
+            case EffectKind.DropClients:
+                DropClients(effect.Name!);
+                break;
+            case EffectKind.Drained:
+                _drained.TrySetResult();
+                break;
+            default:
+                Report(effect);
+                break;
+        }
+    }
+
+    private void Report(in MirrorEffect effect)
+    {
+        var reports = _host.Reports;
+        switch (effect.Kind)
+        {
+            case EffectKind.RequestOwnership:
+                reports.RequestOwnership(Number, effect.Id);
+                break;
+            case EffectKind.Released:
+                reports.Released(Number, (ReleaseReport)effect.Payload!);
+                break;
+            case EffectKind.LegFailed:
+                reports.LegFailed(Number, (LegFailureReport)effect.Payload!);
+                break;
+            case EffectKind.ConfirmBarrier:
+                reports.BarrierConfirmed(Number, effect.Id);
+                break;
+            case EffectKind.ResyncProgressed:
+                reports.ResyncProgressed(Number, (ResyncProgressReport)effect.Payload!);
+                break;
+            case EffectKind.ResyncFinished:
+                reports.ResyncFinished(Number, (ResyncFinishedReport)effect.Payload!);
+                break;
+            case EffectKind.Fenced:
+                reports.Fenced(effect.Name!);
+                break;
+        }
+    }
+
+    private void Append(ulong token, RegionUpdate[] updates)
+    {
+        // The appends begin in order here; their answers are passed on in the same order.
+        _lastAppend = AppendAsync(_lastAppend, _host.AppendAsync(updates), token);
+    }
+
+    private async Task AppendAsync(Task previous, ValueTask<bool> append, ulong token)
+    {
+        var isDurable = await append.ConfigureAwait(false);
+        await previous.ConfigureAwait(false);
+        Post(new Input(InputKind.MarksAppended, Id: token, IsFlagged: isDurable));
+    }
+
+    private void DropClients(string reason)
+    {
+        MirrorSession[] sessions;
+        lock (_sessions)
+        {
+            _dropReason = reason;
+            sessions = _sessions.ToArray();
+        }
+
+        foreach (var session in sessions) session.Drop();
+    }
+
+    private void Publish(long now)
+    {
+        var resync = _core.Resync;
+        ResyncStatistics? running = null;
+        if (_core.Role == OwnerRole.Serving && !resync.Owed.IsEmpty)
+        {
+            if (_resyncSinceNs == 0) (_resyncSinceNs, _resyncStartBytes) = (now, resync.DoneBytes);
+            var seconds = Math.Max((now - _resyncSinceNs) / 1e9, 0.001);
+            var rate = (long)(Math.Max(0, resync.DoneBytes - _resyncStartBytes) / seconds);
+            running = new ResyncStatistics(
+                resync.IsEverything ? "submirror" : "optimized", resync.DoneBytes, resync.TotalBytes, rate,
+                rate > 0 ? resync.Owed.TotalBytes / rate : null);
+        }
+        else
+        {
+            _resyncSinceNs = 0;
+        }
+
+        var stale = _core.RegionBytes == 0 ? 0 : (resync.Owed.TotalBytes + _core.RegionBytes - 1) / _core.RegionBytes;
+        Volatile.Write(ref _statistics, new VolumeStatistics(
+            Number, Info.Name, _core.RegionBytes, _core.Tracker?.MarkedCount ?? 0, stale, _core.SessionCount, _core.RequestCount, running));
+    }
+
+    public void Describe(ExportInfo info) => Volatile.Write(ref _info, info);
+
+    internal enum InputKind
+    {
+        Tick,
+        Request,
+        IoCompleted,
+        CopyCompleted,
+        MarksAppended,
+        Configuration,
+        EnactedUpTo,
+        Lease,
+        Message,
+        SessionOpened,
+        SessionClosed,
+        LogOpened,
+        LogLost,
+        Removed,
+        Shutdown,
+    }
+
+    internal readonly record struct Input(
+        InputKind Kind,
+        ulong Id = 0,
+        int Leg = 0,
+        DeviceStatus Status = DeviceStatus.Ok,
+        string? Disk = null,
+        object? Payload = null,
+        bool IsFlagged = false);
+}
+
+/// <summary>What a volume's shell uses of its set. Any thread.</summary>
+internal interface IVolumeHost
+{
+    long NowNs { get; }
+
+    LegIoPool Pool { get; }
+
+    IVolumeReports Reports { get; }
+
+    IPeerMessages Peers { get; }
+
+    IBlockDevice? FindDisk(string name);
+
+    ValueTask<bool> AppendAsync(RegionUpdate[] updates);
+
+    void Fatal(Exception exception);
+}

@@ -1,0 +1,135 @@
+using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Output;
+using RaftMirror.ControlPlane.Model;
+using Xunit;
+using Leg = RaftMirror.ControlPlane.Model.SubmirrorStatus;
+
+namespace RaftMirror.Cli.Tests;
+
+public sealed class StatusTests
+{
+    private static readonly ResyncState Owed = new(false, [new RegionRun(4, 6)], 0, ResyncKind.Optimized, 40, 0);
+
+    [Theory] // The first that applies: unavailable, stale, degraded, resyncing, okay.
+    [InlineData(Leg.Okay, Leg.Okay, false, true, "okay")]
+    [InlineData(Leg.Okay, Leg.Okay, true, true, "resyncing")]
+    [InlineData(Leg.Okay, Leg.Attached, false, true, "resyncing")]
+    [InlineData(Leg.Okay, Leg.Maintenance, true, true, "degraded")]
+    [InlineData(Leg.LastErred, Leg.Maintenance, false, true, "degraded")]
+    [InlineData(Leg.Okay, Leg.Offline, false, true, "degraded")]
+    [InlineData(Leg.Maintenance, Leg.Resyncing, true, true, "unavailable")]
+    [InlineData(Leg.Okay, Leg.Okay, true, false, "unavailable")]
+    public void VolumeState_FirstThatApplies(Leg first, Leg second, bool owed, bool served, string expected)
+    {
+        var volume = Samples.Volume() with
+        {
+            Submirrors = [Samples.Leg("d10-0", "d0", first), Samples.Leg("d10-1", "d1", second)],
+            Resync = owed ? Owed : null,
+        };
+        Assert.Equal(expected, StatusBuilder.VolumeState(volume, served));
+    }
+
+    [Fact]
+    public void Build_NothingOwed_StaleIsZeroWhateverTheNodesSay() => Assert.Equal(
+        0, Volume(StatusBuilder.Build(Samples.View(live: Samples.Live(null, stale: 99)))).StaleRegions);
+
+    [Theory]
+    [InlineData(-5, 100, 0, 100)]
+    [InlineData(500, 100, 100, 100)]
+    [InlineData(5, -1, 0, 0)]
+    public void Build_ProgressOutOfRange_IsClamped(long done, long total, long shownDone, long shownTotal)
+    {
+        var view = Samples.View(change: volume => volume with { Resync = Owed }, live: Samples.Live(new ResyncLive(null, done, total, 10, null)));
+        var resync = Volume(StatusBuilder.Build(view)).Resync!;
+        Assert.Equal((shownDone, shownTotal), (resync.DoneBytes, resync.TotalBytes));
+    }
+
+    [Fact]
+    public void Build_NoLiveFigures_CountsTheCommittedState()
+    {
+        var volume = Volume(StatusBuilder.Build(Samples.View(change: volume => volume with { Resync = Owed }, live: LiveFigures.None)));
+        Assert.Equal(6, volume.StaleRegions);
+        Assert.Null(volume.OpenRegions);
+        Assert.Null(volume.Resync!.EtaSeconds);
+        Assert.Equal(6 << 20, volume.Resync.TotalBytes);
+    }
+
+    [Fact]
+    public void Compact_Okay_IsOneLine() => Assert.Equal(
+        "demo/d10 mirror Okay 128.0M a@4 d10-0:Okay d10-1:Okay\n",
+        Render(terminal => StatusRenderer.WriteCompact(terminal, StatusBuilder.Build(Samples.View()))));
+
+    [Fact]
+    public void Unhealthy_NothingWrong_SaysSo() => Assert.Equal(
+        "everything is okay\n",
+        Render(terminal => StatusRenderer.Write(terminal, StatusBuilder.Build(Samples.View()), onlyUnhealthy: true)));
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Set_Resyncing_LooksLikeTheGolden(bool unicode)
+    {
+        var view = Samples.View(
+            change: volume => volume with { Resync = Owed },
+            live: Samples.Live(new ResyncLive("optimized", 2 << 20, 6 << 20, 1 << 20, null), stale: 4));
+        var text = Render(terminal => StatusRenderer.WriteSets(terminal, StatusBuilder.Build(view)), unicode);
+        var (mid, last, bar) = unicode
+            ? ("├─", "└─", "[█████████████░░░░░░░░░░░░░░░░░░░░░░░░░░░]")
+            : ("|-", "`-", "[=============>..........................]");
+        Assert.Equal(
+            " diskset  demo   joined a b c   master a\n"
+            + "  health  Warning\n"
+            + " fencing  lease, horizon 3.52 s (not safe against pauses: no watchdog)\n"
+            + "   cause  RM1301 RESYNC  demo/d10: a writer crashed; its marked regions are made equal\n"
+            + "  action  none: it ends by itself\n"
+            + "\n"
+            + "  VOLUME / LEG  MADE OF         STATE        SIZE  STALE  OPEN  OWNER  NOTE\n"
+            + "  d10           mirror, 2 legs  Resyncing  128.0M      4     3  a@4    nbd, 1 client\n"
+            + $"  {mid} d10-0      d0              Okay\n"
+            + $"  {last} d10-1      d1              Okay\n"
+            + $"     optimized: only what may differ         {bar}  33.3 %\n"
+            + "     2.0M of 6.0M  1.0M/s  0:00:04 left\n"
+            + "    view  index 41, linearizable; answered by a\n",
+            text);
+    }
+
+    [Fact]
+    public void Percent_AlmostDone_IsNot100() => Assert.Equal("99.9 %", StatusRenderer.Percent(new ResyncStatus
+    {
+        Kind = "optimized",
+        DoneBytes = (1L << 50) - 1,
+        TotalBytes = 1L << 50,
+        BytesPerSecond = null,
+        EtaSeconds = null,
+        LimitedBy = null,
+    }));
+
+    [Theory]
+    [InlineData("256M", 256L << 20)]
+    [InlineData("1.5G", 3L << 29)]
+    [InlineData("64KiB", 65536L)]
+    [InlineData("4096", 4096L)]
+    public void Sizes_RoundTrip(string text, long bytes)
+    {
+        Assert.True(Sizes.TryParse(text, out var parsed));
+        Assert.Equal(bytes, parsed);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("M")]
+    [InlineData("1X")]
+    [InlineData("-1M")]
+    [InlineData("99999999999T")]
+    [InlineData("0.3")]
+    public void Sizes_Nonsense_IsRefused(string text) => Assert.False(Sizes.TryParse(text, out _));
+
+    private static VolumeStatus Volume(StatusDocument document) => document.Disksets[0].Volumes[0];
+
+    private static string Render(Action<Terminal> write, bool unicode = true)
+    {
+        var output = new StringWriter { NewLine = "\n" };
+        write(new Terminal(output, TextWriter.Null, false, false, unicode));
+        return output.ToString();
+    }
+}

@@ -1,0 +1,217 @@
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Events;
+using RaftMirror.ControlPlane.Model;
+using RaftMirror.ControlPlane.Snapshots;
+using Xunit;
+
+namespace RaftMirror.ControlPlane.Tests;
+
+public sealed class DeciderTests
+{
+    [Fact]
+    public void CreateMirror_TwoDisks_FirstOkayOthersAttachedOwnerResyncs()
+    {
+        var bench = Bench.Cluster();
+        bench.Ok(new CreateMirror("s", "v", 64 << 20, ["d1", "d2"], Node: "b"));
+        Assert.Equal(["MirrorCreated", "ResyncStarted", "OwnerChanged"], bench.Types);
+        var volume = bench.Volume();
+        Assert.Equal([("v-0", SubmirrorStatus.Okay), ("v-1", SubmirrorStatus.Attached)], volume.Submirrors.Select(s => (s.Name, s.Status)));
+        Assert.Equal(new OwnerState("b", 10, 1), volume.Owner);
+        Assert.Equal(new ExtentState("d1", 64 << 20, 0, 64 << 20), Assert.Single(volume.Submirrors[0].Extents));
+        bench.Ok(new CreateMirror("s", "w", 64 << 20, ["d1"]));
+        Assert.Equal(128 << 20, bench.Volume("w").Submirrors[0].Extents[0].DiskOffsetBytes);
+        Assert.Null(bench.Volume("w").Resync);
+    }
+
+    [Fact]
+    public void Commands_BadInput_RefusedAndNothingChanged()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        Assert.Equal(RejectionKind.Usage, bench.No(new CreateMirror("s", "V", 1 << 20, ["d1"]), "badName").Kind);
+        Assert.Contains("bytes are free", bench.No(new CreateMirror("s", "w", 1L << 40, ["d1"], RegionBytes: 1 << 26), "noSpace").Message);
+        bench.No(new CreateMirror("s", "w", 1000, ["d1"]), "badSize");
+        bench.No(new CreateMirror("s", "w", 1 << 20, ["d1", "d1"]), "duplicateDisk");
+        bench.No(new CreateMirror("s", "w", 1 << 20, []), "badDisks");
+        bench.No(new CreateMirror("s", "w", 1 << 20, ["x"]), "noSuchDisk");
+        bench.No(new CreateMirror("s", "w", 1 << 20, ["d1"], RegionBytes: 3 << 16), "badRegion");
+        bench.No(new CreateMirror("s", "w", 1 << 20, ["d1"], RecoveryMode.App), "badWriters");
+        bench.No(new CreateMirror("s", "w", 1L << 42, ["d1"], RegionBytes: 1 << 16), "slotTooSmall");
+        bench.No(new CreateMirror("s", "v", 1 << 20, ["d1"]), "volumeExists");
+        Assert.Equal(RejectionKind.NotFound, bench.No(new DeleteMirror("t", "v"), "noSuchSet").Kind);
+        bench.No(new DeleteMirror("s", "w"), "noSuchVolume");
+        bench.No(new CreateSet("s", Bench.Id(1, 99), ["a"]), "setExists");
+        bench.No(new CreateSet("t", Bench.Id(1, 99), ["x"]), "noSuchNode");
+        bench.No(new CreateSet("t", Bench.Id(1, 99), ["a", "b"], MaxNodes: 1), "tooManyNodes");
+        bench.No(new OpenSlot("s", "a", 10, ["d1", "d2"]), "slotOpen");
+        bench.No(new JoinSet("s", "a", 9), "staleIncarnation");
+        bench.No(new MoveOwner("s", "v", "b", 9, TransferReason.Write), "staleIncarnation");
+        bench.No(new AddDisk("s", "d4", Bench.Id(1, 44), 1 << 30, 512, true, "a", "/disks/4", OrdinalMap.Empty<string>(), bench.Evidence("a")),
+            "evidenceMissing");
+        bench.No(new AddDisk("s", "d4", Bench.Id(1, 44), 1 << 20, 512, true, "a", "/disks/4", OrdinalMap.Empty<string>(), bench.Evidence("a", "b", "c")),
+            "diskTooSmall");
+        bench.No(new FenceNode("a", 10, bench.Receipt("a", 10)), "notSuspect");
+    }
+
+    [Fact] // Design §9, ownership: two commits and a release; §14.13: the epochs must match.
+    public void MoveOwner_LiveOwner_ReleasesThenChanges()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        var epoch = bench.Ok(new MoveOwner("s", "v", "b", 10, TransferReason.Write)).Data!.Epoch!.Value;
+        Assert.Equal(["OwnershipTransferStarted"], bench.Types);
+        bench.No(new MoveOwner("s", "v", "c", 10, TransferReason.Write), "busy");
+        bench.No(new ReleaseOwner("s", "v", "a", 10, epoch - 1, []), "staleEpoch");
+        bench.No(new ReleaseOwner("s", "v", "b", 10, epoch, []), "notOwner");
+        bench.Ok(new ReleaseOwner("s", "v", "a", 10, epoch, []));
+        Assert.Equal(new OwnerChanged("s", "v", "a", "b", 10, epoch, TransferReason.Write), Assert.Single(bench.LastEvents).Event);
+        Assert.Equal(new OwnerState("b", 10, epoch), bench.Volume().Owner);
+    }
+
+    [Fact]
+    public void CancelTransfer_OldOwner_StillMustRelease()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        var epoch = bench.Ok(new MoveOwner("s", "v", "b", 10, TransferReason.Write)).Data!.Epoch!.Value;
+        bench.Ok(new CancelTransfer("s", "v", epoch, "too slow"));
+        Assert.Equal("a", bench.Volume().Owner.Node);
+        bench.No(new MoveOwner("s", "v", "c", 10, TransferReason.Write), "busy");
+        bench.No(new ReleaseOwner("s", "v", "a", 10, epoch, []), "staleEpoch");
+        bench.Ok(new ReleaseOwner("s", "v", "a", 10, epoch + 1, []));
+        Assert.Equal(new OwnerState(null, 0, epoch + 1), bench.Volume().Owner);
+    }
+
+    [Fact] // Design §6.4, §14.7: no owner before the merge; the marks are owed after it.
+    public void FenceNode_OwnerDied_NoOwnerUntilMerged()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(new SuspectNode("a", 10, "silent"));
+        bench.No(new MoveOwner("s", "v", "b", 10, TransferReason.Write), "busy");
+        var early = bench.MergeOf("a", 10, "b");
+        bench.No(early, "notOwed");
+        bench.No(new FenceNode("a", 10, bench.Receipt("a", 10) with { WaitedMs = 1 }), "badReceipt");
+        bench.No(new FenceNode("a", 10, bench.Receipt("a", 10) with { SuspectedAtIndex = 1 }), "staleReceipt");
+        bench.Fence("a", 10);
+        Assert.Equal(["NodeFenced", "SlotSealed", "NodeLeftSet", "OwnerChanged", "SetMasterChanged"], bench.Types);
+        Assert.Equal(NodeStatus.Fenced, bench.State.Nodes["a"].Status);
+        Assert.Equal("b", Duties.MergeDuty(bench.State, "s", "a")!.Name);
+        Assert.True(bench.No(new MoveOwner("s", "v", "b", 10, TransferReason.Write), "busy").IsRetryable);
+        bench.No(early, "readTooEarly");
+        bench.Ok(bench.MergeOf("a", 10, "b", new VolumeMarks(1, [new RegionRun(5, 2), new RegionRun(1, 1)])));
+        Assert.Equal(["ResyncStarted", "DirtyLogMerged", "NodeDown", "OwnerChanged"], bench.Types);
+        Assert.Contains("\"regions\":3", bench.Json[1]);
+        Assert.True(bench.Volume().Resync!.OwedRuns.SequenceEqual([new RegionRun(1, 1), new RegionRun(5, 2)]));
+        Assert.Equal("b", bench.Volume().Owner.Node);
+        bench.No(new FinishResync("s", "v", bench.Volume().Owner.Epoch, "b", 10, bench.State.Index - 1, 1, 1, 1), "moreOwed");
+        bench.Ok(new FinishResync("s", "v", bench.Volume().Owner.Epoch, "b", 10, bench.State.Index, 1, 1, 1));
+        Assert.Null(bench.Volume().Resync);
+    }
+
+    [Fact] // §14.7; a cluster that was killed whole recovers by itself.
+    public void RegisterNode_AllKilled_StartingNodesMergeAndComeUp()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        var names = new[] { "a", "b", "c" };
+        for (ushort i = 0; i < 3; i++) bench.Register(names[i], (ushort)(i + 1), 20);
+        Assert.All(names, n => Assert.Equal(NodeStatus.Starting, bench.State.Nodes[n].Status));
+        bench.No(new JoinSet("s", "a", 20), "notUp");
+        foreach (var n in names) bench.Fence(n, 10);
+        foreach (var n in names)
+        {
+            var duty = Duties.MergeDuty(bench.State, "s", n);
+            bench.Ok(bench.MergeOf(n, 10, duty!.Name, new VolumeMarks(1, [new RegionRun(0, 1)])));
+        }
+
+        Assert.All(names, n => Assert.Equal(NodeStatus.Up, bench.State.Nodes[n].Status));
+        Assert.Null(bench.Volume().Owner.Node);
+        bench.Ok(new JoinSet("s", "b", 20));
+        Assert.Equal("b", bench.Volume().Owner.Node);
+    }
+
+    [Fact] // §14.2, §14.10.
+    public void FailSubmirror_OkayLeg_BarrierAwaitsNodesAndLabels()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        var result = bench.Ok(new FailSubmirror("s", "v", "v-1", "a", 10, "EIO"));
+        Assert.Equal(SubmirrorStatus.Maintenance, bench.Volume().Submirrors[1].Status);
+        var barrier = result.Data!.Barrier!.Value;
+        foreach (var node in new[] { "a", "b" }) bench.Ok(new ConfirmBarrier("s", "v", barrier, node, 10));
+        bench.Ok(new StampLabels("s", result.Data.Generation!.Value, "a", 10));
+        Assert.Single(bench.Volume().Barriers);
+        bench.Fence("c", 10);
+        Assert.Empty(bench.Volume().Barriers);
+        bench.Ok(new FailSubmirror("s", "v", "v-0", "a", 10, "EIO"));
+        Assert.Equal(SubmirrorStatus.LastErred, bench.Volume().Submirrors[0].Status);
+    }
+
+    [Fact]
+    public void DeleteMirror_AllConfirmed_ExtentsAreFree()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        var barrier = bench.Ok(new DeleteMirror("s", "v")).Data!.Barrier!.Value;
+        bench.No(new MoveOwner("s", "v", "b", 10, TransferReason.Write), "deleting");
+        foreach (var node in new[] { "a", "b", "c" }) bench.Ok(new ConfirmBarrier("s", "v", barrier, node, 10));
+        Assert.Equal(["BarrierConfirmed", "BarrierCompleted", "MirrorDeleted"], bench.Types);
+        bench.Ok(new CreateMirror("s", "v", 64 << 20, ["d1"]));
+        Assert.Equal((2u, 64L << 20), (bench.Volume().Number, bench.Volume().Submirrors[0].Extents[0].DiskOffsetBytes));
+    }
+
+    [Fact]
+    public void AbandonSlot_Owner_LosesOwnershipUntilMerged()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(new AbandonSlot("s", "a", 10, 1, "EIO", "d1"));
+        Assert.Equal(["DiskFailed", "SlotSealed", "OwnerChanged"], bench.Types);
+        bench.No(new OpenSlot("s", "a", 10, ["d2", "d3"]), "busy");
+        bench.Ok(bench.MergeOf("a", 10, "a"));
+        bench.Ok(new OpenSlot("s", "a", 10, ["d2", "d3"]));
+        bench.Ok(new MoveOwner("s", "v", "a", 10, TransferReason.Write));
+    }
+
+    [Fact] // §14.18.
+    public void FenceNode_AbrWriter_PinsReads()
+    {
+        var bench = Bench.Cluster().WithMirror(WriterMode.All, RecoveryMode.App);
+        Assert.Null(bench.Volume().Owner.Node);
+        bench.No(new MoveOwner("s", "v", "b", 10, TransferReason.Write), "notOwned");
+        bench.Fence("c", 10);
+        Assert.True(bench.Volume().IsReadPinned);
+    }
+
+    [Fact]
+    public void StopNode_Clean_OwesNothing()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(new StopNode("a", 10));
+        Assert.Equal(["NodeStopped", "SlotRetired", "NodeLeftSet", "OwnerChanged", "SetMasterChanged", "NodeDown"], bench.Types);
+        bench.Register("a", 1, 11);
+        Assert.Equal(NodeStatus.Up, bench.State.Nodes["a"].Status);
+    }
+
+    [Fact] // I-ONCE.
+    public void Decide_RepeatedId_ReturnsFirstResult()
+    {
+        var bench = Bench.Cluster();
+        var id = Bench.Id(1_800_000_001_000, 77);
+        var first = bench.Do(new CreateSet("t", Bench.Id(1, 99), ["a"]), id);
+        var again = bench.Do(new CreateSet("t", Bench.Id(1, 99), ["a"]), id);
+        Assert.Equal(first, again);
+        Assert.Equal("tooOld", bench.Do(new CreateSet("t", Bench.Id(1, 99), ["a"]), id, RequestTable.WindowMs + 1_000_000).Code);
+        Assert.Equal("badRequestId", bench.Do(new DeleteMirror("s", "v"), Guid.Empty).Code);
+    }
+
+    [Fact]
+    public void Coarsen_TooManyRuns_IsASupersetWithinTheBound()
+    {
+        var runs = Enumerable.Range(0, 10_000).Select(i => new RegionRun(i * 3L, 1 + (i % 2))).ToList();
+        var kept = RegionRuns.Union(runs, []);
+        Assert.True(kept.Length <= RegionRuns.MaxRuns);
+        Assert.All(runs, r => Assert.Contains(kept, k => k.Start <= r.Start && k.End >= r.End));
+    }
+
+    [Fact]
+    public void Snapshot_RoundTrip_SameHash()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        var copy = StateCodec.Decode(StateCodec.Encode(bench.State));
+        Assert.Equal(StateCodec.Hash(bench.State), StateCodec.Hash(copy));
+    }
+}

@@ -1,0 +1,259 @@
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.Leases.Core;
+using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.DataPlane.Nbd;
+using RaftMirror.Primitives;
+using Xunit;
+
+namespace RaftMirror.DataPlane.Tests.Mirroring;
+
+// Steps a core and compares the whole list of effects; sections of the design in the names' comments.
+public sealed class MirrorCoreTests
+{
+    private const long Ms = 1_000_000;
+    private readonly MirrorCore _core = new("a", 1, 1, new MirrorOptions());
+    private long _now = Ms;
+    private ulong _index = 1;
+
+    [Fact] // §9: mark durable, then all writable legs, then the reply.
+    public void Write_CleanRegion_MarksThenWritesThenReplies()
+    {
+        Serve(WriterKind.One, Owner("a", 2));
+        _core.Submit(_now, new MirrorRequest(10, RequestKind.Write, new ByteRange(4096, 4096), 0));
+        var mark = Single(EffectKind.AppendMarks);
+        Assert.Equal([new RegionUpdate(1, 0, true)], (RegionUpdate[])mark.Payload!);
+        _core.MarksAppended(_now, mark.Id, true);
+        var writes = Take();
+        Assert.Equal(
+            [
+                new MirrorEffect(EffectKind.LegWrite, writes[0].Id, 0, "d0", new ByteRange(4096, 4096), Request: 10),
+                new MirrorEffect(EffectKind.LegWrite, writes[0].Id, 1, "d1", new ByteRange(4096, 4096), Request: 10),
+            ],
+            writes);
+        Done(writes[0]);
+        Assert.Empty(Take());
+        Done(writes[1]);
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok)], Take());
+    }
+
+    [Fact] // §14.8: waits for ownership without range lock or count; asks once.
+    public void Write_NotOwner_AsksOnceAndGoesOnWhenOwner()
+    {
+        Serve(WriterKind.One, Owner("b", 5));
+        _core.Submit(_now, Write(10, 0));
+        _core.Submit(_now, Write(11, 0));
+        Assert.Equal([new MirrorEffect(EffectKind.RequestOwnership, 5)], Take());
+        Assert.Equal(0, _core.Tracker!.MarkedCount);
+        Configure(WriterKind.One, Owner("a", 7));
+        Assert.Equal(EffectKind.AppendMarks, Single().Kind);
+    }
+
+    [Fact] // Overlapping writes of one node go one after the other, in order.
+    public void Write_Overlapping_WaitsForTheFirst()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Submit(_now, Write(10, 0));
+        var first = Take();
+        _core.Submit(_now, Write(11, 0));
+        Assert.Empty(Take());
+        foreach (var effect in first) Done(effect);
+        Assert.Equal([EffectKind.Reply, EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
+    }
+
+    [Fact] // §6.1: a completion after expiry is never a success.
+    public void Write_EndsAfterLease_Drops()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Submit(_now, Write(10, 0));
+        var writes = Take();
+        _now += 10_000 * Ms;
+        foreach (var effect in writes) Done(effect);
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Drop)], Take());
+    }
+
+    [Fact] // A write that the end of the lease tore is written again once there is a lease, and only then acknowledged.
+    public void Write_TornByLease_IsWrittenAgain()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Submit(_now, Write(10, 0));
+        var writes = Take();
+        Done(writes[0]);
+        _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1", isLeaseLost: true);
+        var again = Take();
+        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], again.Select(effect => effect.Kind));
+        foreach (var effect in again) Done(effect);
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok)], Take());
+    }
+
+    [Fact] // §14.2: report, wait for the commit, wait for the barrier to go, then acknowledge.
+    public void WriteError_WaitsForCommitAndBarrier()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Submit(_now, Write(10, 0));
+        var writes = Take();
+        Done(writes[0]);
+        _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1");
+        var report = (LegFailureReport)Single(EffectKind.LegFailed).Payload!;
+        Assert.Equal(new LegFailureReport("l1", "d1", LegFailureReason.WriteError, true, _index), report);
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance, barrier: true);
+        Assert.Equal([new MirrorEffect(EffectKind.ConfirmBarrier, 77)], Take());
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance);
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok)], Take());
+    }
+
+    [Fact] // §14.13: stop, drain, flush, clean, then report with the transfer's epoch; nothing is admitted meanwhile.
+    public void Transfer_DrainsFlushesThenReports()
+    {
+        Serve(WriterKind.One, Owner("a", 2));
+        _core.Submit(_now, Write(10, 0));
+        _core.MarksAppended(_now, Single(EffectKind.AppendMarks).Id, true);
+        var writes = Take();
+        Configure(WriterKind.One, Owner("a", 3) with { TransferTo = "b" });
+        _core.Submit(_now, Write(11, 1 << 20));
+        Assert.Empty(Take());
+        foreach (var effect in writes) Done(effect);
+        var flushes = Take();
+        Assert.Equal([EffectKind.Reply, EffectKind.LegFlush, EffectKind.LegFlush], flushes.Select(effect => effect.Kind));
+        Done(flushes[1]);
+        Done(flushes[2]);
+        var end = Take();
+        var report = (ReleaseReport)end[0].Payload!;
+        Assert.Equal((3UL, 1UL, false, 0L), (report.Epoch, report.Incarnation, report.IsEverythingOwed, report.PositionBytes));
+        Assert.Empty(report.Owed);
+        Assert.Equal([new RegionUpdate(1, 0, false)], (RegionUpdate[])end[1].Payload!);
+    }
+
+    [Fact] // §14.6: from suspicion to merge nobody reads what the dead writer may have torn.
+    public void Read_OwnerSuspect_Waits()
+    {
+        Serve(WriterKind.One, Owner("b", 2), suspect: true);
+        _core.Submit(_now, new MirrorRequest(10, RequestKind.Read, new ByteRange(0, 4096), 0));
+        Assert.Empty(Take());
+        Configure(WriterKind.One, Owner(null, 3));
+        Assert.Equal(EffectKind.LegRead, Single().Kind);
+    }
+
+    [Fact] // I-SRC: a target is written and never read.
+    public void Read_WithTarget_NeverReadsIt()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Resyncing);
+        for (ulong id = 10; id < 16; id++)
+        {
+            _core.Submit(_now, new MirrorRequest(id, RequestKind.Read, new ByteRange(0, 4096), 0));
+            Assert.Equal("d0", Single().Name);
+        }
+    }
+
+    [Fact] // §14.12: confirmed when this node has enacted what the owner has, and nothing overlapping is under way.
+    public void Window_ConfirmedAfterOverlappingWriteEnded_ThenBlocksWrites()
+    {
+        Serve(WriterKind.All, Owner("b", 4), RecoveryKind.Application);
+        _core.Submit(_now, Write(10, 0));
+        var writes = Take();
+        var open = new PeerMessage(
+            PeerMessageKind.WindowAnnounce, 1, 1, 1, 4, 2, _index + 1, Windows: [new ByteRange(0, 1 << 20)]);
+        _core.PeerMessageReceived(_now, "b", open);
+        foreach (var effect in writes) Done(effect);
+        Assert.Equal([EffectKind.Reply], Take().Select(effect => effect.Kind));
+        Configure(WriterKind.All, Owner("b", 4), RecoveryKind.Application);
+        Assert.Equal(PeerMessageKind.WindowAck, ((PeerMessage)Single(EffectKind.Send).Payload!).Kind);
+        _core.Submit(_now, Write(11, 4096));
+        Assert.Empty(Take());
+        _core.PeerMessageReceived(_now, "b", open with { Sequence = 3, Windows = [] });
+        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite, EffectKind.Send], Take().Select(effect => effect.Kind).Order());
+    }
+
+    [Fact] // §14.9: a new connection writes only after every live member has drained.
+    public void Session_NewConnection_WritesAfterPeersDrained()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.SessionOpened(_now, 1);
+        var ask = (PeerMessage)Single(EffectKind.Send).Payload!;
+        Assert.Equal(PeerMessageKind.DrainRequest, ask.Kind);
+        _core.Submit(_now, Write(10, 0) with { Session = 1 });
+        Assert.Empty(Take());
+        _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: ask.Sequence));
+        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
+    }
+
+    [Fact] // §6.5
+    public void Fenced_ByStorage_DropsEverything()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Submit(_now, Write(10, 0));
+        var writes = Take();
+        _core.IoCompleted(_now, writes[0].Id, 0, DeviceStatus.Fenced, "d0");
+        Assert.Equal([EffectKind.Fenced, EffectKind.DropClients], Take().Select(effect => effect.Kind));
+        Done(writes[1]);
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Drop)], Take());
+        _core.Submit(_now, Write(11, 0));
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 11, Status: IoStatus.Drop)], Take());
+    }
+
+    [Fact]
+    public void PeerMessageCodec_RoundTrip_AndRefusesOtherShapes()
+    {
+        var message = new PeerMessage(
+            PeerMessageKind.WindowAnnounce, 1, 2, 3, 4, 5, 6, new ByteRange(7, 8), [new ByteRange(0, 4096), new ByteRange(8192, 1)]);
+        var bytes = PeerMessageCodec.Encode(message);
+        Assert.True(PeerMessageCodec.TryDecode(bytes, out var decoded));
+        Assert.Equal(message with { Windows = null }, decoded with { Windows = null });
+        Assert.Equal(message.Windows, decoded.Windows);
+        for (var length = 0; length < bytes.Length; length++) Assert.False(PeerMessageCodec.TryDecode(bytes.AsSpan(0, length), out _));
+        bytes[0] = 2;
+        Assert.False(PeerMessageCodec.TryDecode(bytes, out _));
+    }
+
+    private static MirrorRequest Write(ulong id, long offset) => new(id, RequestKind.Write, new ByteRange(offset, 8192), 0);
+
+    private static OwnerConfiguration Owner(string? node, ulong epoch) => new(node, node is null ? 0UL : 1UL, epoch, null);
+
+    private void Serve(WriterKind writers, OwnerConfiguration owner, RecoveryKind recovery = RecoveryKind.Log, bool suspect = false)
+    {
+        Configure(writers, owner, recovery, suspect: suspect);
+        _core.LogOpened(_now);
+        foreach (var effect in Take())
+        {
+            if (effect.Kind == EffectKind.AppendMarks) _core.MarksAppended(_now, effect.Id, true);
+        }
+
+        _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index, 1, 1));
+        Take();
+    }
+
+    private void Configure(
+        WriterKind writers, OwnerConfiguration owner, RecoveryKind recovery = RecoveryKind.Log, LegState second = LegState.Okay,
+        bool barrier = false, bool suspect = false)
+    {
+        var volume = new VolumeConfiguration(
+            1, "s/v", 8 << 20, 1 << 20, recovery, writers, ReadPolicy.RoundRobin,
+            [
+                new LegConfiguration("l0", LegState.Okay, [new ExtentConfiguration("d0", 0, 0, 8 << 20)]),
+                new LegConfiguration("l1", second, [new ExtentConfiguration("d1", 0, 0, 8 << 20)]),
+            ],
+            owner, null, false, barrier ? [new BarrierConfiguration(77, BarrierKind.LegLoss, true)] : []);
+        MemberConfiguration[] members =
+        [
+            new("a", 0, 1, MemberState.Up, true, false),
+            new("b", 1, 1, suspect ? MemberState.Suspect : MemberState.Up, true, suspect),
+        ];
+        _core.ConfigurationChanged(_now, new VolumeView(++_index, "a", members, volume));
+    }
+
+    private void Done(MirrorEffect effect) => _core.IoCompleted(_now, effect.Id, effect.Leg, DeviceStatus.Ok, effect.Name!);
+
+    private MirrorEffect[] Take()
+    {
+        var effects = _core.Effects.ToArray();
+        _core.Effects.Clear();
+        return effects;
+    }
+
+    private MirrorEffect Single() => Assert.Single(Take());
+
+    private MirrorEffect Single(EffectKind kind) => Assert.Single(Take(), effect => effect.Kind == kind);
+}

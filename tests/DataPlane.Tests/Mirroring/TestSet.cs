@@ -1,0 +1,292 @@
+using System.Collections.Concurrent;
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.Leases.Core;
+using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.DataPlane.Nbd;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.DataPlane.Tests.Mirroring;
+
+/// <summary>Some nodes' whole data planes over shared memory disks, with a control plane of one lock.</summary>
+internal sealed class TestSet : IAsyncDisposable
+{
+    public const long VolumeBytes = 8 << 20;
+    public const int RegionBytes = 1 << 20;
+
+    private readonly object _gate = new();
+    private readonly Dictionary<string, DataPlaneSet> _nodes = [];
+    private readonly List<MemberConfiguration> _members = [];
+    private ulong _index = 1;
+
+    public TestSet(WriterKind writers, RecoveryKind recovery, params string[] nodes)
+    {
+        Disks["d0"] = new FaultyDisk(new MemoryBlockDevice("d0", VolumeBytes));
+        Disks["d1"] = new FaultyDisk(new MemoryBlockDevice("d1", VolumeBytes));
+        Volume = new VolumeConfiguration(
+            1, "s/v", VolumeBytes, RegionBytes, recovery, writers, ReadPolicy.RoundRobin,
+            [Leg("a", "d0"), Leg("b", "d1")], new OwnerConfiguration(null, 0, 1, null), null, false, []);
+        for (var i = 0; i < nodes.Length; i++) _members.Add(new(nodes[i], i, 1, MemberState.Up, true, false));
+        foreach (var node in nodes)
+        {
+            var wiring = new Wiring(this, node);
+            _nodes[node] = new DataPlaneSet(
+                node, 1, new DataPlanePorts(wiring, wiring, wiring, BootTimeLeaseClock.Instance, Failures.Enqueue),
+                new MirrorOptions
+                {
+                    ParkNs = 3_000_000_000, RepeatNs = 50_000_000, CleanNs = 100_000_000, TickNs = 10_000_000,
+                    CopyRetryNs = 20_000_000,
+                });
+        }
+
+        lock (_gate) Commit();
+    }
+
+    public Dictionary<string, FaultyDisk> Disks { get; } = [];
+
+    public VolumeConfiguration Volume { get; private set; }
+
+    public ConcurrentQueue<Exception> Failures { get; } = new();
+
+    public ConcurrentQueue<string> Reports { get; } = new();
+
+    public ConcurrentQueue<RegionUpdate> Marks { get; } = new();
+
+    public ResyncFinishedReport? Finished { get; private set; }
+
+    /// <summary>Leg failures are committed as Maintenance, with a barrier, when set.</summary>
+    public bool CommitsLegFailures { get; set; } = true;
+
+    public DataPlaneSet this[string node] => _nodes[node];
+
+    public void Lease(long lengthMs = 60_000)
+    {
+        foreach (var node in _nodes.Keys) Lease(node, lengthMs);
+    }
+
+    public void Lease(string node, long lengthMs) =>
+        _nodes[node].LeaseGranted(new LeaseGrant(BootTimeLeaseClock.Instance.NowNs, lengthMs * 1_000_000, _index, 1, 1));
+
+    public async Task<IExportSession> OpenAsync(string node)
+    {
+        await WaitAsync(() => _nodes[node].Find("s/v") is not null);
+        return _nodes[node].Find("s/v")!.Open("test");
+    }
+
+    public void Change(Func<VolumeConfiguration, VolumeConfiguration> change)
+    {
+        lock (_gate)
+        {
+            Volume = change(Volume);
+            Commit();
+        }
+    }
+
+    public static async Task WaitAsync(Func<bool> condition)
+    {
+        var limit = Environment.TickCount64 + 20_000;
+        while (!condition())
+        {
+            Assert(Environment.TickCount64 < limit);
+            await Task.Delay(2); // Polls a condition of another thread's; the limit only ends a failed test.
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var node in _nodes.Values) await node.DisposeAsync();
+        foreach (var failure in Failures) throw new InvalidOperationException("A core threw.", failure);
+    }
+
+    private static void Assert(bool condition) => Xunit.Assert.True(condition, "The condition did not come.");
+
+    private static LegConfiguration Leg(string name, string disk) =>
+        new(name, LegState.Okay, [new ExtentConfiguration(disk, 0, 0, VolumeBytes)]);
+
+    private void Commit()
+    {
+        _index++;
+        foreach (var (name, node) in _nodes)
+        {
+            var disks = new List<DiskConfiguration>();
+            foreach (var disk in Disks.Keys) disks.Add(new(disk, Guid.Empty, disk, VolumeBytes, 512, 0, true, false));
+            node.Enact(new SetConfiguration(
+                "s", Guid.Empty, Guid.Empty, _index, 1, name, null, 16, _members.ToArray(), disks,
+                new SlotConfiguration(1, ["d0"], 1), [ForNode(name)]));
+        }
+    }
+
+    private readonly Dictionary<ulong, HashSet<string>> _awaited = [];
+
+    private VolumeConfiguration ForNode(string node)
+    {
+        var barriers = new List<BarrierConfiguration>();
+        foreach (var (id, waiting) in _awaited) barriers.Add(new(id, BarrierKind.LegLoss, waiting.Contains(node)));
+        return Volume with { Barriers = barriers };
+    }
+
+    private sealed class Wiring(TestSet set, string node) : ISetResources, IVolumeReports, IPeerMessages
+    {
+        public IBlockDevice OpenDisk(SetConfiguration configuration, DiskConfiguration disk) => set.Disks[disk.Name];
+
+        public ValueTask<IDirtyRegionLog> OpenLogAsync(
+            SetConfiguration configuration, SlotConfiguration slot, IReadOnlyList<IBlockDevice> disks) =>
+            ValueTask.FromResult<IDirtyRegionLog>(new ListLog(set.Marks));
+
+        public void Send(string to, ReadOnlyMemory<byte> payload) => set._nodes[to].Receive(node, payload);
+
+        public void RequestOwnership(uint volume, ulong epochSeen)
+        {
+            lock (set._gate)
+            {
+                var owner = set.Volume.Owner;
+                if (owner.Epoch != epochSeen || owner.TransferTo is not null || owner.Node == node) return;
+                set.Reports.Enqueue($"{node} asks");
+                set.Volume = set.Volume with
+                {
+                    Owner = owner.Node is null
+                        ? new OwnerConfiguration(node, 1, owner.Epoch + 1, null)
+                        : owner with { Epoch = owner.Epoch + 1, TransferTo = node },
+                };
+                set.Commit();
+            }
+        }
+
+        public void Released(uint volume, ReleaseReport report)
+        {
+            lock (set._gate)
+            {
+                var owner = set.Volume.Owner;
+                if (owner.Node != node || owner.Epoch != report.Epoch || owner.TransferTo is null) return;
+                set.Reports.Enqueue($"{node} released");
+                set.Volume = set.Volume with { Owner = new(owner.TransferTo, 1, owner.Epoch + 1, null) };
+                set.Commit();
+            }
+        }
+
+        public void LegFailed(uint volume, LegFailureReport report)
+        {
+            lock (set._gate)
+            {
+                set.Reports.Enqueue($"{node} leg {report.Leg} {report.Reason}");
+                if (!set.CommitsLegFailures) return;
+                var legs = set.Volume.Legs.ToArray();
+                var at = Array.FindIndex(legs, leg => leg.Name == report.Leg);
+                if (legs[at].State != LegState.Okay) return;
+                var isLast = legs.Count(leg => leg.IsReadable) == 1;
+                legs[at] = legs[at] with { State = isLast ? LegState.LastErred : LegState.Maintenance };
+                set.Volume = set.Volume with { Legs = legs };
+                if (!isLast) set._awaited[set._index + 1] = [.. set._nodes.Keys];
+                set.Commit();
+            }
+        }
+
+        public void BarrierConfirmed(uint volume, ulong barrier)
+        {
+            lock (set._gate)
+            {
+                if (!set._awaited.TryGetValue(barrier, out var waiting) || !waiting.Remove(node)) return;
+                set.Reports.Enqueue($"{node} confirms");
+                if (waiting.Count == 0) set._awaited.Remove(barrier);
+                set.Commit();
+            }
+        }
+
+        public void ResyncProgressed(uint volume, ResyncProgressReport report)
+        {
+        }
+
+        public void ResyncFinished(uint volume, ResyncFinishedReport report)
+        {
+            lock (set._gate)
+            {
+                if (set.Volume.Resync is null || report.Epoch != set.Volume.Owner.Epoch) return;
+                set.Finished = report;
+                set.Volume = set.Volume with { Resync = null };
+                set.Commit();
+            }
+        }
+
+        public void DirtyLogFailed(SlotConfiguration slot, DirtyLogFailure failure) => set.Reports.Enqueue($"{node} log {failure.Message}");
+
+        public void DirtyLogOpened(SlotConfiguration slot) => set.Reports.Enqueue($"{node} log open");
+
+        public void Fenced(string disk) => set.Reports.Enqueue($"{node} fenced");
+    }
+
+    private sealed class ListLog(ConcurrentQueue<RegionUpdate> marks) : IDirtyRegionLog
+    {
+        public DirtyLogFailure? Failure => null;
+
+        public async ValueTask<bool> AppendAsync(ReadOnlyMemory<RegionUpdate> updates)
+        {
+            await Task.Yield();
+            foreach (var update in updates.ToArray()) marks.Enqueue(update);
+            return true;
+        }
+
+        public ValueTask DisposeAsync() => default;
+    }
+}
+
+/// <summary>A memory disk that outlives its users and fails on demand.</summary>
+internal sealed class FaultyDisk(MemoryBlockDevice inner) : IBlockDevice
+{
+    private volatile bool _failsWrites;
+    private volatile bool _failsReads;
+    private volatile bool _failsFlushes;
+    private volatile ManualResetEventSlim? _hold;
+
+    public MemoryBlockDevice Inner => inner;
+
+    public bool FailsWrites { get => _failsWrites; set => _failsWrites = value; }
+
+    public bool FailsReads { get => _failsReads; set => _failsReads = value; }
+
+    public bool FailsFlushes { get => _failsFlushes; set => _failsFlushes = value; }
+
+    public bool IsFenced { get; set; }
+
+    /// <summary>Writes wait for it, if set.</summary>
+    public ManualResetEventSlim? Hold { get => _hold; set => _hold = value; }
+
+    public int Held;
+
+    public string Name => inner.Name;
+
+    public long SizeBytes => inner.SizeBytes;
+
+    public int SectorBytes => inner.SectorBytes;
+
+    public DeviceStatus Read(long offset, Span<byte> buffer) => _failsReads ? DeviceStatus.IoError : inner.Read(offset, buffer);
+
+    public DeviceStatus Write(long offset, ReadOnlySpan<byte> buffer)
+    {
+        if (_hold is { } hold)
+        {
+            Interlocked.Increment(ref Held);
+            hold.Wait();
+        }
+
+        if (IsFenced) return DeviceStatus.Fenced;
+        return _failsWrites ? DeviceStatus.IoError : inner.Write(offset, buffer);
+    }
+
+    public DeviceStatus Flush() => _failsFlushes ? DeviceStatus.IoError : inner.Flush();
+
+    public DeviceStatus Trim(long offset, long lengthBytes) => inner.Trim(offset, lengthBytes);
+
+    public DeviceStatus WriteZeroes(long offset, long lengthBytes, bool mayUnmap) => inner.WriteZeroes(offset, lengthBytes, mayUnmap);
+
+    public byte[] Content()
+    {
+        using var buffer = AlignedBufferPool.Shared.Rent((int)SizeBytes);
+        inner.Read(0, buffer.GetSpan()[..(int)SizeBytes]);
+        return buffer.GetSpan()[..(int)SizeBytes].ToArray();
+    }
+
+    public void Dispose()
+    {
+    }
+}

@@ -1,0 +1,144 @@
+using System.Collections.Concurrent;
+using RaftMirror.DataPlane.Nbd;
+
+namespace RaftMirror.DataPlane.Tests.Nbd;
+
+/// <summary>A volume in memory. <see cref="Gate"/> lets a test decide when and how each request ends.</summary>
+internal sealed class MemoryExport : IExport, IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly byte[] _data;
+    private readonly ConcurrentQueue<CancellationTokenSource> _drops = new();
+    private int _openSessions;
+    private int _disposals;
+
+    public MemoryExport(string name = "set/vol", int sizeBytes = 1 << 20, bool readOnly = false, int minimumBlock = 512)
+    {
+        _data = new byte[sizeBytes];
+        Info = new ExportInfo(name, "a volume for tests", sizeBytes, minimumBlock, 4096, readOnly, true);
+    }
+
+    public ExportInfo Info { get; }
+
+    /// <summary>Asked for each request ("read 0+4096"); null ends it at once.</summary>
+    public Func<string, Task<IoStatus>?>? Gate { get; set; }
+
+    /// <summary>Every request that reached the volume.</summary>
+    public ConcurrentQueue<string> Calls { get; } = new();
+
+    public int OpenSessions => Volatile.Read(ref _openSessions);
+
+    public int Disposals => Volatile.Read(ref _disposals);
+
+    /// <summary>Requests in the volume whenever a session was disposed; must be 0.</summary>
+    public int Running => Volatile.Read(ref _running);
+
+    public int RunningAtDispose { get; private set; }
+
+    private int _running;
+
+    public byte[] Snapshot(int offset, int length)
+    {
+        lock (_lock) return _data.AsSpan(offset, length).ToArray();
+    }
+
+    public void DropSessions()
+    {
+        foreach (var drop in _drops) drop.Cancel();
+    }
+
+    public IExportSession Open(string client)
+    {
+        Interlocked.Increment(ref _openSessions);
+        var drop = new CancellationTokenSource();
+        _drops.Enqueue(drop);
+        return new Session(this, drop.Token);
+    }
+
+    public void Dispose()
+    {
+        foreach (var drop in _drops) drop.Dispose();
+    }
+
+    private ValueTask<IoStatus> Run(string call, Action action)
+    {
+        Calls.Enqueue(call);
+        Interlocked.Increment(ref _running);
+        Task<IoStatus>? gated;
+        try
+        {
+            gated = Gate?.Invoke(call);
+        }
+        catch
+        {
+            Interlocked.Decrement(ref _running);
+            throw;
+        }
+
+        if (gated is not null) return Gated(gated, action);
+        lock (_lock) action();
+        Interlocked.Decrement(ref _running);
+        return ValueTask.FromResult(IoStatus.Ok);
+    }
+
+    private async ValueTask<IoStatus> Gated(Task<IoStatus> gated, Action action)
+    {
+        try
+        {
+            var status = await gated;
+            if (status != IoStatus.Ok) return status;
+            lock (_lock) action();
+            return status;
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _running);
+        }
+    }
+
+    private sealed class Session(MemoryExport export, CancellationToken dropped) : IExportSession
+    {
+        public CancellationToken Dropped => dropped;
+
+        public ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination) =>
+            export.Run($"read {offset}+{destination.Length}", () =>
+                export._data.AsSpan((int)offset, destination.Length).CopyTo(destination.Span));
+
+        public ValueTask<IoStatus> WriteAsync(long offset, ReadOnlyMemory<byte> source, bool forceUnitAccess) =>
+            export.Run($"write {offset}+{source.Length}{(forceUnitAccess ? " fua" : "")}", () =>
+                source.Span.CopyTo(export._data.AsSpan((int)offset)));
+
+        public ValueTask<IoStatus> FlushAsync() => export.Run("flush", () => { });
+
+        public ValueTask<IoStatus> TrimAsync(long offset, long lengthBytes, bool forceUnitAccess) =>
+            export.Run($"trim {offset}+{lengthBytes}{(forceUnitAccess ? " fua" : "")}", () => { });
+
+        public ValueTask<IoStatus> WriteZeroesAsync(long offset, long lengthBytes, bool mayUnmap, bool forceUnitAccess) =>
+            export.Run($"zero {offset}+{lengthBytes}{(mayUnmap ? "" : " nohole")}{(forceUnitAccess ? " fua" : "")}", () =>
+                export._data.AsSpan((int)offset, (int)lengthBytes).Clear());
+
+        public void Dispose()
+        {
+            export.RunningAtDispose += export.Running;
+            Interlocked.Increment(ref export._disposals);
+            Interlocked.Decrement(ref export._openSessions);
+        }
+    }
+}
+
+/// <summary>A fixed set of exports that a test may change.</summary>
+internal sealed class TestCatalog : IExportCatalog
+{
+    private readonly ConcurrentDictionary<string, IExport> _exports = new();
+
+    public TestCatalog(params IExport[] exports)
+    {
+        foreach (var export in exports) _exports[export.Info.Name] = export;
+    }
+
+    public void Remove(string name) => _exports.TryRemove(name, out _);
+
+    public IReadOnlyList<ExportInfo> List() => [.. _exports.Values.Select(export => export.Info).OrderBy(info => info.Name, StringComparer.Ordinal)];
+
+    public IExport? Find(string name) => _exports.GetValueOrDefault(name);
+}

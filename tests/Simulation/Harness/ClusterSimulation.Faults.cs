@@ -1,0 +1,160 @@
+using System.Globalization;
+using RaftMirror.Consensus;
+using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Messages;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Simulation.Harness;
+
+/// <summary>Network, faults, clients, healing.</summary>
+internal sealed partial class ClusterSimulation
+{
+    private void ScheduleFaults()
+    {
+        Every(_parameters.CrashEveryMs, () =>
+        {
+            if (!_isHealed && PickUp() is { } node) Crash(node, power: _random.Chance(0.7));
+        });
+        Every(_parameters.PauseEveryMs, () =>
+        {
+            if (!_isHealed && PickUp() is { IsPaused: false } node) Pause(node, 100 + _random.Next(2000));
+        });
+        Every(_parameters.PartitionEveryMs, Partition);
+        Every(_parameters.TransferEveryMs, () =>
+        {
+            if (_isHealed || PickUp() is not { Core.Role: RaftRole.Leader } node) return;
+            NodeId? target = _random.Chance(0.3) ? null : _configuration.Members[_random.Next(_configuration.Members.Length)];
+            Step(node, core => core.TransferLeadership(target));
+        });
+    }
+
+    private SimNode? PickUp()
+    {
+        var node = _nodes[_configuration.Members[_random.Next(_nodes.Count)]];
+        return node.IsUp ? node : null;
+    }
+
+    private void Pause(SimNode node, int lengthMs)
+    {
+        Trace("pause", node.Id);
+        node.IsPaused = true;
+        var incarnation = node.Incarnation;
+        At(lengthMs, () =>
+        {
+            if (node.Incarnation == incarnation && node.IsPaused) Resume(node);
+        });
+    }
+
+    private void Resume(SimNode node)
+    {
+        Trace("resume", node.Id);
+        node.IsPaused = false;
+        Action[] waiting = [.. node.WhilePaused];
+        node.WhilePaused.Clear();
+        foreach (var action in waiting) action();
+    }
+
+    private void Partition()
+    {
+        _cut.Clear();
+        if (_isHealed || _random.Chance(0.3)) return;
+        var isSymmetric = _random.Chance(0.6);
+        var side = new HashSet<NodeId>(_configuration.Members.Where(_ => _random.Chance(0.5)));
+        foreach (var from in _configuration.Members)
+        {
+            foreach (var to in _configuration.Members)
+            {
+                var crosses = side.Contains(from) != side.Contains(to);
+                if (crosses && (isSymmetric || side.Contains(from))) _cut.Add((from, to));
+            }
+        }
+
+        Trace("partition", default, (ulong)_cut.Count);
+    }
+
+    private void Transmit(Message message)
+    {
+        var copies = 1;
+        if (!_isHealed)
+        {
+            if (_cut.Contains((message.From, message.To)) || _random.Chance(_parameters.Loss)) return;
+            if (_random.Chance(_parameters.Duplication)) copies++;
+        }
+
+        // Through the wire format, as in production.
+        var bytes = new byte[MessageCodec.Length(message)];
+        MessageCodec.Encode(message, bytes);
+        for (; copies > 0; copies--)
+        {
+            var delay = 1 + _random.Next(_isHealed ? 3 : _parameters.DelayMs);
+            if (!_isHealed && _random.Chance(_parameters.SlowChance)) delay += _random.Next(1500);
+            At(delay, () => Receive(bytes, message.From, message.To));
+        }
+    }
+
+    private void Receive(byte[] bytes, NodeId from, NodeId to)
+    {
+        var node = _nodes[to];
+        if (!node.IsUp) return;
+        var error = MessageCodec.TryDecode(bytes, from, to, out var message);
+        ClusterChecker.Require(error is null, $"a message of node {from} does not decode: {error}");
+        Trace(message.Kind.ToString(), to, message.Term, message.Log.Index);
+        Step(node, core => core.Step(message));
+    }
+
+    private void ProposeSomewhere()
+    {
+        if (PickUp() is not { Core.Role: RaftRole.Leader, IsPaused: false } node) return;
+        ReadOnlyMemory<byte> command = _workload.NextCommand(_random);
+        Step(node, core =>
+        {
+            var id = new ProposalId(node.Id.Value, node.Incarnation, ++node.ProposalSequence);
+            if (core.Propose([(id, command)], null, out _) == Refusal.None) node.Proposals.Add(id.Sequence, command);
+        });
+    }
+
+    private void ReadSomewhere()
+    {
+        if (PickUp() is not { Core.Role: RaftRole.Leader, IsPaused: false } node) return;
+        node.Reads.Add(++node.ReadToken, _checker.AcknowledgedIndex);
+        Step(node, core => core.Read(node.ReadToken));
+    }
+
+    private void Heal()
+    {
+        Trace("heal", default);
+        _isHealed = true;
+        _cut.Clear();
+        foreach (var node in _nodes.Values)
+        {
+            node.Disk.FailNextFlush = false;
+            if (!node.IsUp) Boot(node);
+            else if (node.IsPaused) Resume(node);
+        }
+
+        _healedAtCommit = (ulong)_checker.CommittedCount;
+        _healedAtAcknowledged = Acknowledged;
+        _healedAtReads = Reads;
+    }
+
+    private ulong _healedAtCommit;
+    private long _healedAtAcknowledged;
+    private long _healedAtReads;
+
+    /// <summary>One leader whom all follow, fresh proposals and reads served, everyone has applied the same.</summary>
+    private bool IsConverged()
+    {
+        if (!_isHealed || Acknowledged <= _healedAtAcknowledged || Reads <= _healedAtReads) return false;
+        var leader = _nodes.Values.FirstOrDefault(node => node.Core?.Role == RaftRole.Leader);
+        if (leader is null) return false;
+        return _nodes.Values.All(node =>
+            node.Core is { } core && core.Leader == leader.Id && core.Term == leader.Core!.Term
+            && core.AppliedIndex >= _healedAtCommit && core.AppliedIndex == leader.Core.AppliedIndex);
+    }
+
+    private string Describe() => string.Join("; ", _nodes.Values.Select(node => node.Core is { } core
+        ? string.Create(
+            CultureInfo.InvariantCulture,
+            $"node {node.Id} {core.Role} term {core.Term} leader {core.Leader} last {core.Log.LastIndex} commit {core.Commit} applied {core.AppliedIndex}")
+        : $"node {node.Id} down"));
+}

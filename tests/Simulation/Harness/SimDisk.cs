@@ -1,0 +1,91 @@
+using RaftMirror.Consensus.Storage;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Simulation.Harness;
+
+/// <summary>A directory with two images per file: what the system shows, and what is on stable storage. Sectors of 512 bytes
+/// are written whole or not at all; after loss of power each one that was not flushed has its old or its new content.</summary>
+internal sealed class SimDisk(Xoshiro random) : IWalStorage
+{
+    private const int SectorBytes = 512;
+    private readonly SortedDictionary<string, SimFile> _files = new(StringComparer.Ordinal);
+
+    /// <summary>The next flush fails, and drops what it should have written, which then looks clean.</summary>
+    public bool FailNextFlush { get; set; }
+
+    public IReadOnlyList<string> List() => [.. _files.Keys];
+
+    public IWalFile Create(string name, long lengthBytes)
+    {
+        var file = new SimFile(this, (int)lengthBytes);
+        _files.Add(name, file);
+        return file;
+    }
+
+    public IWalFile Open(string name) => _files[name];
+
+    public void Delete(string name) => _files.Remove(name);
+
+    /// <summary>Flips one bit of what is stored.</summary>
+    public void FlipBit(string name, long bit)
+    {
+        _files[name].Cached[bit / 8] ^= (byte)(1 << (int)(bit % 8));
+        _files[name].Durable[bit / 8] ^= (byte)(1 << (int)(bit % 8));
+    }
+
+    public byte[] Image(string name) => _files[name].Cached;
+
+    /// <summary>Loss of power. A kill of the process alone loses nothing here: the system keeps its cache.</summary>
+    public void LosePower()
+    {
+        var keep = random.NextDouble();
+        foreach (var file in _files.Values)
+        {
+            foreach (var sector in file.Dirty)
+            {
+                if (!random.Chance(keep)) continue;
+                file.Cached.AsSpan(sector * SectorBytes, SectorBytes).CopyTo(file.Durable.AsSpan(sector * SectorBytes));
+            }
+
+            file.Dirty.Clear();
+            file.Durable.CopyTo(file.Cached.AsSpan());
+        }
+    }
+
+    private sealed class SimFile(SimDisk disk, int length) : IWalFile
+    {
+        public byte[] Cached { get; } = new byte[length];
+
+        public byte[] Durable { get; } = new byte[length];
+
+        /// <summary>Sorted, so that the order of draws depends on no hash.</summary>
+        public SortedSet<int> Dirty { get; } = [];
+
+        public long LengthBytes => Cached.Length;
+
+        public void Write(long offset, ReadOnlySpan<byte> data)
+        {
+            data.CopyTo(Cached.AsSpan((int)offset));
+            for (var sector = (int)offset / SectorBytes; sector * SectorBytes < offset + data.Length; sector++) Dirty.Add(sector);
+        }
+
+        public void Read(long offset, Span<byte> buffer) => Cached.AsSpan((int)offset, buffer.Length).CopyTo(buffer);
+
+        public void Flush()
+        {
+            if (disk.FailNextFlush)
+            {
+                disk.FailNextFlush = false;
+                Dirty.Clear();
+                throw new IOException("simulated: the flush failed");
+            }
+
+            foreach (var sector in Dirty) Cached.AsSpan(sector * SectorBytes, SectorBytes).CopyTo(Durable.AsSpan(sector * SectorBytes));
+            Dirty.Clear();
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+}

@@ -1,0 +1,48 @@
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Simulation.Mirrors;
+
+/// <summary>How a run ended.</summary>
+/// <param name="Violation">Null if every check held; else which one did not, when and where.</param>
+/// <param name="TraceHash">Of all that happened, in order: the same seed gives the same.</param>
+/// <param name="Figures">What the run covered, for people.</param>
+internal sealed record MirrorResult(string? Violation, ulong TraceHash, string Figures)
+{
+    public bool IsOk => Violation is null;
+}
+
+/// <summary>Whole mirrors on one thread: the real cores of three nodes, simulated disks, logs, clock and network, and a committed
+/// state held by one oracle. A fault phase (kills, pauses, lost messages, disk errors), a heal phase, then all must be well.</summary>
+internal static class MirrorSimulation
+{
+    /// <summary>Runs a seed; the kind of volume follows from it.</summary>
+    public static MirrorResult Run(ulong seed, MirrorFaults faults = MirrorFaults.None, Action<string>? log = null)
+    {
+        var random = new Xoshiro(seed);
+        var (recovery, writers) = random.Next(5) switch
+        {
+            0 or 1 => (RecoveryKind.Log, WriterKind.One),
+            2 or 3 => (RecoveryKind.Log, WriterKind.All),
+            _ => (RecoveryKind.Application, WriterKind.All),
+        };
+        var world = new MirrorWorld(random, recovery, writers, faults, log);
+        try
+        {
+            world.Run();
+            return new MirrorResult(null, world.TraceHash, world.Figures);
+        }
+        catch (MirrorViolationException violation)
+        {
+            return new MirrorResult(violation.Message, world.TraceHash, world.Figures);
+        }
+        catch (InvariantException broken)
+        {
+            return new MirrorResult($"{world.Where}: {broken}", world.TraceHash, world.Figures);
+        }
+    }
+}
+
+/// <summary>A checker's finding.</summary>
+internal sealed class MirrorViolationException(string message) : Exception(message);

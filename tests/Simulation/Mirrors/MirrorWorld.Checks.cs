@@ -1,0 +1,136 @@
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Simulation.Mirrors;
+
+// The invariants of reference/mirrors.md B.13 that concern mirrors.
+internal sealed partial class MirrorWorld
+{
+    private void CheckFence(string node, ulong incarnation)
+    {
+        var member = _control.Member(node);
+        var isGone = member.Incarnation > incarnation
+            || (member.Incarnation == incarnation && member.State is MemberState.Fenced or MemberState.Down && member.Incarnation == incarnation);
+        if (isGone) Fail($"I-FENCE {node} acts after the receipt");
+    }
+
+    private void CheckWrite(SimNode node, SimIo io)
+    {
+        var volume = _control.Volume;
+        var member = _control.Member(node.Name);
+        if (member.Incarnation != node.Incarnation || !member.IsJoined) Fail($"I-MERGE {node.Name} writes before its former life is merged");
+        if (volume.Writers == WriterKind.One)
+        {
+            if (volume.Owner.Node != node.Name || volume.Owner.Incarnation != node.Incarnation)
+            {
+                Fail($"I-OWN {node.Name} writes, {volume.Owner.Node} owns (epoch {volume.Owner.Epoch})");
+            }
+
+            var other = _ios.Find(entry => entry.IsWrite && entry.Node != node.Name);
+            if (other is not null) Fail($"I-OWN {node.Name} writes while {other.Node} has writes under way");
+        }
+
+        if (volume.Recovery == RecoveryKind.Log)
+        {
+            for (var block = io.Blocks.Start; block < io.Blocks.End; block++)
+            {
+                if (!node.Slots[node.Incarnation].Contains(block / RegionBlocks)) Fail($"I-LOG {node.Name} writes block {block} unmarked");
+            }
+        }
+
+        var copy = _ios.Find(entry => entry.IsCopy && entry.Blocks.Overlaps(io.Blocks));
+        if (copy is not null) Fail($"I-WIN {node.Name} writes {io.Blocks} into {copy.Node}'s copy of {copy.Blocks}");
+    }
+
+    private void CheckCopy(SimNode node, ByteRange blocks)
+    {
+        var volume = _control.Volume;
+        if (volume.Owner.Node != node.Name || volume.Owner.Incarnation != node.Incarnation) Fail($"I-OWN {node.Name} resyncs, {volume.Owner.Node} owns");
+        var write = _ios.Find(entry => entry is { IsWrite: true, IsCopy: false } && entry.Blocks.Overlaps(blocks) && IsUnresolved(entry));
+        if (write is not null) Fail($"I-WIN {node.Name} copies {blocks} while {write.Node} writes {write.Blocks}");
+    }
+
+    // A dead node's late writes need no window: its regions are owed once more after the merge.
+    private bool IsUnresolved(SimIo io)
+    {
+        var member = _control.Member(io.Node);
+        return member.Incarnation == io.Incarnation && member.State is MemberState.Up or MemberState.Suspect;
+    }
+
+    private void CheckRead(SimNode node, SimDisk disk)
+    {
+        foreach (var leg in _control.Volume.Legs)
+        {
+            if (leg.Extents[0].Disk != disk.Name) continue;
+            // The node may be late in hearing that a leg was lost or became good; it may never read a target.
+            if (leg.State is LegState.Resyncing or LegState.Attached) Fail($"I-SRC {node.Name} reads the target {leg.Name}");
+        }
+    }
+
+    private void CheckClean(SimNode node, ulong life, long region)
+    {
+        if (_control.Member(node.Name).Incarnation != life) return;
+        var resync = _control.Volume.Resync;
+        foreach (var run in resync?.OwedRegions ?? [])
+        {
+            var isOwner = _control.Volume.Owner.Node == node.Name;
+            if (isOwner && node.Core.Role == DataPlane.Mirroring.Core.OwnerRole.Serving && region >= run.Start && region < run.End
+                && node.Core.Tracker!.IsOwed(region)) Fail($"I-CLEAN {node.Name} cleans region {region}, which is owed");
+        }
+
+        for (var block = (int)region * RegionBlocks; block < (region + 1) * RegionBlocks; block++)
+        {
+            foreach (var leg in _control.Volume.Legs)
+            {
+                var disk = Array.Find(_disks, d => d.Name == leg.Extents[0].Disk)!;
+                if (!leg.IsReadable || disk.FailsWrites || disk.LastWriter[block] != node.Name) continue;
+                // Writes that came after the flush mark anew behind this clear; they may be in the cache already.
+                if (disk.Cached[block] != disk.Durable[block] && !IsBeingWritten(block)) Fail($"I-CLEAN {node.Name} cleans region {region} before block {block} is flushed");
+            }
+        }
+    }
+
+    private bool IsBeingWritten(int block)
+    {
+        foreach (var open in _open)
+        {
+            if (open.Entries.Count > 0 && open.Range.Contains(new ByteRange(block, 1))) return true;
+        }
+
+        return _ios.Exists(io => io.IsWrite && io.Blocks.Contains(new ByteRange(block, 1)));
+    }
+
+    private void CheckReleased(string node)
+    {
+        if (_control.Volume.Owner.Node != node || _control.Volume.Writers != WriterKind.One) return;
+        if (_ios.Exists(io => io.IsWrite && io.Node == node)) Fail($"I-OWN {node} released ownership with writes under way");
+    }
+
+    private string DescribeNodes() => string.Concat(_nodes.Select(static node => $"\n{node.Name}: {node.Core.Describe()}"));
+
+    private void CheckEnd()
+    {
+        if (!_control.IsQuiet)
+        {
+            Fail($"I-LIVE not healed: {_control.Volume.Resync} {_control.Volume.Owner} "
+                + string.Join(' ', _control.Volume.Legs.Select(static leg => leg.State))
+                + string.Join(' ', _control.Members) + DescribeNodes());
+        }
+
+        if (!IsIdle) Fail($"I-LIVE requests did not end: {string.Join(' ', _open.Select(static open => $"#{open.Id} {open.Kind} on {open.Node}"))} {DescribeNodes()}");
+        for (var block = 0; block < Blocks; block++)
+        {
+            foreach (var disk in _disks)
+            {
+                if (_history.ChecksRepeat && disk.Cached[block] != _disks[0].Cached[block])
+                {
+                    Fail($"I-SAME block {block}: {_disks[0].Cached[block]} on {_disks[0].Name}, {disk.Cached[block]} on {disk.Name}");
+                }
+
+                if (_control.Volume.Recovery == RecoveryKind.Application && disk != _disks[0]) continue;
+                var wrong = _history.Check(block, disk.Cached[block], Now, Now);
+                if (wrong is not null) Fail($"{wrong} (on {disk.Name} at the end)");
+            }
+        }
+    }
+}

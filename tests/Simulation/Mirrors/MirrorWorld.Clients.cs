@@ -1,0 +1,175 @@
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.DataPlane.Nbd;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Simulation.Mirrors;
+
+// Clients, as a cluster file system would behave: never two writes of one block at once.
+internal sealed partial class MirrorWorld
+{
+    private readonly List<OpenRequest> _open = [];
+    private ulong _nextRequest = 1;
+
+    private void StartClient(SimNode node)
+    {
+        var session = ++node.Sessions;
+        var life = node.Incarnation;
+        OnNode(node, life, () => node.Core.SessionOpened(Now, session));
+        After(_random.Next(50) * Ms, () => Ask(node, life, session), "ask");
+    }
+
+    private void Ask(SimNode node, ulong life, uint session)
+    {
+        if (!node.IsAlive || node.Incarnation != life || Now > FaultPhaseNs + (8000 * Ms)) return;
+        if (node.PausedUntilNs > Now)
+        {
+            At(node.PausedUntilNs, () => Ask(node, life, session), "ask");
+            return;
+        }
+
+        var start = _random.Next(Blocks);
+        var length = Math.Min(1 + _random.Next(_random.Chance(0.1) ? 6 : 3), Blocks - start);
+        var range = new ByteRange(start, length);
+        if (_random.Chance(0.08)) Begin(node, session, RequestKind.Flush, default);
+        else if (_random.Chance(0.5) && IsFree(range)) Begin(node, session, RequestKind.Write, range);
+        else Begin(node, session, RequestKind.Read, range);
+    }
+
+    private bool IsFree(ByteRange range)
+    {
+        for (var block = range.Start; block < range.End; block++)
+        {
+            if (_busyBlocks.Contains((int)block)) return false;
+        }
+
+        return true;
+    }
+
+    private void Begin(SimNode node, uint session, RequestKind kind, ByteRange range)
+    {
+        var request = new OpenRequest
+        {
+            Id = _nextRequest++, Node = node.Name, Incarnation = node.Incarnation, Session = session, Kind = kind, Range = range,
+            Start = Now, Values = new ulong[range.Length],
+        };
+        _open.Add(request);
+        node.Mailbox[request.Id] = request;
+        for (var i = 0; i < range.Length && kind == RequestKind.Write; i++)
+        {
+            var block = (int)range.Start + i;
+            _busyBlocks.Add(block);
+            request.Values[i] = _nextValue++;
+            request.Entries.Add(_history.Begin(block, request.Values[i], Now));
+        }
+
+        Log($"{node.Name}/{session} {kind} #{request.Id} {range}{(kind == RequestKind.Write ? $" = {request.Values[0]}…" : "")}");
+        OnNode(node, node.Incarnation, () => node.Core.Submit(Now, new MirrorRequest(
+            request.Id, kind, new ByteRange(range.Start * BlockBytes, range.Length * BlockBytes), session, _random.Chance(0.1))));
+    }
+
+    private void Replied(SimNode node, MirrorEffect effect)
+    {
+        node.Mailbox.Remove(effect.Id, out var request);
+        Log($"{node.Name} #{effect.Id} {effect.Status}");
+        if (effect.Status == IoStatus.Ok)
+        {
+            CheckFence(node.Name, node.Incarnation);
+            if (Now >= node.Core.LeaseExpiresNs) Fail($"I-FENCE {node.Name} acknowledged #{effect.Id} without a lease");
+        }
+
+        if (request!.Kind == RequestKind.Read && effect.Status == IoStatus.Ok)
+        {
+            _answeredReads++;
+            for (var i = 0; i < request.Values.Length; i++)
+            {
+                var wrong = _history.Check((int)request.Range.Start + i, request.Values[i], request.Start, Now);
+                if (wrong is not null) Fail($"{wrong} (read #{request.Id} on {node.Name})");
+            }
+        }
+
+        if (request.Kind == RequestKind.Write && effect.Status == IoStatus.Ok) _answeredWrites++;
+        if (effect.Status == IoStatus.Drop)
+        {
+            OnNode(node, node.Incarnation, () => node.Core.SessionClosed(Now, request.Session));
+            Retry(request);
+            Close(request, isAcknowledged: false);
+            return;
+        }
+
+        Close(request, effect.Status == IoStatus.Ok);
+        var (life, session) = (node.Incarnation, request.Session);
+        After((1 + _random.Next(30)) * Ms, () => Ask(node, life, session), "ask");
+    }
+
+    private void Abandon(OpenRequest request)
+    {
+        request.IsAbandoned = true;
+        foreach (var entry in request.Entries) entry.OrderEnd = Now; // The client goes on, and means what it writes next.
+        Retry(request);
+    }
+
+    /// <summary>The client connects anew, to any node, and writes its range again at once (failover, design §14.9).</summary>
+    private void Retry(OpenRequest request)
+    {
+        var node = _nodes[_random.Next(_nodes.Length)];
+        if (!node.IsAlive || Now > FaultPhaseNs + (8000 * Ms)) return;
+        request.IsRetried = true;
+        var (session, life) = (++node.Sessions, node.Incarnation);
+        var delay = _random.Next(30) * Ms;
+        After(delay, () => OnNode(node, life, () => node.Core.SessionOpened(Now, session)), "reconnect");
+        After(delay + Ms, () => Again(node, life, session, request), "again");
+    }
+
+    private void Again(SimNode node, ulong life, uint session, OpenRequest request)
+    {
+        if (request.Kind == RequestKind.Write)
+        {
+            for (var block = request.Range.Start; block < request.Range.End; block++) _busyBlocks.Remove((int)block);
+        }
+
+        if (!node.IsAlive || node.Incarnation != life) return;
+        if (request.Kind == RequestKind.Write) Begin(node, session, RequestKind.Write, request.Range);
+        else Ask(node, life, session);
+    }
+
+    private void Close(OpenRequest request, bool isAcknowledged)
+    {
+        _open.Remove(request);
+        foreach (var entry in request.Entries)
+        {
+            entry.End = Now;
+            if (!request.IsAbandoned) entry.OrderEnd = Now;
+            entry.IsAcknowledged = isAcknowledged;
+        }
+
+        if (request.Kind != RequestKind.Write || request.IsRetried) return;
+        for (var block = request.Range.Start; block < request.Range.End; block++) _busyBlocks.Remove((int)block);
+    }
+
+    internal sealed class OpenRequest
+    {
+        public required ulong Id { get; init; }
+
+        public required string Node { get; init; }
+
+        public required ulong Incarnation { get; init; }
+
+        public required uint Session { get; init; }
+
+        public required RequestKind Kind { get; init; }
+
+        public required ByteRange Range { get; init; }
+
+        public required long Start { get; init; }
+
+        public required ulong[] Values { get; init; }
+
+        public List<BlockHistory.Entry> Entries { get; } = [];
+
+        public bool IsAbandoned { get; set; }
+
+        /// <summary>Its client writes the range again elsewhere, and has it to itself.</summary>
+        public bool IsRetried { get; set; }
+    }
+}

@@ -1,0 +1,231 @@
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Simulation.Mirrors;
+
+// The shell's part: leg I/O, logs, messages, reports; with the checks that belong to each.
+internal sealed partial class MirrorWorld
+{
+    private void CarryOut(SimNode node)
+    {
+        var effects = node.Core.Effects.ToArray();
+        node.Core.Effects.Clear();
+        foreach (var effect in effects) CarryOut(node, effect);
+    }
+
+    private void CarryOut(SimNode node, MirrorEffect effect)
+    {
+        var life = node.Incarnation;
+        switch (effect.Kind)
+        {
+            case EffectKind.LegRead or EffectKind.LegWrite or EffectKind.LegZero or EffectKind.LegFlush:
+                SubmitIo(node, effect);
+                break;
+            case EffectKind.Copy:
+                SubmitCopy(node, effect);
+                break;
+            case EffectKind.AppendMarks:
+                node.LogBusyUntilNs = Math.Max(node.LogBusyUntilNs, Now) + ((1 + _random.Next(8)) * Ms / 2);
+                At(node.LogBusyUntilNs, () => Append(node, life, effect), "append");
+                break;
+            case EffectKind.Reply:
+                Replied(node, effect);
+                break;
+            case EffectKind.Send:
+                var message = (PeerMessage)effect.Payload!;
+                var to = Node(effect.Name!);
+                Log($"{node.Name} -> {to.Name} {message.Kind} e{message.Epoch} s{message.Sequence}");
+                Message(() => OnNode(to, to.Incarnation, () => to.Core.PeerMessageReceived(Now, node.Name, message)));
+                break;
+            case EffectKind.DropClients:
+            case EffectKind.Fenced:
+                // The daemon ends with its incarnation and comes back with a new one.
+                if (node.IsAlive) Kill(node);
+                break;
+            case EffectKind.Drained:
+                break;
+            default:
+                if (effect.Kind == EffectKind.Released) CheckReleased(node.Name);
+                Log($"{node.Name} {effect.Kind} {effect.Id} {effect.Payload}");
+                Message(() => Report(node.Name, life, effect));
+                break;
+        }
+    }
+
+    private void Report(string node, ulong life, MirrorEffect effect)
+    {
+        if (_control.Member(node).Incarnation != life || _control.Member(node).State != MemberState.Up) return;
+        switch (effect.Kind)
+        {
+            case EffectKind.RequestOwnership:
+                _control.RequestOwnership(node, life, effect.Id);
+                break;
+            case EffectKind.Released:
+                _control.Released(node, (ReleaseReport)effect.Payload!);
+                break;
+            case EffectKind.LegFailed:
+                _control.LegFailed(node, (LegFailureReport)effect.Payload!);
+                break;
+            case EffectKind.ConfirmBarrier:
+                _control.BarrierConfirmed(node, effect.Id);
+                break;
+            case EffectKind.ResyncFinished:
+                _control.ResyncFinished(node, (ResyncFinishedReport)effect.Payload!);
+                break;
+            case EffectKind.ResyncProgressed:
+                _control.ResyncProgressed(node, (ResyncProgressReport)effect.Payload!);
+                break;
+        }
+    }
+
+    private void Append(SimNode node, ulong life, MirrorEffect effect)
+    {
+        // Durable whether or not the node lives to hear of it.
+        foreach (var update in (RegionUpdate[])effect.Payload!)
+        {
+            var slot = node.Slots[life];
+            if (update.IsDirty)
+            {
+                slot.Add(update.Region);
+            }
+            else
+            {
+                CheckClean(node, life, update.Region);
+                slot.Remove(update.Region);
+            }
+        }
+
+        OnNode(node, life, () => node.Core.MarksAppended(Now, effect.Id, isDurable: true));
+    }
+
+    private long IoDelay() => (_random.Chance(0.03) ? _random.Next(150) : 1 + _random.Next(6)) * Ms;
+
+    private void SubmitIo(SimNode node, MirrorEffect effect)
+    {
+        var life = node.Incarnation;
+        if (Now >= node.Core.LeaseExpiresNs && (_faults & MirrorFaults.IgnoreLease) == 0)
+        {
+            After(1, () => OnNode(node, life, () => node.Core.IoCompleted(
+                Now, effect.Id, effect.Leg, DeviceStatus.IoError, effect.Name!, isLeaseLost: true)), "lease");
+            return;
+        }
+
+        var disk = Array.Find(_disks, d => d.Name == effect.Name)!;
+        var isWrite = effect.Kind is EffectKind.LegWrite or EffectKind.LegZero;
+        var range = new ByteRange(effect.Range.Start / BlockBytes, effect.Range.Length / BlockBytes);
+        var io = new SimIo
+        {
+            Node = node.Name, Incarnation = life, Disk = disk, Blocks = range, IsCopy = false, IsWrite = isWrite,
+        };
+        if (isWrite) CheckWrite(node, io);
+        else if (effect.Kind == EffectKind.LegRead) CheckRead(node, disk);
+        CheckFence(node.Name, life);
+        var request = effect.Request == 0 ? null : node.Mailbox[effect.Request];
+        _ios.Add(io);
+        var at = Now;
+        for (var block = range.Start; block < range.End; block++)
+        {
+            // Blocks land one by one, so that a death tears the write.
+            var number = (int)block;
+            at += IoDelay() / 3;
+            var isLast = block == range.End - 1;
+            var slot = (int)((effect.BufferOffset / BlockBytes) + block - range.Start);
+            At(at, () => Land(node, life, io, request, number, slot, isLast, effect), "leg");
+        }
+
+        if (effect.Kind == EffectKind.LegFlush) After(IoDelay(), () => EndFlush(node, life, io, effect), "flush");
+    }
+
+    private void Land(
+        SimNode node, ulong life, SimIo io, OpenRequest? request, int block, int slot, bool isLast, MirrorEffect effect)
+    {
+        var isDead = !node.IsAlive || node.Incarnation != life;
+        if (io.IsWrite && !(io.Disk.FailsWrites || (isDead && _random.Chance(0.4))))
+        {
+            io.Disk.Cached[block] = request!.Values[slot];
+            io.Disk.LastWriter[block] = node.Name;
+        }
+        else if (!io.IsWrite && !isDead)
+        {
+            request!.Values[slot] = io.Disk.Cached[block];
+        }
+
+        if (!isLast) return;
+        _ios.Remove(io);
+        var status = io is { IsWrite: true, Disk.FailsWrites: true } ? DeviceStatus.IoError : DeviceStatus.Ok;
+        OnNode(node, life, () => node.Core.IoCompleted(Now, effect.Id, effect.Leg, status, effect.Name!));
+    }
+
+    private void EndFlush(SimNode node, ulong life, SimIo io, MirrorEffect effect)
+    {
+        _ios.Remove(io);
+        var status = DeviceStatus.Ok;
+        if (io.Disk.FailsWrites) status = DeviceStatus.IoError;
+        else io.Disk.Flush();
+        OnNode(node, life, () => node.Core.IoCompleted(Now, effect.Id, effect.Leg, status, effect.Name!));
+    }
+
+    private void SubmitCopy(SimNode node, MirrorEffect effect)
+    {
+        var life = node.Incarnation;
+        var plan = (CopyPlan)effect.Payload!;
+        var range = new ByteRange(plan.Range.Start / BlockBytes, plan.Range.Length / BlockBytes);
+        CheckCopy(node, range);
+        CheckFence(node.Name, life);
+        _copies++;
+        Log($"{node.Name} copies {range}");
+        var io = new SimIo
+        {
+            Node = node.Name, Incarnation = life, Disk = _disks[0], Blocks = range, IsCopy = true, IsWrite = true,
+        };
+        _ios.Add(io);
+        var data = new ulong[range.Length];
+        After(_copySlowness * Ms, () =>
+        {
+            var source = Array.Find(_disks, d => d.Name == plan.Legs[0][0].Disk)!;
+            Array.Copy(source.Cached, range.Start, data, 0, range.Length);
+            After(IoDelay() / 2, () => LandCopy(node, life, io, plan, data, effect), "copy");
+        }, "copy");
+    }
+
+    private void LandCopy(SimNode node, ulong life, SimIo io, CopyPlan plan, ulong[] data, MirrorEffect effect)
+    {
+        _ios.Remove(io);
+        long copied = 0, compared = 0;
+        var isAlive = node.IsAlive && node.Incarnation == life;
+        // The lease is checked before each call; a copy that a pause stretched past it writes nothing more.
+        var hasLease = isAlive && (Now < node.Core.LeaseExpiresNs || (_faults & MirrorFaults.IgnoreLease) != 0);
+        for (var leg = 1; leg < plan.Legs.Count && hasLease; leg++)
+        {
+            var disk = Array.Find(_disks, d => d.Name == plan.Legs[leg][0].Disk)!;
+            if (disk.FailsWrites)
+            {
+                var (failed, name) = (leg, disk.Name);
+                OnNode(node, life, () => node.Core.CopyCompleted(
+                    Now, effect.Id, new CopyResult(DeviceStatus.IoError, failed, name, true, 0, 0)));
+                return;
+            }
+
+            for (var i = 0; i < data.Length; i++)
+            {
+                var block = (int)io.Blocks.Start + i;
+                if (disk.Cached[block] == data[i])
+                {
+                    compared += BlockBytes;
+                    continue;
+                }
+
+                disk.Cached[block] = data[i];
+                disk.LastWriter[block] = node.Name;
+                copied += BlockBytes;
+            }
+        }
+
+        OnNode(node, life, () => node.Core.CopyCompleted(
+            Now, effect.Id, new CopyResult(DeviceStatus.Ok, 0, null, false, copied, compared, IsLeaseLost: !hasLease)));
+    }
+}

@@ -1,0 +1,318 @@
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.Leases.Core;
+using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.DataPlane.Nbd;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Simulation.Mirrors;
+
+/// <summary>Nodes, disks, network and clients of one run, and the checks on every step.</summary>
+internal sealed partial class MirrorWorld
+{
+    public const int BlockBytes = 4096;
+    private const int Blocks = 64;
+    private const int RegionBlocks = 4;
+    private const long Ms = 1_000_000;
+    private const long LeaseNs = 400 * Ms;
+    private const long DeviceNs = 200 * Ms;
+    private const long FaultPhaseNs = 8000 * Ms;
+    private const long EndNs = 40000 * Ms;
+
+    private readonly PriorityQueue<(Action Act, string What), (long At, ulong Order)> _queue = new();
+    private readonly Xoshiro _random;
+    private readonly Action<string>? _log;
+    private readonly MirrorFaults _faults;
+    private readonly SimDisk[] _disks;
+    private readonly SimNode[] _nodes;
+    private readonly SimControlPlane _control;
+    private readonly BlockHistory _history;
+    private readonly List<SimIo> _ios = [];
+    private readonly HashSet<int> _busyBlocks = [];
+    private readonly double _lossRate;
+    private readonly int _copySlowness;
+    private ulong _order;
+    private ulong _nextValue = 1;
+    private ulong _nextIncarnation = 1;
+    private int _answeredWrites;
+    private int _answeredReads;
+    private int _kills;
+    private int _copies;
+
+    public MirrorWorld(Xoshiro random, RecoveryKind recovery, WriterKind writers, MirrorFaults faults, Action<string>? log)
+    {
+        (_random, _faults, _log) = (random, faults, log);
+        var legs = random.Chance(0.25) ? 3 : 2;
+        _lossRate = random.NextDouble() * 0.15;
+        _copySlowness = random.Chance(0.4) ? 40 : 1; // A long resync meets more reads, writes and deaths.
+        _disks = Enumerable.Range(0, legs).Select(static i => new SimDisk($"d{i}", Blocks)).ToArray();
+        _history = new BlockHistory(Blocks, checksRepeat: recovery == RecoveryKind.Log);
+        var policy = (ReadPolicy)random.Next(3);
+        var volume = new VolumeConfiguration(
+            1, "s/v", (long)Blocks * BlockBytes, RegionBlocks * BlockBytes, recovery, writers, policy,
+            _disks.Select(static (disk, i) => new LegConfiguration(
+                $"l{i}", LegState.Okay, [new ExtentConfiguration(disk.Name, 0, 0, (long)Blocks * BlockBytes)])).ToArray(),
+            new OwnerConfiguration(null, 0, 1, null), null, false, []);
+        _control = new SimControlPlane(this, volume, LeaseNs, DeviceNs + (50 * Ms));
+        _nodes = [new SimNode("a"), new SimNode("b"), new SimNode("c")];
+        for (var i = 0; i < _nodes.Length; i++)
+        {
+            _nodes[i].Incarnation = _nextIncarnation++;
+            _control.Members.Add(new(_nodes[i].Name, i, _nodes[i].Incarnation, MemberState.Up, true, false));
+        }
+
+        foreach (var node in _nodes) Start(node);
+        _control.Commit();
+    }
+
+    public long Now { get; private set; }
+
+    public ulong TraceHash { get; private set; } = 14695981039346656037;
+
+    public string Where => $"at {Now / Ms} ms";
+
+    public string Figures =>
+        $"{_control.Volume.Recovery}/{_control.Volume.Writers}: {_answeredWrites} writes, {_answeredReads} reads, {_kills} kills, "
+        + $"{_control.Transfers} transfers, {_control.Merges} merges, {_control.Resyncs} resyncs, {_copies} copies";
+
+    public void Run()
+    {
+        foreach (var node in _nodes)
+        {
+            After(_random.Next(10) * Ms, () => TickNode(node), "tick");
+            for (var client = 0; client < 2; client++) StartClient(node);
+        }
+
+        After(5 * Ms, TickControl, "control");
+        After(300 * Ms, Disturb, "disturb");
+        while (Now < EndNs && _queue.TryDequeue(out var next, out var when))
+        {
+            Now = when.At;
+            Trace(next.What);
+            next.Act();
+            if (Now > FaultPhaseNs + (10000 * Ms) && _control.IsQuiet && IsIdle) break;
+        }
+
+        CheckEnd();
+    }
+
+    public void Committed(ulong index, Func<string, VolumeConfiguration> volume)
+    {
+        var members = _control.Members.ToArray();
+        foreach (var node in _nodes)
+        {
+            if (!node.IsAlive) continue;
+            var view = new VolumeView(index, node.Name, members, volume(node.Name));
+            node.Backlog.Enqueue(view);
+            var life = node.Incarnation;
+            // Late, but in order.
+            node.NextDeliveryNs = Math.Max(node.NextDeliveryNs + 1, Now + ((1 + _random.Next(_random.Chance(0.05) ? 200 : 15)) * Ms));
+            At(node.NextDeliveryNs, () => OnNode(node, life, () => node.Core.ConfigurationChanged(Now, node.Backlog.Dequeue())), "enact");
+        }
+    }
+
+    /// <summary>The receipt says that nothing of this life is under way any more.</summary>
+    public void ProvenGone(string name)
+    {
+        var incarnation = _control.Member(name).Incarnation;
+        foreach (var io in _ios)
+        {
+            if (io.Node == name && io.Incarnation == incarnation) Fail($"the simulation fenced {name} with I/O under way");
+        }
+
+        foreach (var open in _open.ToArray())
+        {
+            if (open.Node == name && open.Incarnation == incarnation) Close(open, isAcknowledged: false);
+        }
+    }
+
+    public IEnumerable<long> MarksOf(string name)
+    {
+        var node = Node(name);
+        var incarnation = _control.Member(name).Incarnation;
+        return node.Slots.TryGetValue(incarnation, out var slot) ? slot : [];
+    }
+
+    private bool IsIdle => _open.Count == 0 && _ios.Count == 0 && Array.TrueForAll(_nodes, static node => node.IsAlive);
+
+    private SimNode Node(string name) => Array.Find(_nodes, node => node.Name == name)!;
+
+    private void Start(SimNode node)
+    {
+        node.IsAlive = true;
+        node.Backlog.Clear();
+        node.Mailbox.Clear();
+        node.Sessions = 0;
+        node.Slots[node.Incarnation] = [];
+        node.Core = new MirrorCore(node.Name, node.Incarnation, 1, new MirrorOptions
+        {
+            ParkNs = 3000 * Ms, RepeatNs = 60 * Ms, CleanNs = 150 * Ms, ProgressNs = 200 * Ms, CopyRetryNs = 50 * Ms,
+            CopyBytes = RegionBlocks * BlockBytes, CopiesInFlight = 1 + _random.Next(3),
+        })
+        {
+            Faults = _faults,
+        };
+        node.Core.LogOpened(Now);
+        CarryOut(node);
+    }
+
+    private void Kill(SimNode node)
+    {
+        _kills++;
+        Log($"kill {node.Name}");
+        node.IsAlive = false;
+        node.PausedUntilNs = 0;
+        foreach (var open in _open.ToArray())
+        {
+            // Its client will never hear; its leg I/O may still land until the device's bound.
+            if (open.Node != node.Name || open.IsAbandoned) continue;
+            Abandon(open);
+            // A life that never joined never wrote, and one that is proven gone already writes no more.
+            var member = _control.Member(node.Name);
+            var isOver = member.Incarnation != node.Incarnation || member.State is MemberState.Fenced or MemberState.Down;
+            if (isOver) Close(open, isAcknowledged: false);
+        }
+
+        if (_control.Volume.Recovery == RecoveryKind.Application) _history.ChecksRepeat = false;
+        After((300 + _random.Next(1500)) * Ms, () => Restart(node), "restart");
+    }
+
+    private void Restart(SimNode node)
+    {
+        node.Incarnation = _nextIncarnation++;
+        Log($"restart {node.Name} as {node.Incarnation}");
+        Start(node);
+        _control.Commit(); // It catches up with the committed state.
+        for (var client = 0; client < 2; client++) StartClient(node);
+    }
+
+    private void TickControl()
+    {
+        _control.Tick(Now);
+        foreach (var node in _nodes)
+        {
+            if (node.IsAlive) _control.Join(node.Name, node.Incarnation, Now);
+        }
+
+        if (Now > FaultPhaseNs)
+        {
+            foreach (var disk in _disks) disk.FailsWrites = false;
+        }
+
+        foreach (var leg in _control.Volume.Legs)
+        {
+            var disk = Array.Find(_disks, d => d.Name == leg.Extents[0].Disk)!;
+            if (!disk.FailsWrites && leg.State != LegState.Okay && _random.Chance(0.05)) _control.Replace(leg.Name);
+        }
+
+        After(10 * Ms, TickControl, "control");
+    }
+
+    private void TickNode(SimNode node)
+    {
+        After(20 * Ms, () => TickNode(node), "tick");
+        if (!node.IsAlive || node.PausedUntilNs > Now) return;
+        OnNode(node, node.Incarnation, () => node.Core.Tick(Now));
+        if (Now - node.RenewedNs < LeaseNs / 4) return;
+        node.RenewedNs = Now;
+        var (sent, life) = (Now, node.Incarnation);
+        Message(() =>
+        {
+            if (_control.Renew(node.Name, life, sent, Now) is not { } grant) return;
+            Message(() => OnNode(node, life, () => node.Core.LeaseGranted(Now, grant)));
+        });
+    }
+
+    /// <summary>Runs a step of a node: later if it is paused, never if that life is over.</summary>
+    private void OnNode(SimNode node, ulong life, Action step)
+    {
+        if (!node.IsAlive || node.Incarnation != life) return;
+        if (node.PausedUntilNs > Now)
+        {
+            At(node.PausedUntilNs, () => OnNode(node, life, step), "resume");
+            return;
+        }
+
+        step();
+        CarryOut(node);
+    }
+
+    private void Disturb()
+    {
+        if (Now > FaultPhaseNs) return;
+        After((100 + _random.Next(700)) * Ms, Disturb, "disturb");
+        var node = _nodes[_random.Next(_nodes.Length)];
+        switch (_random.Next(8))
+        {
+            case 0 or 1 when node.IsAlive && _nodes.Count(static n => n.IsAlive) > 1:
+                Kill(node);
+                break;
+            case 2 when node.IsAlive:
+                node.PausedUntilNs = Now + (_random.Next(1200) * Ms);
+                Log($"pause {node.Name} until {node.PausedUntilNs / Ms}");
+                break;
+            case 3:
+                // One disk at a time: an oracle that loses both would have nothing to check.
+                if (Array.TrueForAll(_disks, static disk => !disk.FailsWrites) && _control.IsQuiet)
+                {
+                    var disk = _disks[_random.Next(_disks.Length)];
+                    disk.FailsWrites = true;
+                    Log($"disk {disk.Name} fails");
+                    After((200 + _random.Next(800)) * Ms, () => disk.FailsWrites = false, "repair");
+                }
+
+                break;
+        }
+    }
+
+    private void Message(Action deliver)
+    {
+        var isFaultPhase = Now < FaultPhaseNs;
+        if (isFaultPhase && _random.Chance(_lossRate)) return;
+        After((_random.Chance(0.05) && isFaultPhase ? 100 * Ms : 0) + ((1 + _random.Next(20)) * Ms / 4), deliver, "message");
+    }
+
+    private void At(long at, Action act, string what) => _queue.Enqueue((act, what), (Math.Max(at, Now), _order++));
+
+    private void After(long delayNs, Action act, string what) => At(Now + delayNs, act, what);
+
+    private void Trace(string what)
+    {
+        // FNV-1a over time and kind of step: two runs of one seed must agree.
+        TraceHash = (TraceHash ^ (ulong)Now) * 1099511628211;
+        foreach (var letter in what) TraceHash = (TraceHash ^ letter) * 1099511628211;
+    }
+
+    private void Log(string what) => _log?.Invoke($"{Now / Ms,6} {what}");
+
+    private void Fail(string what) => throw new MirrorViolationException($"{Where}: {what}");
+
+    internal sealed class SimNode(string name)
+    {
+        public string Name { get; } = name;
+
+        public ulong Incarnation { get; set; }
+
+        public bool IsAlive { get; set; }
+
+        public MirrorCore Core { get; set; } = null!;
+
+        public long PausedUntilNs { get; set; }
+
+        public long RenewedNs { get; set; } = long.MinValue / 2;
+
+        public long NextDeliveryNs { get; set; }
+
+        public long LogBusyUntilNs { get; set; }
+
+        public uint Sessions { get; set; }
+
+        public Queue<VolumeView> Backlog { get; } = new();
+
+        public Dictionary<ulong, OpenRequest> Mailbox { get; } = [];
+
+        public Dictionary<ulong, HashSet<long>> Slots { get; } = [];
+    }
+}

@@ -1,0 +1,270 @@
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Leases.Core;
+using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Simulation.Mirrors;
+
+/// <summary>The committed state and its rules in one place that never fails: what the control plane decides, as far as mirrors
+/// see it. Commits go to the nodes late, but in order.</summary>
+internal sealed class SimControlPlane(MirrorWorld world, VolumeConfiguration volume, long leaseNs, long horizonNs)
+{
+    private readonly Dictionary<string, long> _grantedUntil = [];
+    private readonly Dictionary<string, long> _suspectSince = [];
+    private readonly Dictionary<ulong, SortedSet<string>> _barriers = [];
+    private ulong _owedChanged;
+
+    public ulong Index { get; private set; } = 1;
+
+    public VolumeConfiguration Volume { get; private set; } = volume;
+
+    public List<MemberConfiguration> Members { get; } = [];
+
+    public int Transfers { get; private set; }
+
+    public int Merges { get; private set; }
+
+    public int Resyncs { get; private set; }
+
+    public bool IsQuiet => Volume.Resync is null && _barriers.Count == 0 && Volume.Owner.TransferTo is null
+        && Members.TrueForAll(static member => member is { State: MemberState.Up, IsMergeOwed: false })
+        && Volume.Legs.All(static leg => leg.State == LegState.Okay);
+
+    public MemberConfiguration Member(string node) => Members.Find(member => member.Node == node)!;
+
+    public void Commit()
+    {
+        Index++;
+        world.Committed(Index, node => Volume with
+        {
+            Barriers = _barriers.Select(entry =>
+                new BarrierConfiguration(entry.Key, BarrierKind.LegLoss, entry.Value.Contains(node))).OrderBy(b => b.Id).ToArray(),
+        });
+    }
+
+    /// <summary>A renewal; answered only for a life that is not suspected.</summary>
+    public LeaseGrant? Renew(string node, ulong incarnation, long sentNs, long now)
+    {
+        var member = Member(node);
+        if (member.Incarnation != incarnation || member.State != MemberState.Up || !member.IsJoined) return null;
+        _grantedUntil[node] = Math.Max(_grantedUntil.GetValueOrDefault(node), now + leaseNs);
+        return new LeaseGrant(sentNs, leaseNs, Index, 1, incarnation);
+    }
+
+    /// <summary>Looks for silent members, ends those whose horizon is over, merges their logs.</summary>
+    public void Tick(long now)
+    {
+        for (var i = 0; i < Members.Count; i++)
+        {
+            var member = Members[i];
+            var until = _grantedUntil.GetValueOrDefault(member.Node);
+            if (member.State == MemberState.Up && until > 0 && now > until + (leaseNs / 2)) Suspect(member.Node, now);
+            else if (member.State == MemberState.Suspect && now > Math.Max(until, _suspectSince[member.Node]) + horizonNs) Fence(member.Node);
+            else if (member.State == MemberState.Fenced && member.IsMergeOwed) Merge(member.Node);
+            else if (member.State == MemberState.Fenced) Set(member with { State = MemberState.Down, IsJoined = false });
+        }
+
+        if (Volume.Resync is not null && Volume.Owner is { Node: null, TransferTo: null })
+        {
+            var candidate = Members.Find(static member => member.State == MemberState.Up && member.IsJoined);
+            if (candidate is not null && !IsOwnerUncertain()) SetOwner(candidate.Node, candidate.Incarnation);
+        }
+    }
+
+    public void Suspect(string node, long now)
+    {
+        _suspectSince[node] = now;
+        Set(Member(node) with { State = MemberState.Suspect, IsMergeOwed = true });
+    }
+
+    public void Join(string node, ulong incarnation, long now)
+    {
+        var member = Member(node);
+        if (member.State == MemberState.Up && member.Incarnation != incarnation)
+        {
+            Suspect(node, now); // Its former life is unaccounted for.
+            return;
+        }
+
+        if (member.State != MemberState.Down || member.IsMergeOwed || incarnation <= member.Incarnation) return;
+        _grantedUntil[node] = now;
+        Set(member with { State = MemberState.Up, Incarnation = incarnation, IsJoined = true });
+    }
+
+    public void RequestOwnership(string node, ulong incarnation, ulong epochSeen)
+    {
+        var owner = Volume.Owner;
+        var member = Member(node);
+        if (member.Incarnation != incarnation || member.State != MemberState.Up || owner.Epoch != epochSeen) return;
+        if (owner.TransferTo is not null || owner.Node == node || IsOwnerUncertain()) return;
+        if (owner.Node is null)
+        {
+            SetOwner(node, incarnation);
+            return;
+        }
+
+        if (Member(owner.Node).State != MemberState.Up) return;
+        Volume = Volume with { Owner = owner with { Epoch = owner.Epoch + 1, TransferTo = node } };
+        Commit();
+    }
+
+    public void Released(string node, ReleaseReport report)
+    {
+        var owner = Volume.Owner;
+        if (owner.Node != node || owner.Incarnation != report.Incarnation || owner.Epoch != report.Epoch || owner.TransferTo is null) return;
+        var owed = Volume.Resync;
+        if (report.IsEverythingOwed) owed = new ResyncConfiguration(true, [], report.PositionBytes);
+        else if (report.Owed.Count > 0) owed = new ResyncConfiguration(false, report.Owed, 0);
+        else if (owed is { IsEverythingOwed: false }) owed = null;
+        var to = Member(owner.TransferTo);
+        var isThere = to.State == MemberState.Up;
+        Volume = Volume with
+        {
+            Resync = owed,
+            Owner = new OwnerConfiguration(isThere ? to.Node : null, isThere ? to.Incarnation : 0, owner.Epoch + 1, null),
+        };
+        if (owed is not null) _owedChanged = Index + 1;
+        Transfers++;
+        Commit();
+    }
+
+    public void LegFailed(string node, LegFailureReport report)
+    {
+        var legs = Volume.Legs.ToArray();
+        var at = Array.FindIndex(legs, leg => leg.Name == report.Leg);
+        if (at < 0 || !legs[at].IsWritable || legs[at].State == LegState.LastErred) return;
+        var others = legs.Count(leg => leg.Name != report.Leg && leg.State == LegState.Okay);
+        if (legs[at].State == LegState.Okay && others == 0)
+        {
+            legs[at] = legs[at] with { State = LegState.LastErred };
+        }
+        else
+        {
+            legs[at] = legs[at] with { State = LegState.Maintenance };
+            _barriers[Index + 1] = new SortedSet<string>(
+                Members.Where(m => m.IsJoined && m.State is MemberState.Up or MemberState.Suspect).Select(m => m.Node), StringComparer.Ordinal);
+        }
+
+        Volume = Volume with { Legs = legs };
+        Commit();
+    }
+
+    public void BarrierConfirmed(string node, ulong barrier)
+    {
+        if (!_barriers.TryGetValue(barrier, out var waiting) || !waiting.Remove(node)) return;
+        if (waiting.Count == 0) _barriers.Remove(barrier);
+        Commit();
+    }
+
+    /// <summary>The disk was repaired: its leg is copied to from the start.</summary>
+    public void Replace(string leg)
+    {
+        if (_barriers.Count > 0 || Volume.Owner.TransferTo is not null) return;
+        var legs = Volume.Legs.ToArray();
+        var at = Array.FindIndex(legs, l => l.Name == leg);
+        if (legs[at].State == LegState.LastErred) legs[at] = legs[at] with { State = LegState.Okay };
+        else if (legs[at].State == LegState.Maintenance) legs[at] = legs[at] with { State = LegState.Resyncing };
+        else return;
+        Volume = Volume with { Legs = legs, Resync = new ResyncConfiguration(true, [], 0) };
+        _owedChanged = Index + 1;
+        Commit();
+    }
+
+    public void ResyncFinished(string node, ResyncFinishedReport report)
+    {
+        var owner = Volume.Owner;
+        if (Volume.Resync is null || owner.Node != node || owner.Epoch != report.Epoch || report.Index < _owedChanged) return;
+        if (Members.Exists(static member => member.IsMergeOwed)) return; // More may become owed.
+        Volume = Volume with
+        {
+            Resync = null,
+            Legs = Volume.Legs.Select(static leg => leg.State == LegState.Resyncing ? leg with { State = LegState.Okay } : leg).ToArray(),
+        };
+        Resyncs++;
+        Commit();
+    }
+
+    public void ResyncProgressed(string node, ResyncProgressReport report)
+    {
+        var owner = Volume.Owner;
+        if (Volume.Resync is not { IsEverythingOwed: true } resync || owner.Node != node || owner.Epoch != report.Epoch) return;
+        if (report.Index < _owedChanged || report.PositionBytes <= resync.PositionBytes) return;
+        Volume = Volume with { Resync = resync with { PositionBytes = report.PositionBytes } };
+        Commit();
+    }
+
+    private bool IsOwnerUncertain()
+    {
+        // A dead owner's log is merged before anybody else may own (design §6.4).
+        return Members.Exists(static member => member.IsMergeOwed);
+    }
+
+    private void Fence(string node)
+    {
+        foreach (var (id, waiting) in _barriers.ToArray())
+        {
+            waiting.Remove(node);
+            if (waiting.Count == 0) _barriers.Remove(id);
+        }
+
+        world.ProvenGone(node);
+        var owner = Volume.Owner;
+        if (owner.Node == node || owner.TransferTo == node)
+        {
+            // The old owner that drained under a cancelled transfer keeps it: it is alive and has not released.
+            Volume = Volume with
+            {
+                Owner = owner.Node == node
+                    ? new OwnerConfiguration(null, 0, owner.Epoch + 1, null)
+                    : owner with { Epoch = owner.Epoch + 1, TransferTo = null },
+            };
+        }
+
+        Set(Member(node) with { State = MemberState.Fenced });
+    }
+
+    private void Merge(string node)
+    {
+        Merges++;
+        if (Volume.Recovery == RecoveryKind.Application)
+        {
+            Volume = Volume with { IsReadPinned = true };
+        }
+        else if (Volume.Resync is not { IsEverythingOwed: true })
+        {
+            var regions = new SortedSet<long>(world.MarksOf(node));
+            foreach (var run in Volume.Resync?.OwedRegions ?? [])
+            {
+                for (var region = run.Start; region < run.End; region++) regions.Add(region);
+            }
+
+            if (regions.Count > 0)
+            {
+                Volume = Volume with
+                {
+                    Resync = new ResyncConfiguration(false, regions.Select(static region => new ByteRange(region, 1)).ToArray(), 0),
+                };
+            }
+        }
+        else
+        {
+            // What the position covers may differ again where the victim wrote.
+            Volume = Volume with { Resync = Volume.Resync with { PositionBytes = 0 } };
+        }
+
+        _owedChanged = Index + 1;
+        Set(Member(node) with { IsMergeOwed = false });
+    }
+
+    private void SetOwner(string node, ulong incarnation)
+    {
+        Volume = Volume with { Owner = new OwnerConfiguration(node, incarnation, Volume.Owner.Epoch + 1, null) };
+        Commit();
+    }
+
+    private void Set(MemberConfiguration member)
+    {
+        Members[Members.FindIndex(entry => entry.Node == member.Node)] = member;
+        Commit();
+    }
+}

@@ -1,0 +1,119 @@
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Simulation.Mirrors;
+
+/// <summary>A shared disk of blocks, each holding the number of the write that it came from, in cache and on stable storage.</summary>
+internal sealed class SimDisk(string name, int blocks)
+{
+    public string Name { get; } = name;
+
+    public ulong[] Cached { get; } = new ulong[blocks];
+
+    public ulong[] Durable { get; } = new ulong[blocks];
+
+    /// <summary>Node that wrote the block last.</summary>
+    public string?[] LastWriter { get; } = new string?[blocks];
+
+    public bool FailsWrites { get; set; }
+
+    public void Flush() => Cached.CopyTo(Durable, 0);
+}
+
+/// <summary>Leg I/O that a node submitted and that has not ended, dead nodes' included.</summary>
+internal sealed class SimIo
+{
+    public required string Node { get; init; }
+
+    public required ulong Incarnation { get; init; }
+
+    public required SimDisk Disk { get; init; }
+
+    public required ByteRange Blocks { get; init; }
+
+    public required bool IsCopy { get; init; }
+
+    public required bool IsWrite { get; init; }
+}
+
+/// <summary>What clients were told, per block, and whether what they read agrees with it.</summary>
+internal sealed class BlockHistory(int blocks, bool checksRepeat)
+{
+    public const long Never = long.MaxValue;
+
+    private readonly List<Entry>[] _writes = Make(blocks);
+    private readonly (ulong Value, long Start, long End)[] _stable = new (ulong, long, long)[blocks];
+
+    /// <summary>After a lost life of an ABR writer its legs may differ; then repeated reads may too.</summary>
+    public bool ChecksRepeat { get; set; } = checksRepeat;
+
+    public Entry Begin(int block, ulong value, long now)
+    {
+        var entry = new Entry { Value = value, Start = now };
+        _writes[block].Add(entry);
+        return entry;
+    }
+
+    /// <summary>Null if a read that ran from <paramref name="start"/> to <paramref name="end"/> may have given the value.</summary>
+    public string? Check(int block, ulong value, long start, long end)
+    {
+        var writes = _writes[block];
+        Entry? source = null;
+        foreach (var write in writes)
+        {
+            if (write.Value == value) source = write;
+        }
+
+        if (value != 0 && source is null) return $"I-READ block {block}: value {value} was never written there";
+        if (source is not null && source.Start > end) return $"I-READ block {block}: value {value} before its write";
+        foreach (var later in writes)
+        {
+            // A later acknowledged write began after the source had ended, and was acknowledged before the read.
+            if (!later.IsAcknowledged || later.End >= start || later.Value == value) continue;
+            if (source is null || source.OrderEnd < later.Start)
+            {
+                return $"I-NOLOSS block {block}: read {value} at {start / 1000000} ms, but {later.Value} was acknowledged at {later.End / 1000000} ms";
+            }
+        }
+
+        return CheckRepeat(block, value, start, end);
+    }
+
+    private string? CheckRepeat(int block, ulong value, long start, long end)
+    {
+        if (!ChecksRepeat) return null;
+        var (former, since, until) = _stable[block];
+        var isQuiet = true;
+        var wasQuiet = until > 0 && start > until; // Reads that overlap have no order.
+        foreach (var write in _writes[block])
+        {
+            if (write.Start <= end && write.End >= start) isQuiet = false;
+            if (write.Start <= end && write.End >= since) wasQuiet = false;
+        }
+
+        if (wasQuiet && former != value) return $"I-READ block {block}: {former} and then {value} without a write between";
+        if (isQuiet && start > until) _stable[block] = (value, start, end);
+        return null;
+    }
+
+    private static List<Entry>[] Make(int count)
+    {
+        var lists = new List<Entry>[count];
+        for (var i = 0; i < count; i++) lists[i] = [];
+        return lists;
+    }
+
+    internal sealed class Entry
+    {
+        public ulong Value { get; init; }
+
+        public long Start { get; init; }
+
+        /// <summary>From here on it changes nothing any more.</summary>
+        public long End { get; set; } = Never;
+
+        /// <summary>What its client writes after this must win.</summary>
+        public long OrderEnd { get; set; } = Never;
+
+        public bool IsAcknowledged { get; set; }
+    }
+}
