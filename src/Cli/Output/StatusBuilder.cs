@@ -164,13 +164,17 @@ internal static class StatusBuilder
             Submirrors =
             [
                 .. volume.Submirrors.Select(leg => new SubmirrorStatus(
-                    leg.Name, WordOf(leg.Status), [.. leg.Extents.Select(extent => extent.Disk).Distinct()])),
+                    leg.Name, WordOf(ShownAs(volume, leg.Status)), [.. leg.Extents.Select(extent => extent.Disk).Distinct()])),
             ],
             Resync = ResyncOf(volume, live),
             Clients = live?.Clients,
             ReadPinned = volume.IsReadPinned,
         };
     }
+
+    /// <summary>A new leg shows as resyncing while its copy runs (mirrors that wait for an owner stay "attached").</summary>
+    private static LegPhase ShownAs(VolumeState volume, LegPhase status) =>
+        status == LegPhase.Attached && volume.Resync is not null && volume.Owner.Node is not null ? LegPhase.Resyncing : status;
 
     /// <summary>The owner's count is newer than the committed one, but where nothing is owed nothing is stale.</summary>
     private static long? StaleOf(VolumeState volume, VolumeLive? live) =>
