@@ -61,11 +61,14 @@ public sealed class KindsTests(SharedCluster shared, ITestOutputHelper output)
     {
         await _cluster.CreateMirrorAsync("main/turns", "32M");
         var ledgers = new[] { new BlockLedger(0, 4 * Megabyte, 16 << 10, 1), new BlockLedger(16 * Megabyte, 4 * Megabyte, 16 << 10, 2) };
-        await using var a = await NbdClient.ConnectAsync(_cluster["a"], "main/turns");
-        await using var b = await NbdClient.ConnectAsync(_cluster["b"], "main/turns");
-        await Task.WhenAll(BlockWriter.FillAsync(a, ledgers[0]), BlockWriter.FillAsync(b, ledgers[1]));
-        await using var reader = await NbdClient.ConnectAsync(_cluster["c"], "main/turns");
-        foreach (var ledger in ledgers) await ledger.VerifyAsync(reader, "through c");
+        await using (var a = await NbdClient.ConnectAsync(_cluster["a"], "main/turns"))
+        await using (var b = await NbdClient.ConnectAsync(_cluster["b"], "main/turns"))
+            await Task.WhenAll(BlockWriter.FillAsync(a, ledgers[0]), BlockWriter.FillAsync(b, ledgers[1]));
+        await using (var reader = await NbdClient.ConnectAsync(_cluster["c"], "main/turns"))
+        {
+            foreach (var ledger in ledgers) await ledger.VerifyAsync(reader, "through c");
+        }
+
         await _cluster.DeleteMirrorAsync("main/turns");
     });
 

@@ -9,13 +9,12 @@ internal static class Legs
     /// <summary>Fails unless all legs hold the same bytes. The volume must be quiet.</summary>
     public static async Task AssertIdenticalAsync(TestCluster cluster, string volume, long sizeBytes)
     {
-        var map = (await cluster.CliAsync("submirror", "map", volume)).Json.AsArray();
-        Assert.True(map.Count >= 2, $"{volume} has {map.Count} legs");
-        var first = Extents(map[0]!);
+        var legs = await MapAsync(cluster, volume);
+        Assert.True(legs.Count >= 2, $"{volume} has {legs.Count} legs");
+        var first = legs[0];
         Assert.Equal(sizeBytes, first.Sum(extent => extent.Length));
-        foreach (var other in map.Skip(1))
+        foreach (var second in legs.Skip(1))
         {
-            var second = Extents(other!);
             Assert.Equal(sizeBytes, second.Sum(extent => extent.Length));
             for (long position = 0; position < sizeBytes;)
             {
@@ -30,6 +29,20 @@ internal static class Legs
         }
     }
 
+    /// <summary>The extents of each leg.</summary>
+    public static async Task<IReadOnlyList<IReadOnlyList<Extent>>> MapAsync(TestCluster cluster, string volume) =>
+        [.. (await cluster.CliAsync("submirror", "map", volume)).Json.AsArray().Select(leg => Extents(leg!))];
+
+    /// <summary>Writes into one leg on its raw disk, as a write that reached no other leg before its node died.</summary>
+    public static void Write(IReadOnlyList<Extent> leg, long position, ReadOnlySpan<byte> data)
+    {
+        var (place, length) = At(leg, position);
+        Assert.True(data.Length <= length, "the piece crosses an extent");
+        using var disk = File.OpenHandle(place.Path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+        RandomAccess.Write(disk, data, place.Offset);
+        RandomAccess.FlushToDisk(disk);
+    }
+
     private static ((string Path, long Offset) Place, long Length) At(IReadOnlyList<Extent> extents, long position)
     {
         var extent = extents.First(item => item.VolumeOffset <= position && position < item.VolumeOffset + item.Length);
@@ -42,6 +55,7 @@ internal static class Legs
         (long)extent["diskOffsetBytes"]!,
         (long)extent["volumeOffsetBytes"]!,
         (long)extent["lengthBytes"]!))];
-
-    private sealed record Extent(string Path, long DiskOffset, long VolumeOffset, long Length);
 }
+
+/// <summary>A piece of a leg on a raw disk.</summary>
+internal sealed record Extent(string Path, long DiskOffset, long VolumeOffset, long Length);

@@ -6,7 +6,7 @@ namespace RaftMirror.Integration.Tests.Harness;
 /// <summary>One node: its addresses, its data directory and, while it runs, its process. Its output is kept over restarts.</summary>
 internal sealed class NodeProcess(string name, string directory, int apiPort, int peerPort, int nbdPort)
 {
-    private const int KeptLines = 400;
+    private const int KeptLines = 150;
 
     private readonly Lock _gate = new();
     private readonly Queue<string> _lines = new();

@@ -41,7 +41,7 @@ internal sealed partial class TestCluster
         });
     }
 
-    /// <summary>Waits until the nodes given (or all) answer and know a leader.</summary>
+    /// <summary>Waits until the nodes given (or all) answer, know a leader and are up in the replicated state.</summary>
     public async Task WaitUntilReadyAsync(params NodeProcess[] nodes)
     {
         foreach (var node in nodes.Length == 0 ? Nodes : nodes)
@@ -49,8 +49,8 @@ internal sealed partial class TestCluster
             await Eventually.TrueAsync($"node {node.Name} is ready", StartLimit, async () =>
             {
                 ThrowIfEnded(node);
-                using var answer = await _http.GetAsync(new Uri(node.Api, "/v1/status"));
-                return answer.IsSuccessStatusCode;
+                var self = (await StatusAsync(node))["nodes"]!.AsArray().FirstOrDefault(item => (string?)item!["name"] == node.Name);
+                return (string?)self?["state"] == "up";
             });
         }
     }

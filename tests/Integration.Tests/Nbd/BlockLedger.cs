@@ -45,8 +45,7 @@ internal sealed class BlockLedger
     {
         var version = _possible[block][^1] + 1;
         _possible[block].Add(version);
-        for (var sector = 0; sector < BlockBytes / SectorBytes; sector++)
-            Fill(block, sector, version, content.Slice(sector * SectorBytes, SectorBytes));
+        Content(block, version).CopyTo(content);
         return version;
     }
 
@@ -56,6 +55,12 @@ internal sealed class BlockLedger
         _possible[block].RemoveAll(other => other < version);
         Interlocked.Increment(ref _acknowledged);
     }
+
+    /// <summary>Blocks of which a write was sent and not answered, as they were before it and as it would leave them: after a crash a
+    /// leg may hold either.</summary>
+    public IReadOnlyList<(long OffsetBytes, byte[] Before, byte[] After)> Undecided() =>
+        [.. Enumerable.Range(0, Blocks).Where(block => _possible[block].Count > 1)
+            .Select(block => (OffsetOf(block), Content(block, _possible[block][0]), Content(block, _possible[block][^1])))];
 
     /// <summary>Reads the range and checks every sector. What was read is from then on the only right content
     /// where it is clear which version it was.</summary>
@@ -94,6 +99,14 @@ internal sealed class BlockLedger
         }
 
         if (seen.Count == 1) _possible[block].RemoveAll(version => version != seen.Min);
+    }
+
+    private byte[] Content(int block, int version)
+    {
+        var content = new byte[BlockBytes];
+        for (var sector = 0; sector < BlockBytes / SectorBytes; sector++)
+            Fill(block, sector, version, content.AsSpan(sector * SectorBytes, SectorBytes));
+        return content;
     }
 
     private static string Describe(ReadOnlySpan<byte> sector) => sector.ContainsAnyExcept((byte)0)
