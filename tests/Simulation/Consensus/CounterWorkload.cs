@@ -14,7 +14,7 @@ internal sealed class CounterWorkload : IWorkload
 
     public IStateMachine CreateStateMachine(NodeId node) => new Machine();
 
-    public byte[] NextCommand(Xoshiro random)
+    public byte[] NextCommand(NodeId leader, Xoshiro random)
     {
         var command = new byte[8 + random.Next(random.Chance(0.1) ? 4000 : 100)];
         BinaryPrimitives.WriteUInt64LittleEndian(command, ++_made);

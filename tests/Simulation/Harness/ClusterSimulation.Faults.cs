@@ -86,10 +86,15 @@ internal sealed partial class ClusterSimulation
         MessageCodec.Encode(message, bytes);
         for (; copies > 0; copies--)
         {
-            var delay = 1 + _random.Next(_isHealed ? 3 : _parameters.DelayMs);
-            if (!_isHealed && _random.Chance(_parameters.SlowChance)) delay += _random.Next(1500);
-            At(delay, () => Receive(bytes, message.From, message.To));
+            At(DrawDelay(), () => Receive(bytes, message.From, message.To));
         }
+    }
+
+    private long DrawDelay()
+    {
+        var delay = 1 + _random.Next(_isHealed ? 3 : _parameters.DelayMs);
+        if (!_isHealed && _random.Chance(_parameters.SlowChance)) delay += _random.Next(1500);
+        return delay;
     }
 
     private void Receive(byte[] bytes, NodeId from, NodeId to)
@@ -105,19 +110,31 @@ internal sealed partial class ClusterSimulation
     private void ProposeSomewhere()
     {
         if (PickUp() is not { Core.Role: RaftRole.Leader, IsPaused: false } node) return;
-        ReadOnlyMemory<byte> command = _workload.NextCommand(_random);
+        if (_workload.NextCommand(node.Id, _random) is { } command) Propose(node, command, expectedTerm: null);
+    }
+
+    private bool Propose(SimNode node, ReadOnlyMemory<byte> command, ulong? expectedTerm)
+    {
+        var isTaken = false;
         Step(node, core =>
         {
             var id = new ProposalId(node.Id.Value, node.Incarnation, ++node.ProposalSequence);
-            if (core.Propose([(id, command)], null, out _) == Refusal.None) node.Proposals.Add(id.Sequence, command);
+            isTaken = core.Propose([(id, command)], expectedTerm, out _) == Refusal.None;
+            if (isTaken) node.Proposals.Add(id.Sequence, command);
         });
+        return isTaken;
     }
 
     private void ReadSomewhere()
     {
-        if (PickUp() is not { Core.Role: RaftRole.Leader, IsPaused: false } node) return;
-        node.Reads.Add(++node.ReadToken, _checker.AcknowledgedIndex);
-        Step(node, core => core.Read(node.ReadToken));
+        if (PickUp() is { Core.Role: RaftRole.Leader, IsPaused: false } node) BeginRead(node, confirmed: null);
+    }
+
+    private void BeginRead(SimNode node, Action? confirmed)
+    {
+        var token = ++node.ReadToken;
+        node.Reads.Add(token, new PendingRead(_checker.AcknowledgedIndex, confirmed));
+        Step(node, core => core.Read(token));
     }
 
     private void Heal()
@@ -146,7 +163,7 @@ internal sealed partial class ClusterSimulation
     {
         if (!_isHealed || Acknowledged <= _healedAtAcknowledged || Reads <= _healedAtReads) return false;
         var leader = _nodes.Values.FirstOrDefault(node => node.Core?.Role == RaftRole.Leader);
-        if (leader is null) return false;
+        if (leader is null || !_workload.IsSettled(leader.StateMachine!)) return false;
         return _nodes.Values.All(node =>
             node.Core is { } core && core.Leader == leader.Id && core.Term == leader.Core!.Term
             && core.AppliedIndex >= _healedAtCommit && core.AppliedIndex == leader.Core.AppliedIndex);

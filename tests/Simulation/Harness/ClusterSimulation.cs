@@ -22,6 +22,7 @@ internal sealed partial class ClusterSimulation
     private readonly IWorkload _workload;
     private readonly HashSet<(NodeId From, NodeId To)> _cut = [];
     private readonly List<Message> _released = [];
+    private readonly List<Action> _confirmed = [];
     private readonly Action<string>? _trace;
     private long _now;
     private long _order;
@@ -49,6 +50,7 @@ internal sealed partial class ClusterSimulation
     public SimulationResult Run()
     {
         _trace?.Invoke(_parameters.ToString());
+        _workload.Attach(this);
         foreach (var node in _nodes.Values) Boot(node);
         foreach (var node in _nodes.Values) ScheduleTick(node);
         Every(_parameters.ProposeEveryMs, ProposeSomewhere);
@@ -62,7 +64,7 @@ internal sealed partial class ClusterSimulation
         _workload.CheckEnd([.. _nodes.Values.Select(node => node.StateMachine!)]);
         return new SimulationResult(
             _hash, _order, _now,
-            $"{_parameters.Nodes} nodes, {_checker.CommittedCount} committed, {Acknowledged} acknowledged, {Reads} reads, {Crashes} crashes");
+            $"{_parameters.Nodes} nodes, {_checker.CommittedCount} committed, {Acknowledged} acknowledged, {Reads} reads, {Crashes} crashes{_workload.Summary}");
     }
 
     private void At(long delayMs, Action action) => _events.Enqueue(action, (_now + Math.Max(delayMs, 0), _order++));
@@ -141,13 +143,18 @@ internal sealed partial class ClusterSimulation
 
         foreach (var read in ready.Reads)
         {
-            if (!node.Reads.Remove(read.Token, out var floor)) throw new SimulationException("a read was answered twice");
+            if (!node.Reads.Remove(read.Token, out var pending)) throw new SimulationException("a read was answered twice");
             if (read.Refusal != Refusal.None) continue;
             Reads++;
-            ClusterChecker.ReadConfirmed(node, floor, read.Index);
+            ClusterChecker.ReadConfirmed(node, pending.Floor, read.Index);
+            if (pending.Confirmed is { } action) _confirmed.Add(action);
         }
 
         if (ready.Committed.Count > 0) Apply(node, [.. ready.Committed]);
+        if (_confirmed.Count == 0) return;
+        Action[] confirmed = [.. _confirmed]; // All that was committed when the read began is applied by now.
+        _confirmed.Clear();
+        foreach (var action in confirmed) action();
     }
 
     private void SendReleased(SimNode node)
@@ -260,6 +267,7 @@ internal sealed partial class ClusterSimulation
         node.Core = new RaftCore(
             node.Id, _configuration, options, recovered.HardState, recovered.Entries, node.Random.Fork(), node.LocalTime(_now));
         Trace("boot", node.Id, recovered.HardState.Term, (ulong)recovered.Entries.Count);
+        _workload.Booted(node.Id);
         Step(node, _ => { });
     }
 

@@ -9,9 +9,19 @@ public interface IWorkload
     /// <summary>A node's state machine, fresh: at its start and after each restart.</summary>
     IStateMachine CreateStateMachine(NodeId node);
 
-    /// <summary>The next command. The same bytes may be returned again to model a client that repeats a command whose
-    /// outcome it does not know.</summary>
-    byte[] NextCommand(Xoshiro random);
+    /// <summary>The cluster begins; for workloads with processes of their own.</summary>
+    void Attach(IClusterAccess cluster)
+    {
+    }
+
+    /// <summary>A node's process has started.</summary>
+    void Booted(NodeId node)
+    {
+    }
+
+    /// <summary>The next command, to be proposed on a node that believes it leads; null for none now. A client that does not know
+    /// the outcome of a command may send it again.</summary>
+    byte[]? NextCommand(NodeId leader, Xoshiro random);
 
     /// <summary>A proposal was acknowledged: with position and the state machine's result.</summary>
     void Acknowledged(ReadOnlyMemory<byte> command, LogPosition position, ReadOnlyMemory<byte> result);
@@ -21,6 +31,12 @@ public interface IWorkload
 
     /// <summary>A node applied a command; the hook for invariants over states, exactly-once among them.</summary>
     void Applied(NodeId node, IStateMachine stateMachine, LogPosition position, ReadOnlyMemory<byte> command, ReadOnlyMemory<byte> result);
+
+    /// <summary>True once a healed cluster, seen from its leader's state, owes nothing any more. A run fails if it stays false.</summary>
+    bool IsSettled(IStateMachine leader) => true;
+
+    /// <summary>Added to the run's summary.</summary>
+    string Summary => "";
 
     /// <summary>The cluster is healed and all nodes have applied the same: throws if something acknowledged is missing.</summary>
     void CheckEnd(IReadOnlyList<IStateMachine> stateMachines);

@@ -43,7 +43,7 @@ internal sealed class SimNode(NodeId id, Xoshiro random)
 
     public SortedDictionary<ulong, ReadOnlyMemory<byte>> Proposals { get; } = [];
 
-    public SortedDictionary<ulong, ulong> Reads { get; } = [];
+    public SortedDictionary<ulong, PendingRead> Reads { get; } = [];
 
     // Memory of the checker for one process life; the term for ever.
     public ulong SeenTerm { get; set; }
@@ -59,3 +59,8 @@ internal sealed class SimNode(NodeId id, Xoshiro random)
     /// <summary>The clock of this node: a rate and an offset of its own.</summary>
     public long LocalTime(long now) => 1000 + (Id.Value * 7919L) + (now * (1000 + (Id.Value * 3)) / 1000);
 }
+
+/// <summary>A read that was begun.</summary>
+/// <param name="Floor">What was acknowledged before: the read must not miss it.</param>
+/// <param name="Confirmed">What waits for it, or null.</param>
+internal sealed record PendingRead(ulong Floor, Action? Confirmed);

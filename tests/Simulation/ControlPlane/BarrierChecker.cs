@@ -1,0 +1,76 @@
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Events;
+using RaftMirror.ControlPlane.Model;
+using RaftMirror.Simulation.Harness;
+
+namespace RaftMirror.Simulation.ControlPlane;
+
+/// <summary>Keeps its own book of who must confirm a barrier, from commands alone: a barrier ends once every node that had joined when it
+/// began has confirmed, or can do no more I/O, and the labels carry its generation (§14.2, §14.10).</summary>
+internal sealed class BarrierChecker
+{
+    private readonly SortedDictionary<ulong, Open> _open = [];
+
+    public int Count { get; private set; }
+
+    public void Applied(RecordingMachine machine, CommandBody body, CommandResult result, ulong index)
+    {
+        foreach (var record in machine.Events)
+        {
+            switch (record.Event)
+            {
+                case BarrierStarted e:
+                    Begin(machine.Before, e.Set, e.Volume, e.Barrier, e.Generation);
+                    break;
+                case MirrorDeleting e:
+                    Begin(machine.Before, e.Set, e.Volume, e.Barrier, generation: 0);
+                    break;
+            }
+        }
+
+        if (result.Outcome == CommandOutcome.Applied) Strike(body);
+        foreach (var (id, open) in _open.ToArray())
+        {
+            if (machine.State.Volume(open.Set, open.Volume)?.Barriers.FirstOrDefault(b => b.Id == id) is { } barrier)
+            {
+                ClusterChecker.Require(
+                    open.Waiting.IsSubsetOf(barrier.Waiting), $"§14.2: barrier {id} of {open.Set}/{open.Volume} forgot a node at {index}");
+                continue;
+            }
+
+            var isLast = machine.Events.Any(static record => record.Event is MirrorDeleted);
+            ClusterChecker.Require(
+                open.Waiting.Count == 0 || (open.Generation != 0 && isLast),
+                $"§14.2: barrier {id} of {open.Set}/{open.Volume} ended at {index} without {string.Join(", ", open.Waiting)}");
+            ClusterChecker.Require(
+                isLast || machine.State.Sets[open.Set].StampedGeneration >= open.Generation,
+                $"§14.10: barrier {id} of {open.Set}/{open.Volume} ended at {index} before generation {open.Generation} was on the labels");
+            _open.Remove(id);
+        }
+    }
+
+    private void Begin(ClusterState before, string set, string volume, ulong id, ulong generation)
+    {
+        Count++;
+        _open.Add(id, new Open(set, volume, generation, [.. before.Sets[set].Members.Values
+            .Where(static member => member.JoinedIncarnation != 0)
+            .Select(static member => new NodeIncarnation(member.Node, member.JoinedIncarnation))]));
+    }
+
+    private void Strike(CommandBody body)
+    {
+        foreach (var (id, open) in _open)
+        {
+            _ = body switch
+            {
+                ConfirmBarrier c when c.Barrier == id => open.Waiting.Remove(new NodeIncarnation(c.Node, c.Incarnation)),
+                FenceNode c => open.Waiting.Remove(new NodeIncarnation(c.Node, c.Incarnation)),
+                StopNode c => open.Waiting.Remove(new NodeIncarnation(c.Node, c.Incarnation)),
+                LeaveSet c when c.Set == open.Set => open.Waiting.Remove(new NodeIncarnation(c.Node, c.Incarnation)),
+                _ => false,
+            };
+        }
+    }
+
+    private sealed record Open(string Set, string Volume, ulong Generation, HashSet<NodeIncarnation> Waiting);
+}

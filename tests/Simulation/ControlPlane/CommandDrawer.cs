@@ -1,0 +1,134 @@
+using System.Collections.Immutable;
+using RaftMirror.Consensus;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Model;
+using RaftMirror.Primitives;
+using RaftMirror.Simulation.Harness;
+
+namespace RaftMirror.Simulation.ControlPlane;
+
+/// <summary>Draws commands that make sense to the one who asks: a node does what its own state, perhaps a stale one, says is its duty;
+/// operators create, move and delete. Now and then somebody is wrong about an incarnation, an epoch or a name.</summary>
+internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro random)
+{
+    private static readonly string[] SetNames = ["s", "t"];
+    private static readonly string[] DiskNames = ["d1", "d2", "d3", "d4"];
+    private static readonly string[] VolumeNames = ["v", "w", "x"];
+
+    /// <summary>A command and who asks for it; null if whoever was drawn has nothing to ask.</summary>
+    public (CommandBody Body, string By)? Draw(NodeId leader)
+    {
+        var asker = random.Chance(0.3) ? leader : cluster.Members[random.Next(cluster.Members.Count)];
+        if (cluster.IsPaused(asker) || (cluster.StateMachineOf(asker) as RecordingMachine)?.State is not { } state) return null;
+        if (!state.IsBootstrapped) return (new BootstrapCluster("sim", Id()), Name(asker));
+        if (Duty(state, asker) is { } duty && random.Chance(0.8)) return (duty, Name(asker));
+        return Operator(state) is { } wish ? (wish, "operator") : null;
+    }
+
+    private static string Name(NodeId node) => LeaseSimulation.NameOf(node);
+
+    /// <summary>What a node's daemon does next, level-triggered. Each draw looks at the sets in another order.</summary>
+    private CommandBody? Duty(ClusterState state, NodeId node)
+    {
+        var name = Name(node);
+        var incarnation = cluster.IncarnationOf(node);
+        if (state.Node(name) is not { } self || self.Incarnation != incarnation)
+            return new RegisterNode(name, node.Value, incarnation, $"{name}:1", $"{name}:2", $"{name}:3");
+        if (self.Status is NodeStatus.Fenced or NodeStatus.Down) return null;
+        if (!cluster.IsHealed && random.Chance(0.004)) return new StopNode(name, incarnation);
+        var sets = state.Sets.Values.ToList();
+        if (sets.Count > 1 && random.Chance(0.5)) sets.Reverse();
+        foreach (var set in sets)
+        {
+            if (set.Members.GetValueOrDefault(name) is not { } member) continue;
+            if (MergeDuty(state, set, self) is { } merge) return merge;
+            if (!self.IsLive) continue;
+            if (member.JoinedIncarnation == 0 && !member.HasLeft) return new JoinSet(set.Name, name, incarnation);
+            if (member.JoinedIncarnation != incarnation) continue;
+            if (SetDuty(state, set, member, self) is { } duty) return duty;
+            foreach (var volume in set.Volumes.Values)
+            {
+                if (VolumeDuty(state, set, volume, self) is { } task) return task;
+            }
+        }
+
+        return null;
+    }
+
+    private MergeDirtyLog? MergeDuty(ClusterState state, SetState set, NodeState self)
+    {
+        foreach (var victim in set.Members.Values)
+        {
+            if (!victim.IsMergeOwed || Duties.MergeDuty(state, set.Name, victim.Node)?.Name != self.Name) continue;
+            var isEverything = random.Chance(0.1);
+            return new MergeDirtyLog(
+                set.Name, victim.Node, victim.Slot!.Incarnation, self.Name, self.Incarnation, state.Index, isEverything,
+                isEverything ? "drawn" : null, Marks(set));
+        }
+
+        return null;
+    }
+
+    private ImmutableArray<VolumeMarks> Marks(SetState set)
+    {
+        var marks = ImmutableArray.CreateBuilder<VolumeMarks>();
+        foreach (var volume in set.Volumes.Values)
+        {
+            if (volume.Recovery != RecoveryMode.Log || random.Chance(0.4)) continue;
+            var runs = ImmutableArray.CreateBuilder<RegionRun>();
+            for (var i = random.Next(1, 4); i > 0; i--)
+            {
+                var start = random.NextInt64(volume.Regions);
+                runs.Add(new RegionRun(start, 1 + random.NextInt64(volume.Regions - start)));
+            }
+
+            marks.Add(new VolumeMarks(volume.Number, runs.ToImmutable()));
+        }
+
+        return marks.ToImmutable();
+    }
+
+    private CommandBody? SetDuty(ClusterState state, SetState set, MemberState member, NodeState self)
+    {
+        if (member.Slot is null && set.Disks.Values.Any(static disk => disk.Status == DiskStatus.Okay))
+            return new OpenSlot(set.Name, self.Name, self.Incarnation, PlacementRules.ChooseLogDisks(set));
+        if (set.StampedGeneration < set.Generation && Duties.SetDuty(state, set)?.Name == self.Name)
+            return new StampLabels(set.Name, set.Generation, self.Name, self.Incarnation);
+        if (cluster.IsHealed) return null;
+        if (member.Slot is { } slot && !member.IsMergeOwed && random.Chance(0.01))
+        {
+            var failed = random.Chance(0.2) ? slot.Disks[0] : null;
+            return new AbandonSlot(set.Name, self.Name, self.Incarnation, slot.Generation, "drawn", failed);
+        }
+
+        return random.Chance(0.005) ? new LeaveSet(set.Name, self.Name, self.Incarnation) : null;
+    }
+
+    private CommandBody? VolumeDuty(ClusterState state, SetState set, VolumeState volume, NodeState self)
+    {
+        var owns = volume.Owner.Node == self.Name && volume.Owner.Incarnation == self.Incarnation;
+        foreach (var barrier in volume.Barriers)
+        {
+            if (barrier.Waiting.Contains(new NodeIncarnation(self.Name, self.Incarnation)))
+                return new ConfirmBarrier(set.Name, volume.Name, barrier.Id, self.Name, self.Incarnation);
+        }
+
+        if (owns && volume.Transfer is { } transfer)
+            return new ReleaseOwner(set.Name, volume.Name, self.Name, self.Incarnation, transfer.Epoch, random.Chance(0.2) ? [new RegionRun(0, 1)] : []);
+        if (!owns || volume.Resync is null) return null;
+        if (random.Chance(0.5))
+        {
+            return new ReportResync(set.Name, volume.Name, volume.Owner.Epoch, self.Name, self.Incarnation, state.Index,
+                random.NextInt64((volume.SizeBytes >> 20) + 1) << 20);
+        }
+
+        return new FinishResync(set.Name, volume.Name, volume.Owner.Epoch, self.Name, self.Incarnation, state.Index, 1, 2, 3);
+    }
+
+    private Guid Id()
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        for (var i = 0; i < 16; i++) bytes[i] = (byte)random.Next(256);
+        return new Guid(bytes);
+    }
+}

@@ -1,0 +1,142 @@
+using RaftMirror.Consensus;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Events;
+using RaftMirror.ControlPlane.Leases;
+using RaftMirror.ControlPlane.Model;
+using RaftMirror.ControlPlane.Snapshots;
+using RaftMirror.Primitives;
+using RaftMirror.Simulation.Harness;
+
+namespace RaftMirror.Simulation.ControlPlane;
+
+/// <summary>The control plane under its own kind of load: operators, the duties that each node reads from its own (perhaps stale) state,
+/// lease traffic, clients that repeat what they do not know. Every applied entry is judged by <see cref="StateChecker"/>.</summary>
+internal sealed class ControlPlaneWorkload : IWorkload
+{
+    private const long EpochMs = 1_800_000_000_000;
+
+    private readonly Xoshiro _random;
+    private readonly SeededBug _bug;
+    private readonly RequestLedger _requests = new();
+    private readonly StateChecker _checker;
+    private readonly Dictionary<NodeId, ulong> _applied = [];
+    private readonly double _repeatChance;
+    private readonly LeaseOptions _leases;
+    private readonly long _jumpAtMs;
+    private CommandDrawer? _drawer;
+    private IClusterAccess? _cluster;
+    private LeaseSimulation? _leaseSimulation;
+
+    public ControlPlaneWorkload(Xoshiro random, SeededBug bug)
+    {
+        (_random, _bug) = (random, bug);
+        _repeatChance = random.Chance(0.5) ? 0.08 : 0.25;
+
+        // Mostly shorter than in production, so that a run sees more than one fencing; the proportions are the same.
+        _leases = random.Chance(0.7) ? new LeaseOptions(400, 100, 2, 200, 100, 300) : new LeaseOptions(DriftPercent: 2);
+        _jumpAtMs = random.Chance(0.15) ? 1000 + random.Next(8000) : long.MaxValue;
+        _checker = new StateChecker(_requests, (node, incarnation) => _leaseSimulation?.Fenced(node, incarnation));
+    }
+
+    public string Summary =>
+        $", {_requests.Count} requests, {_requests.Repeats} repeats, {_requests.TooOld} too old, {_leaseSimulation!.Grants} leases, "
+        + $"{_leaseSimulation.Fences} fenced, {_checker.Merges} merged, {_checker.OwnerChanges} owners, {_checker.Barriers} barriers, "
+        + $"{_checker.Effective} of {_checker.Entries} entries had an effect";
+
+    public void Attach(IClusterAccess cluster)
+    {
+        _cluster = cluster;
+        _drawer = new CommandDrawer(cluster, _random.Fork());
+        _leaseSimulation = new LeaseSimulation(cluster, _leases, _bug, _random.Fork(), ProposeAsLeader);
+    }
+
+    public void Booted(NodeId node) => _leaseSimulation!.Booted(node);
+
+    public IStateMachine CreateStateMachine(NodeId node)
+    {
+        // Half of the restarts go through a snapshot of what the process before had applied.
+        var at = _applied.GetValueOrDefault(node);
+        return new RecordingMachine(node, _random.Chance(0.5) ? at : 0, _bug, _random.NextUInt64());
+    }
+
+    public byte[]? NextCommand(NodeId leader, Xoshiro random)
+    {
+        if (_random.Chance(_repeatChance) && _requests.Repeat(_random) is { } again) return Encode(again, leader);
+        return _drawer!.Draw(leader) is { } drawn ? Encode(Make(drawn.Body, drawn.By, leader), leader) : null;
+    }
+
+    public void Acknowledged(ReadOnlyMemory<byte> command, LogPosition position, ReadOnlyMemory<byte> result) =>
+        _requests.Acknowledged(CommandCodec.Decode(command.Span).Id, result.ToArray());
+
+    public void Unknown(ReadOnlyMemory<byte> command)
+    {
+        // The ledger still has it as not acknowledged, and repeats it.
+    }
+
+    public void Applied(
+        NodeId node, IStateMachine stateMachine, LogPosition position, ReadOnlyMemory<byte> command, ReadOnlyMemory<byte> result)
+    {
+        _applied[node] = Math.Max(position.Value, _applied.GetValueOrDefault(node));
+        var machine = (RecordingMachine)stateMachine;
+        _checker.Applied(machine, position.Value, command, result);
+        foreach (var record in machine.Events)
+        {
+            // A process that stopped or was fenced ends; the service manager starts it again.
+            var (name, incarnation) = record.Event switch
+            {
+                NodeStopped stopped => (stopped.Node, stopped.Incarnation),
+                NodeFenced fenced => (fenced.Node, fenced.Incarnation),
+                _ => ("", 0UL),
+            };
+            if (name == LeaseSimulation.NameOf(node) && incarnation == _cluster!.IncarnationOf(node))
+            {
+                _cluster.At(1, () =>
+                {
+                    if (_cluster.IncarnationOf(node) == incarnation) _cluster.Restart(node);
+                });
+            }
+        }
+    }
+
+    /// <summary>I-LIVE: everybody is up and has joined, nothing is owed, nothing is waited for.</summary>
+    public bool IsSettled(IStateMachine leader)
+    {
+        var state = ((RecordingMachine)leader).State;
+        return state.IsBootstrapped
+            && _cluster!.Members.All(node => state.Node(LeaseSimulation.NameOf(node)) is { Status: NodeStatus.Up, Predecessor: null } known
+                && known.Incarnation == _cluster.IncarnationOf(node))
+            && state.Sets.Values.All(static set => !set.IsMergeOwed
+                && set.Members.Values.All(static member => member.HasLeft || member.JoinedIncarnation != 0)
+                && set.Volumes.Values.All(static volume => volume is { Transfer: null, Resync: null, Barriers.IsEmpty: true }));
+    }
+
+    public void CheckEnd(IReadOnlyList<IStateMachine> stateMachines)
+    {
+        foreach (var machine in stateMachines.Cast<RecordingMachine>()) _requests.CheckEnd(machine.State);
+        var hashes = stateMachines.Cast<RecordingMachine>().Select(static machine => StateCodec.Hash(machine.State)).Distinct();
+        ClusterChecker.Require(hashes.Count() == 1, "I-DET: the states at the end differ");
+    }
+
+    private void ProposeAsLeader(NodeId leader, LeaseProposal proposal)
+    {
+        var request = Make(proposal.Body, $"node:{LeaseSimulation.NameOf(leader)}", leader);
+        _cluster!.Propose(leader, Encode(request, leader), proposal.Term);
+    }
+
+    private RequestLedger.Request Make(CommandBody body, string by, NodeId leader)
+    {
+        // Clients have clocks of their own; a few hand in an id of yesterday, or of a wrong clock.
+        var skew = _random.Next(-2000, 2000);
+        var time = WallMs(leader) + skew;
+        if (body is not (RegisterNode or FenceNode) && _random.Chance(0.005))
+            time += _random.Chance(0.5) ? -RequestTable.WindowMs - 10_000 : RequestTable.MaxAheadMs + 10_000;
+        return _requests.Make(body, by, time, _random);
+    }
+
+    private byte[] Encode(RequestLedger.Request request, NodeId leader) =>
+        CommandCodec.Encode(new CommandEnvelope(request.Id, WallMs(leader), request.By, null, request.Body));
+
+    /// <summary>The wall clocks differ by seconds, and in some runs jump by more than the window of remembered results.</summary>
+    private long WallMs(NodeId node) =>
+        EpochMs + _cluster!.ClockMs(node) + (node.Value * 700) + (_cluster.NowMs >= _jumpAtMs ? RequestTable.WindowMs + 3_600_000 : 0);
+}

@@ -1,0 +1,29 @@
+namespace RaftMirror.Simulation.ControlPlane;
+
+/// <summary>Bugs that a run can be given, to prove that its checks find them.</summary>
+internal enum SeededBug
+{
+    /// <summary>The product as it is.</summary>
+    None,
+
+    /// <summary>A node that restarted has lost the results of earlier requests (a snapshot without the table).</summary>
+    ForgetsRequestsAfterRestart,
+
+    /// <summary>All nodes execute a repeated request again.</summary>
+    AppliesDuplicates,
+
+    /// <summary>Who gets an orphaned volume depends on a hash that each process salts differently.</summary>
+    DecidesByHashOrder,
+
+    /// <summary>Ownership is granted although a lost node's dirty log is not merged.</summary>
+    GrantsWhileMergeOwed,
+
+    /// <summary>A leg-loss barrier ends one confirmation early.</summary>
+    EndsBarrierEarly,
+
+    /// <summary>Leaders wait out the lease, but neither the device's time nor the margin.</summary>
+    FencesBeforeTheHorizon,
+
+    /// <summary>A new leader counts from the beginning of time, not from its own election.</summary>
+    NewLeaderForgetsGrants,
+}

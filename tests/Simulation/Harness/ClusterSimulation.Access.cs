@@ -1,0 +1,62 @@
+using RaftMirror.Consensus;
+using RaftMirror.Consensus.Core;
+
+namespace RaftMirror.Simulation.Harness;
+
+/// <content>The cluster as the workload's own processes see it.</content>
+internal sealed partial class ClusterSimulation : IClusterAccess
+{
+    IReadOnlyList<NodeId> IClusterAccess.Members => _configuration.Members;
+
+    bool IClusterAccess.IsHealed => _isHealed;
+
+    long IClusterAccess.NowMs => _now;
+
+    long IClusterAccess.ClockMs(NodeId node) => _nodes[node].LocalTime(_now);
+
+    bool IClusterAccess.IsUp(NodeId node) => _nodes[node].IsUp;
+
+    bool IClusterAccess.IsPaused(NodeId node) => _nodes[node].IsPaused;
+
+    ulong IClusterAccess.IncarnationOf(NodeId node) => _nodes[node].Incarnation;
+
+    ulong IClusterAccess.LeadingTermOf(NodeId node) =>
+        _nodes[node].Core is { Role: RaftRole.Leader } core && core.AppliedIndex >= core.FirstOwnIndex ? core.Term : 0;
+
+    NodeId? IClusterAccess.LeaderSeenBy(NodeId node) => _nodes[node].Core?.Leader;
+
+    IStateMachine? IClusterAccess.StateMachineOf(NodeId node) => _nodes[node].IsUp ? _nodes[node].StateMachine : null;
+
+    void IClusterAccess.At(long delayMs, Action action) => At(delayMs, action);
+
+    void IClusterAccess.Send(NodeId from, NodeId to, Action arrived)
+    {
+        if (from == to)
+        {
+            arrived();
+            return;
+        }
+
+        if (!_isHealed && (_cut.Contains((from, to)) || _random.Chance(_parameters.Loss))) return;
+        At(DrawDelay(), () => Deliver(_nodes[to], arrived));
+    }
+
+    void IClusterAccess.ReadBarrier(NodeId node, Action confirmed) => BeginRead(_nodes[node], confirmed);
+
+    bool IClusterAccess.Propose(NodeId node, ReadOnlyMemory<byte> command, ulong? expectedTerm) =>
+        Propose(_nodes[node], command, expectedTerm);
+
+    void IClusterAccess.Restart(NodeId node)
+    {
+        if (_nodes[node].IsUp) Crash(_nodes[node], power: false);
+    }
+
+    void IClusterAccess.Trace(string kind, NodeId node, ulong a, ulong b) => Trace(kind, node, a, b);
+
+    private static void Deliver(SimNode node, Action arrived)
+    {
+        if (!node.IsUp) return;
+        if (node.IsPaused) node.WhilePaused.Add(() => Deliver(node, arrived));
+        else arrived();
+    }
+}
