@@ -64,14 +64,17 @@ internal sealed class BlockLedger
 
     /// <summary>Reads the range and checks every sector. What was read is from then on the only right content
     /// where it is clear which version it was.</summary>
-    public async Task VerifyAsync(NbdClient client, string where)
+    public Task VerifyAsync(NbdClient client, string where) => VerifyAsync(client, where, 0, Blocks);
+
+    /// <summary>The same for blocks from <paramref name="firstBlock"/> to before <paramref name="endBlock"/>.</summary>
+    public async Task VerifyAsync(NbdClient client, string where, int firstBlock, int endBlock)
     {
         const int chunkBytes = 1 << 20;
         var blocksPerChunk = Math.Max(1, chunkBytes / BlockBytes);
         var buffer = new byte[blocksPerChunk * BlockBytes];
-        for (var first = 0; first < Blocks; first += blocksPerChunk)
+        for (var first = firstBlock; first < endBlock; first += blocksPerChunk)
         {
-            var count = Math.Min(blocksPerChunk, Blocks - first);
+            var count = Math.Min(blocksPerChunk, endBlock - first);
             await client.ReadAsync(OffsetOf(first), buffer.AsMemory(0, count * BlockBytes));
             for (var i = 0; i < count; i++) Check(first + i, buffer.AsSpan(i * BlockBytes, BlockBytes), where);
         }
