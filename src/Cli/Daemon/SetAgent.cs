@@ -7,7 +7,7 @@ namespace RaftMirror.Cli.Daemon;
 
 /// <summary>One disk set on this node: its data plane, fed with the states that concern it. Enactor thread unless said otherwise.</summary>
 internal sealed class SetAgent(
-    NodeIdentity self, DataPlanePorts ports, MirrorOptions options, TransferSpans spans, ulong spentGeneration)
+    NodeIdentity self, DataPlanePorts ports, MirrorOptions options, TransferSpans spans, ulong spentGeneration) : IAsyncDisposable
 {
     private readonly DataPlaneSet _dataPlane = new(self.Name, self.Incarnation, ports, options, spentGeneration);
     private SetState? _last;
@@ -40,6 +40,9 @@ internal sealed class SetAgent(
 
     /// <summary>Drains and closes; true only if nothing is left that would have to be merged. Any thread, any number of times.</summary>
     public Task<bool> EndAsync() => _dataPlane.EndAsync();
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => _dataPlane.DisposeAsync();
 
     private static ulong MembersStamp(ClusterState cluster, SetState state)
     {
