@@ -334,7 +334,9 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         }
         catch (IOException exception)
         {
-            _ports.Reports.DirtyLogFailed(slot, new DirtyLogFailure(exception.Message, null));
+            // Without the disk the control plane would choose the same disks again, at once and for ever.
+            _ports.Reports.DirtyLogFailed(
+                slot, exception is DirtyLogOpenException { Failure: { } failure } ? failure : new DirtyLogFailure(exception.Message, null));
             return;
         }
 
