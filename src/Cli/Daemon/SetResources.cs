@@ -27,7 +27,7 @@ internal sealed partial class SetResources(ILogger logger) : ISetResources
         var number = set.Members.First(member => member.Node == set.Self).Slot;
         var layout = LayoutOf(disks.Min(disk => disk.SizeBytes), set.Disks[0].MetadataBytes, set.MaxNodes);
         var (log, failure) = await FasterDirtyRegionLog.OpenAsync(set.Id, number, slot, layout, disks);
-        return log ?? throw new IOException(failure?.Message ?? "The dirty log could not be opened.");
+        return log ?? throw new DirtyLogOpenException(failure ?? new DirtyLogFailure("The dirty log could not be opened.", null));
     }
 
     /// <summary>Checks that this node reaches every usable disk of a set, by label.</summary>

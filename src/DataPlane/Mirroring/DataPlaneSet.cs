@@ -359,7 +359,8 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         }
         catch (IOException exception)
         {
-            LoseLog(slot, new DirtyLogFailure(exception.Message, null));
+            // Without the disk the control plane would choose the same disks again, at once and for ever.
+            LoseLog(slot, exception is DirtyLogOpenException { Failure: { } failure } ? failure : new DirtyLogFailure(exception.Message, null));
             return;
         }
 

@@ -43,7 +43,8 @@ public interface ISetResources
     /// <param name="set">The configuration that names the slot.</param>
     /// <param name="slot">The slot, committed before this first use.</param>
     /// <param name="disks">The slot's disks, open, in the slot's order.</param>
-    /// <exception cref="IOException">It cannot be written; reported and not tried again for this generation.</exception>
+    /// <exception cref="IOException">It cannot be written; reported and not tried again for this generation. As
+    /// <see cref="DirtyLogOpenException"/> if a disk is to blame.</exception>
     ValueTask<IDirtyRegionLog> OpenLogAsync(SetConfiguration set, SlotConfiguration slot, IReadOnlyList<IBlockDevice> disks);
 }
 

@@ -22,7 +22,14 @@ internal sealed class TestSet : IAsyncDisposable
     private bool _failsLog;
 
     public TestSet(WriterKind writers, RecoveryKind recovery, params string[] nodes)
+        : this(null, writers, recovery, nodes)
     {
+    }
+
+    /// <summary>With a failure, no dirty log can be opened.</summary>
+    public TestSet(DirtyLogFailure? logFailure, WriterKind writers, RecoveryKind recovery, params string[] nodes)
+    {
+        LogFailure = logFailure;
         Disks["d0"] = new FaultyDisk(new MemoryBlockDevice("d0", VolumeBytes));
         Disks["d1"] = new FaultyDisk(new MemoryBlockDevice("d1", VolumeBytes));
         Volume = new VolumeConfiguration(
@@ -51,6 +58,10 @@ internal sealed class TestSet : IAsyncDisposable
     public ConcurrentQueue<Exception> Failures { get; } = new();
 
     public ConcurrentQueue<string> Reports { get; } = new();
+
+    public DirtyLogFailure? LogFailure { get; }
+
+    public ConcurrentQueue<DirtyLogFailure> LogFailures { get; } = new();
 
     public ConcurrentQueue<RegionUpdate> Marks { get; } = new();
 
@@ -146,7 +157,9 @@ internal sealed class TestSet : IAsyncDisposable
 
         public ValueTask<IDirtyRegionLog> OpenLogAsync(
             SetConfiguration configuration, SlotConfiguration slot, IReadOnlyList<IBlockDevice> disks) =>
-            ValueTask.FromResult<IDirtyRegionLog>(new ListLog(set));
+            set.LogFailure is { } failure
+                ? throw new DirtyLogOpenException(failure)
+                : ValueTask.FromResult<IDirtyRegionLog>(new ListLog(set));
 
         public void Send(string to, ReadOnlyMemory<byte> payload) => set._nodes[to].Receive(node, payload);
 
@@ -222,7 +235,11 @@ internal sealed class TestSet : IAsyncDisposable
             }
         }
 
-        public void DirtyLogFailed(SlotConfiguration slot, DirtyLogFailure failure) => set.Reports.Enqueue($"{node} log {failure.Message}");
+        public void DirtyLogFailed(SlotConfiguration slot, DirtyLogFailure failure)
+        {
+            set.LogFailures.Enqueue(failure);
+            set.Reports.Enqueue($"{node} log {failure.Message}");
+        }
 
         public void DirtyLogOpened(SlotConfiguration slot) => set.Reports.Enqueue($"{node} log open");
 
