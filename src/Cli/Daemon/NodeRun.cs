@@ -120,12 +120,12 @@ internal sealed partial class NodeRun : IAsyncDisposable
 
     /// <summary>Waits for the end.</summary>
     /// <returns>Null when cancelled (a clean stop is wanted), else why this incarnation must be followed by another.</returns>
-    /// <exception cref="InvalidOperationException">The node must not go on at all: the log or an invariant is broken.</exception>
+    /// <exception cref="ReplicatedLogFailedException">The node must not go on at all: its log cannot be kept.</exception>
     public async Task<string?> WaitAsync(CancellationToken cancellationToken)
     {
         var stopped = Task.Delay(Timeout.Infinite, cancellationToken);
         await Task.WhenAny(stopped, _ended.Task, _raft.Failure);
-        if (_raft.Failure.IsCompleted) throw new InvalidOperationException("The replicated log has failed.", await _raft.Failure);
+        if (_raft.Failure.IsCompleted) throw new ReplicatedLogFailedException(await _raft.Failure);
         return _ended.Task.IsCompleted ? await _ended.Task : null;
     }
 

@@ -13,7 +13,7 @@ internal static class Mutants
     [
         nameof(AckBeforeFlush), nameof(VoteNotDurable), nameof(CommitOlderTerm), nameof(TruncateWithoutConflict),
         nameof(IndexBeforeTerm), nameof(QuorumOfResponders), nameof(ReadWithoutRound), nameof(CommitBeyondMatch),
-        nameof(ReadBeforeOwnCommit), nameof(LeaderCountsUnflushed), nameof(OldTermAccepted),
+        nameof(ReadBeforeOwnCommit), nameof(LeaderCountsUnflushed), nameof(OldTermAccepted), nameof(ReadRoundIgnored),
     ];
 
     /// <summary>The bug that this thread's cores have; null for none.</summary>
@@ -44,6 +44,8 @@ internal static class Mutants
     public static bool LeaderCountsUnflushed => _active == nameof(LeaderCountsUnflushed);
 
     public static bool OldTermAccepted => _active == nameof(OldTermAccepted);
+
+    public static bool ReadRoundIgnored => _active == nameof(ReadRoundIgnored);
 }
 #else
 /// <summary>The places of the bugs that builds of the configuration "Mutants" can put back; here there are none.</summary>
@@ -60,5 +62,6 @@ internal static class Mutants
     public const bool ReadBeforeOwnCommit = false;
     public const bool LeaderCountsUnflushed = false;
     public const bool OldTermAccepted = false;
+    public const bool ReadRoundIgnored = false;
 }
 #endif

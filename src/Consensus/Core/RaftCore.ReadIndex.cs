@@ -54,8 +54,10 @@ internal sealed partial class RaftCore
     {
         for (var slot = 0; slot < _progress.Length; slot++) _scratch[slot] = _progress[slot].RoundAcked;
         _scratch[_selfSlot] = _roundSent;
-        _roundConfirmed = Math.Max(_roundConfirmed, Quorum.Reached(_configuration, _scratch));
-        AnswerReads(_roundConfirmed);
+        var reached = Quorum.Reached(_configuration, _scratch);
+        var isNews = reached > _roundConfirmed;
+        if (isNews) _roundConfirmed = reached;
+        AnswerReads(Mutants.ReadRoundIgnored && isNews ? ulong.MaxValue : _roundConfirmed);
     }
 
     private void AnswerReads(ulong confirmedRound)

@@ -15,6 +15,10 @@ internal sealed record ClusterParameters
 
     public required double SlowChance { get; init; }
 
+    /// <summary>How often an echo of a heartbeat is late by up to 1.2 s. Partitions then mostly cut the leader off: it goes on
+    /// believing, on old echoes, while another is elected, and clients still read there.</summary>
+    public required double LateEchoChance { get; init; }
+
     public required int DiskMs { get; init; }
 
     public required double StallChance { get; init; }
@@ -49,6 +53,7 @@ internal sealed record ClusterParameters
         Duplication = random.Chance(0.5) ? random.NextDouble() * 0.3 : 0,
         DelayMs = random.Next(1, 30),
         SlowChance = random.Chance(0.4) ? random.NextDouble() * 0.1 : 0,
+        LateEchoChance = random.Chance(0.2) ? 0.2 + (random.NextDouble() * 0.6) : 0,
         DiskMs = random.Next(1, 20),
         StallChance = random.Chance(0.3) ? 0.02 : 0,
         FlushErrorChance = random.Chance(0.2) ? 0.003 : 0,

@@ -59,7 +59,10 @@ internal sealed partial class ClusterSimulation
         _cut.Clear();
         if (_isHealed || _random.Chance(0.3)) return;
         var isSymmetric = _random.Chance(0.6);
-        var side = new HashSet<NodeId>(_configuration.Members.Where(_ => _random.Chance(0.5)));
+        var aim = _parameters.LateEchoChance > 0 && _random.Chance(0.7)
+            ? _nodes.Values.FirstOrDefault(node => node.Core?.Role == RaftRole.Leader)?.Id
+            : null;
+        var side = new HashSet<NodeId>(_configuration.Members.Where(id => aim is null ? _random.Chance(0.5) : id == aim));
         foreach (var from in _configuration.Members)
         {
             foreach (var to in _configuration.Members)
@@ -86,7 +89,10 @@ internal sealed partial class ClusterSimulation
         MessageCodec.Encode(message, bytes);
         for (; copies > 0; copies--)
         {
-            At(DrawDelay(), () => Receive(bytes, message.From, message.To));
+            var late = !_isHealed && message.Kind == MessageKind.HeartbeatReply && _random.Chance(_parameters.LateEchoChance)
+                ? _random.Next(1200)
+                : 0;
+            At(late + DrawDelay(), () => Receive(bytes, message.From, message.To));
         }
     }
 
@@ -163,7 +169,7 @@ internal sealed partial class ClusterSimulation
     {
         if (!_isHealed || Acknowledged <= _healedAtAcknowledged || Reads <= _healedAtReads) return false;
         var leader = _nodes.Values.FirstOrDefault(node => node.Core?.Role == RaftRole.Leader);
-        if (leader is null || !_workload.IsSettled(leader.StateMachine!)) return false;
+        if (leader is null || _workload.Unsettled(leader.StateMachine!) is not null) return false;
         return _nodes.Values.All(node =>
             node.Core is { } core && core.Leader == leader.Id && core.Term == leader.Core!.Term
             && core.AppliedIndex >= _healedAtCommit && core.AppliedIndex == leader.Core.AppliedIndex);
@@ -173,5 +179,6 @@ internal sealed partial class ClusterSimulation
         ? string.Create(
             CultureInfo.InvariantCulture,
             $"node {node.Id} {core.Role} term {core.Term} leader {core.Leader} last {core.Log.LastIndex} commit {core.Commit} applied {core.AppliedIndex}")
-        : $"node {node.Id} down"));
+        : $"node {node.Id} down"))
+        + string.Concat(_nodes.Values.Where(node => node.Core?.Role == RaftRole.Leader).Select(node => $"; owed: {_workload.Unsettled(node.StateMachine!)}"));
 }

@@ -32,8 +32,8 @@ public interface IWorkload
     /// <summary>A node applied a command; the hook for invariants over states, exactly-once among them.</summary>
     void Applied(NodeId node, IStateMachine stateMachine, LogPosition position, ReadOnlyMemory<byte> command, ReadOnlyMemory<byte> result);
 
-    /// <summary>True once a healed cluster, seen from its leader's state, owes nothing any more. A run fails if it stays false.</summary>
-    bool IsSettled(IStateMachine leader) => true;
+    /// <summary>What a healed cluster, seen from its leader's state, still owes; null for nothing. A run fails if something stays owed.</summary>
+    string? Unsettled(IStateMachine leader) => null;
 
     /// <summary>Added to the run's summary.</summary>
     string Summary => "";

@@ -75,7 +75,9 @@ internal sealed partial class MirrorWorld
         {
             var isOwner = _control.Volume.Owner.Node == node.Name;
             if (isOwner && node.Core.Role == DataPlane.Mirroring.Core.OwnerRole.Serving && region >= run.Start && region < run.End
-                && node.Core.Tracker!.IsOwed(region)) Fail($"I-CLEAN {node.Name} cleans region {region}, which is owed");
+                && node.Core.Tracker!.IsOwed(region)
+                // Owed since the clear was handed out: its new mark stands behind it in the log, and the committed state says so.
+                && node.Core.Tracker.StateOf(region) != DataPlane.DirtyRegions.Core.RegionState.Marking) Fail($"I-CLEAN {node.Name} cleans region {region}, which is owed");
         }
 
         for (var block = (int)region * RegionBlocks; block < (region + 1) * RegionBlocks; block++)
