@@ -37,24 +37,23 @@ public sealed class BadInputTests(SharedCluster shared, ITestOutputHelper output
     [Fact]
     public async Task Disk_OfAnotherSetOrCluster_IsRefused()
     {
-        // A whole other cluster, of one node: its disk carries its label.
-        string foreign;
-        await using (var other = await TestCluster.StartAsync(nodes: 1))
+        // A whole other cluster, of nodes with the same names: its disk carries its label.
+        var foreign = _cluster.File("theirs.img");
+        await using (var other = await TestCluster.StartAsync())
         {
             await other.WatchAsync(output, async () =>
             {
                 var path = (await other.CreateSetAsync("theirs", disks: 1, megabytes: 256))[0];
-                foreign = _cluster.File("theirs.img");
                 await Tool.RunAsync("cp", TimeSpan.FromSeconds(30), "--sparse=always", path, foreign);
             });
         }
 
-        foreign = _cluster.File("theirs.img");
         var ours = (await _cluster.CreateSetAsync("second", disks: 1, megabytes: 256))[0];
         await UnchangedAsync(async () =>
         {
-            await RefusedAsync(Refused, "cluster", "disk", "add", "main", "x1", foreign);
-            await RefusedAsync(Refused, "second", "disk", "add", "main", "x2", ours);
+            var theirCluster = ClusterNamedIn(await RefusedAsync(Refused, "cluster", "disk", "add", "main", "x1", foreign));
+            var ourCluster = ClusterNamedIn(await RefusedAsync(Refused, ours, "disk", "add", "main", "x2", ours));
+            Assert.NotEqual(ourCluster, theirCluster);
             await RefusedAsync(Refused, "", "disk", "add", "second", "x3", ours);
         });
     }
@@ -142,11 +141,22 @@ public sealed class BadInputTests(SharedCluster shared, ITestOutputHelper output
         Assert.False(Directory.Exists(data), "it began to work before it refused");
     }
 
-    private async Task RefusedAsync(int exitCode, string mentions, params string[] arguments)
+    private async Task<CliResult> RefusedAsync(int exitCode, string mentions, params string[] arguments)
     {
         var id = Guid.CreateVersion7().ToString();
         _ids.Add(id);
-        AssertRefused(await _cluster["b"].CliAsync([.. arguments, "--request-id", id]), exitCode, mentions);
+        var result = await _cluster["b"].CliAsync([.. arguments, "--request-id", id]);
+        AssertRefused(result, exitCode, mentions);
+        return result;
+    }
+
+    /// <summary>The id of the cluster that a refusal says a disk belongs to.</summary>
+    private static string ClusterNamedIn(CliResult refusal)
+    {
+        const string before = "in cluster ";
+        var start = refusal.Error.IndexOf(before, StringComparison.Ordinal);
+        Assert.True(start >= 0, $"the cluster is not named: {refusal}");
+        return refusal.Error.Substring(start + before.Length, 36);
     }
 
     private void AssertRefused(CliResult result, int exitCode, string mentions)

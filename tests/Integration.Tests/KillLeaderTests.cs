@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using RaftMirror.Integration.Tests.Harness;
 using RaftMirror.Integration.Tests.Nbd;
@@ -71,6 +72,7 @@ public sealed class KillLeaderTests(ITestOutputHelper output)
     public Task AllNodes_KilledAndStartedAgain_NoAcknowledgedCommandOrWriteIsMissing() => TestCluster.RunAsync(output, async cluster =>
     {
         var (a, b, c) = (cluster["a"], cluster["b"], cluster["c"]);
+        var clock = Stopwatch.StartNew();
         await cluster.CreateSetAsync("all", disks: 2, megabytes: 256);
         await cluster.CreateMirrorAsync("all/v", "64M");
         await cluster.CreateMirrorAsync("all/w", "16M", "--recovery", "app");
@@ -84,19 +86,22 @@ public sealed class KillLeaderTests(ITestOutputHelper output)
         a.Kill();
         b.Kill();
         var id = Guid.CreateVersion7();
-        var alone = await c.CliAsync("mirror", "create", "all/x", "--size", "4M", "--on", "d0,d1", "--request-id", id.ToString(), "--timeout", "5s");
+        var alone = await c.CliAsync("mirror", "create", "all/x", "--size", "4M", "--on", "d0,d1", "--request-id", id.ToString(), "--timeout", "2s");
         Assert.True(alone.ExitCode is 6 or 7, $"6 or 7 was expected: {alone}");
         var problem = JsonNode.Parse(alone.Error)!;
         Assert.Equal(alone.ExitCode == 6 ? "no" : "unknown", (string?)problem["applied"]);
-        var read = await c.CliAsync("status", "--timeout", "5s");
+        var read = await c.CliAsync("status", "--timeout", "2s");
         Assert.True(read.ExitCode == 6, $"a read that no majority confirms must fail with 6: {read}");
-        Assert.True(await burst.WaitAsync(Limit), "the writer ended although nobody told it to");
+        await WaitUntilSilentAsync(ledger);
         c.Kill();
+        Assert.True(await burst.WaitAsync(Limit), "the writer ended although nobody told it to");
+        output.WriteLine($"{ledger.Acknowledged} writes were acknowledged; everything is dead after {clock.Elapsed}");
 
         foreach (var node in cluster.Nodes) cluster.Start(node);
         await cluster.WaitUntilReadyAsync();
         await cluster.WaitUntilHealthyAsync("all/v");
         await cluster.WaitUntilHealthyAsync("all/w");
+        output.WriteLine($"everything is healthy again after {clock.Elapsed}");
         await using (var reader = await NbdClient.ConnectAsync(a, "all/v")) await ledger.VerifyAsync(reader, "through a after the restart");
         await using (var reader = await NbdClient.ConnectAsync(b, "all/v")) await ledger.VerifyAsync(reader, "through b after the restart");
         await Legs.AssertIdenticalAsync(cluster, "all/v", 64 << 20);
@@ -111,6 +116,19 @@ public sealed class KillLeaderTests(ITestOutputHelper output)
         await cluster.CliAsync("mirror", "create", "all/x", "--size", "4M", "--on", "d0,d1", "--request-id", id.ToString());
         Assert.Single(await cluster.EventsAsync(), item => (string?)item["type"] == "MirrorCreated" && (string?)item["volume"] == "x");
     });
+
+    /// <summary>Waits until a burst that goes on gets no answers any more.</summary>
+    private static async Task WaitUntilSilentAsync(BlockLedger ledger)
+    {
+        const int wantedPolls = 10;
+        var (acknowledged, polls) = (-1, 0);
+        await Eventually.TrueAsync("no write is acknowledged any more", Limit, () =>
+        {
+            polls = ledger.Acknowledged == acknowledged ? polls + 1 : 0;
+            acknowledged = ledger.Acknowledged;
+            return Task.FromResult(polls >= wantedPolls);
+        });
+    }
 
     private static string Name(int number) => $"m{number}";
 

@@ -54,7 +54,9 @@ public sealed class KillOwnerTests(ITestOutputHelper output)
 
         output.WriteLine($"at the kill {ledger.Acknowledged} writes and {slices} slices were acknowledged, {ledger.Unanswered} writes unanswered");
 
-        // A reader of the first half need not wait for the resync: what it reads is repaired first.
+        // A reader of the first half need not wait for the resync: what it reads is repaired first. Before the suspicion nobody
+        // knows that a's writes have no end; a read then may still see the old content, and a later one the new.
+        await EventAsync(cluster, since, "NodeSuspected", node: "a");
         var half = ledger.Blocks / 2;
         var early = Task.Run(async () =>
         {
