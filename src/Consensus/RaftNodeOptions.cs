@@ -17,11 +17,11 @@ public sealed record RaftNodeOptions
     public required IPEndPoint PeerEndpoint { get; init; }
 
     /// <summary>HOST:PORT of every member's peer listener, this node's included; HOST is an IP address or "localhost". All nodes of
-    /// the first start must be given the same ids; the addresses of later starts are taken from here where present.</summary>
+    /// the first start must be given the same ids and addresses; the addresses of later starts are taken from here where present.</summary>
     public required IReadOnlyDictionary<NodeId, string> InitialMembers { get; init; }
 
-    /// <summary>With the ids of the initial members this makes the cluster id, so that nodes of different clusters
-    /// refuse each other. 1 to 200 characters.</summary>
+    /// <summary>With the ids and addresses of the first start's members this makes the cluster id, so that nodes of different
+    /// clusters refuse each other. 1 to 200 characters.</summary>
     public required string ClusterName { get; init; }
 
     /// <summary>Time between a leader's heartbeats, in milliseconds.</summary>

@@ -68,7 +68,6 @@ internal sealed record CliContext(
         if (result.Outcome == ApiOutcome.Checked)
         {
             Terminal.Out.WriteLine("dry run: nothing stands against it; nothing was applied");
-            if (result.Message.Length > 0) Terminal.Out.WriteLine("  " + result.Message);
             foreach (var answer in result.Details) Terminal.Out.WriteLine($"  node {answer.Node}: {answer.Message}");
             return;
         }

@@ -98,7 +98,7 @@ internal sealed partial class CommandTree
             Title = "Ownership did not move",
             Status = 409,
             Detail = ended
-                ? $"The transfer of {set}/{name} to {to} was started and then given up: {reason ?? "another change of owner overtook it"}."
+                ? $"The transfer of {set}/{name} to {to} was started and then given up: {(reason ?? "another change of owner overtook it").TrimEnd('.')}."
                 : $"The transfer of {set}/{name} to {to} is started but has not ended yet.",
             Code = ended ? "transferCancelled" : "transferPending",
             Applied = "yes",

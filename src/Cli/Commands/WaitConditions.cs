@@ -14,7 +14,8 @@ internal static class WaitConditions
             return document => Of(document, set, volume) is { Volumes: [{ Owner: { MovingTo: null } owner }] } && owner.Node == node;
         }
 
-        return Arguments.Choice(text, "--for", ("synced", false), ("healthy", true))
+        if (text is not ("synced" or "healthy")) throw CliFailure.Usage($"--for: '{text}' is none of synced, healthy, owner=NODE.");
+        return text == "healthy"
             ? document => Of(document, set, volume) is { } found
                 && (volume is null ? found.Health == "okay" : found.Volumes is [{ State: "okay" }])
             : document => Of(document, set, volume) is { } found && found.Volumes.All(IsSynced);

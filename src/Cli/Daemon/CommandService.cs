@@ -207,7 +207,7 @@ internal sealed class CommandService(
             return rejected ?? new ApiResult
             {
                 Outcome = ApiOutcome.Checked,
-                Message = "Nothing stands against it. Nothing was applied.",
+                Message = "Nothing stands against it; nothing was applied.",
                 Details = answers,
                 RequestId = request.RequestId,
             };

@@ -81,9 +81,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
         Outcome = ApiOutcome.Rejected,
         Rejection = RejectionKind.Precondition,
         Code = code,
-        Message = answers.Count == 0
-            ? $"{message} Nothing was applied."
-            : $"{message} {string.Join(" ", answers.Where(answer => !answer.Ok).Select(answer => $"{answer.Node}: {answer.Message}"))} Nothing was applied.",
+        Message = $"{message} Nothing was applied.", // Who says what is in the details; people and programs get both.
         Details = answers,
     });
 

@@ -38,7 +38,16 @@ internal sealed class NodeDirectory
         var path = Path.Combine(dataDirectory, FileName);
         if (File.Exists(path))
         {
-            var kept = JsonSerializer.Deserialize(File.ReadAllBytes(path), DaemonJson.Default.MemberArray);
+            Member[]? kept;
+            try
+            {
+                kept = JsonSerializer.Deserialize(File.ReadAllBytes(path), DaemonJson.Default.MemberArray);
+            }
+            catch (JsonException damage)
+            {
+                throw new InvalidDataException($"{path} is damaged: restore it from another node, where it is the same. ({damage.Message})", damage);
+            }
+
             if (kept is null || kept.Length == 0) throw new InvalidDataException($"{path} names no members: restore it from another node.");
             return new NodeDirectory(kept);
         }

@@ -63,7 +63,9 @@ internal static class SetConfigurationMapper
         {
             return node.Status switch
             {
-                NodeStatus.Up or NodeStatus.Draining => DataPlane.Configuration.MemberState.Up,
+                // Starting waits for its predecessor's end: alive, not joined, no lease yet. It is not gone, and must not hear that it is:
+                // a data plane that was told so has fenced itself for good.
+                NodeStatus.Up or NodeStatus.Draining or NodeStatus.Starting => DataPlane.Configuration.MemberState.Up,
                 NodeStatus.Suspect => DataPlane.Configuration.MemberState.Suspect,
                 NodeStatus.Fenced => DataPlane.Configuration.MemberState.Fenced,
                 _ => DataPlane.Configuration.MemberState.Down,

@@ -51,10 +51,13 @@ internal sealed class NodeIdentity : IDisposable
         }
     }
 
-    /// <summary>The same on every node of a first start: a hash of the name and the sorted ids.</summary>
-    public static Guid ClusterIdOf(string clusterName, IEnumerable<NodeId> members)
+    /// <summary>The same on every node of a first start: a hash of the name, the sorted ids and their addresses. Without the
+    /// addresses all clusters of nodes a, b, c that nobody named would be one: a node that finds another cluster's
+    /// listener on a reused port would take part in its votes.</summary>
+    public static Guid ClusterIdOf(string clusterName, IReadOnlyDictionary<NodeId, string> members)
     {
-        var text = "raft-mirror cluster\n" + clusterName + "\n" + string.Join(',', members.Order());
+        var text = "raft-mirror cluster\n" + clusterName + "\n"
+            + string.Join(',', members.OrderBy(member => member.Key).Select(member => $"{member.Key}={member.Value}"));
         return new Guid(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, 16));
     }
 
@@ -70,7 +73,7 @@ internal sealed class NodeIdentity : IDisposable
         var members = new SortedDictionary<ushort, string>();
         foreach (var (id, address) in options.InitialMembers) members.Add(id.Value, address);
         return new NodeRecord(
-            Format, ClusterIdOf(options.ClusterName, options.InitialMembers.Keys), options.ClusterName, options.Self.Value, 0, members);
+            Format, ClusterIdOf(options.ClusterName, options.InitialMembers), options.ClusterName, options.Self.Value, 0, members);
     }
 
     private static NodeRecord Load(string path, RaftNodeOptions options)

@@ -144,7 +144,7 @@ public sealed class FileBlockDevice : IBlockDevice
         {
             throw new IOException(
                 $"{path} does not support direct I/O (O_DIRECT), as some file systems do not. Put the disk elsewhere, or, only if "
-                + "every node that opens it runs on this host, use the page cache (--cache page).",
+                + "every node that opens it runs on this host, use the page cache (--io cached).",
                 e);
         }
     }

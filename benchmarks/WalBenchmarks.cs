@@ -1,0 +1,71 @@
+using System.Diagnostics.CodeAnalysis;
+using BenchmarkDotNet.Attributes;
+using Microsoft.Win32.SafeHandles;
+using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Storage;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Benchmarks;
+
+/// <summary>The write-ahead log beside the bare loop it cannot beat: one write into a zero-filled file and fdatasync. The ratio is the
+/// cost of framing, checksums and the durable mark. Both on the file system of the temporary folder.</summary>
+[MemoryDiagnoser]
+[SuppressMessage("Design", "CA1001", Justification = "Cleanup disposes; BenchmarkDotNet knows no other way.")]
+public class WalBenchmarks
+{
+    private const int SegmentBytes = 64 << 20;
+    private readonly byte[] _raw = new byte[4096];
+    private string _folder = "";
+    private WriteAheadLog? _log;
+    private SafeFileHandle? _file;
+    private ulong _index;
+    private ulong _sequence;
+    private long _offset;
+
+    /// <summary>Commands of 256 bytes that share one flush.</summary>
+    [Params(1, 64)]
+    public int EntriesPerFlush { get; set; }
+
+    [GlobalSetup]
+    public void Setup()
+    {
+        _folder = Directory.CreateTempSubdirectory("raftmirror-bench-").FullName;
+        _log = new WriteAheadLog(new DirectoryStorage(Path.Combine(_folder, "wal")), SegmentBytes, incarnation: 1);
+        _file = Linux.Open(Path.Combine(_folder, "raw"), writable: true, create: true);
+        RandomAccess.Write(_file, new byte[SegmentBytes], 0);
+        Linux.DataSync(_file);
+    }
+
+    [GlobalCleanup]
+    public void Cleanup()
+    {
+        _log?.Dispose();
+        _file?.Dispose();
+        if (_folder.Length > 0) Directory.Delete(_folder, recursive: true);
+        _folder = "";
+    }
+
+    [Benchmark(Baseline = true)]
+    public void RawWriteAndFlush()
+    {
+        var bytes = Math.Max(1, EntriesPerFlush * 304 / _raw.Length) * _raw.Length;
+        for (var written = 0; written < bytes; written += _raw.Length)
+        {
+            RandomAccess.Write(_file!, _raw, _offset);
+            _offset = (_offset + _raw.Length) % SegmentBytes;
+        }
+
+        Linux.DataSync(_file!);
+    }
+
+    [Benchmark]
+    public void AppendAndFlush()
+    {
+        var previous = new EntryId(_index == 0 ? 0UL : 1UL, _index);
+        var entries = new LogEntry[EntriesPerFlush];
+        for (var i = 0; i < entries.Length; i++)
+            entries[i] = new LogEntry(new EntryId(1, ++_index), EntryType.Command, default, _raw.AsMemory(0, 256));
+        _log!.Append(new WriteBatch(++_sequence, new HardState(1, default, previous.Index), previous, entries));
+        _log.Flush();
+    }
+}

@@ -1,0 +1,117 @@
+using System.Diagnostics;
+using System.Text;
+
+namespace RaftMirror.Integration.Tests.Harness;
+
+/// <summary>One node: its addresses, its data directory and, while it runs, its process. Its output is kept over restarts.</summary>
+internal sealed class NodeProcess(string name, string directory, int apiPort, int peerPort, int nbdPort)
+{
+    private const int KeptLines = 150;
+
+    private readonly Lock _gate = new();
+    private readonly Queue<string> _lines = new();
+    private Process? _process;
+
+    public string Name { get; } = name;
+
+    /// <summary>The data directory; it survives restarts.</summary>
+    public string Directory { get; } = directory;
+
+    public Uri Api { get; } = new($"http://127.0.0.1:{apiPort}");
+
+    public string Peer { get; } = $"127.0.0.1:{peerPort}";
+
+    public int NbdPort { get; } = nbdPort;
+
+    /// <summary>Path of its NBD server's Unix socket.</summary>
+    public string NbdSocket { get; } = directory + ".nbd";
+
+    public bool IsRunning => _process is { HasExited: false };
+
+    public bool IsStopped { get; private set; }
+
+    /// <summary>Exit code of the last process, once it has ended.</summary>
+    public int? ExitCode => _process is { HasExited: true } ended ? ended.ExitCode : null;
+
+    /// <summary>URI of an export.</summary>
+    public string NbdUri(string volume) => $"nbd://127.0.0.1:{NbdPort}/{volume}";
+
+    /// <summary>Runs a verb of the command line against this node, with JSON output.</summary>
+    public Task<CliResult> CliAsync(params string[] arguments) =>
+        TestCluster.RunCliAsync([.. arguments, "--node", Api.ToString(), "-o", "json"]);
+
+    public void Start(IReadOnlyList<string> command, IReadOnlyDictionary<string, string> environment)
+    {
+        if (IsRunning) throw new InvalidOperationException($"Node {Name} runs already.");
+        var start = new ProcessStartInfo(command[0])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+            UseShellExecute = false,
+        };
+        foreach (var argument in command.Skip(1)) start.ArgumentList.Add(argument);
+        foreach (var (variable, value) in environment) start.Environment[variable] = value;
+        Note($"--- start: {string.Join(' ', command)}");
+        _process?.Dispose();
+        var process = Process.Start(start) ?? throw new InvalidOperationException($"Node {Name} did not start.");
+        process.StandardInput.Close();
+        process.OutputDataReceived += (_, line) => Note(line.Data, "out");
+        process.ErrorDataReceived += (_, line) => Note(line.Data, "err");
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        _process = process;
+        IsStopped = false;
+    }
+
+    /// <summary>kill -9; returns when the process is gone.</summary>
+    public void Kill()
+    {
+        if (_process is null) return;
+        Note("--- kill -9");
+        if (!_process.HasExited) _process.Kill();
+        _process.WaitForExit();
+        IsStopped = false;
+    }
+
+    /// <summary>SIGSTOP: from now on it does nothing, and does not know.</summary>
+    public void Pause()
+    {
+        Note("--- SIGSTOP");
+        Signals.Send(Id, Signals.Stop);
+        IsStopped = true;
+    }
+
+    /// <summary>SIGCONT.</summary>
+    public void Continue()
+    {
+        Note("--- SIGCONT");
+        Signals.Send(Id, Signals.Continue);
+        IsStopped = false;
+    }
+
+    /// <summary>The newest lines of its output.</summary>
+    public string Output()
+    {
+        lock (_gate)
+        {
+            var text = new StringBuilder();
+            foreach (var line in _lines) text.Append(line).Append('\n');
+            return text.ToString();
+        }
+    }
+
+    private int Id => _process is { HasExited: false } process
+        ? process.Id
+        : throw new InvalidOperationException($"Node {Name} does not run:\n{Output()}");
+
+    private void Note(string? line, string? stream = null)
+    {
+        if (line is null) return;
+        lock (_gate)
+        {
+            if (_lines.Count == KeptLines) _lines.Dequeue();
+            _lines.Enqueue($"{DateTime.UtcNow:HH:mm:ss.fff} {Name} {stream} {line}");
+        }
+    }
+}
