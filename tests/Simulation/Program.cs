@@ -3,7 +3,7 @@ using RaftMirror.Simulation.Harness;
 
 namespace RaftMirror.Simulation;
 
-/// <summary>run --seeds N [--from S] [--suite NAME|all] [--seconds T] [--workers W], and replay --seed N --suite NAME.
+/// <summary>list, run --seeds N [--from S] [--suite NAME|all] [--seconds T] [--workers W], and replay --seed N --suite NAME.
 /// Exit codes: 0 nothing found, 1 a seed failed, 2 bad arguments.</summary>
 internal static class Program
 {
@@ -11,20 +11,26 @@ internal static class Program
     {
         try
         {
+            if (args is ["list"])
+            {
+                foreach (var suite in SimulationRunner.Suites) Console.WriteLine(suite.Name);
+                return 0;
+            }
+
             var options = Parse(args);
             return args[0] == "run" ? Run(options) : Replay(options);
         }
         catch (Exception error) when (error is ArgumentException or FormatException or OverflowException)
         {
             Console.Error.WriteLine(error.Message);
-            Console.Error.WriteLine("run --seeds N [--from S] [--suite NAME|all] [--seconds T] [--workers W] | replay --seed N --suite NAME");
+            Console.Error.WriteLine("list | run --seeds N [--from S] [--suite NAME|all] [--seconds T] [--workers W] | replay --seed N --suite NAME");
             return 2;
         }
     }
 
     private static Dictionary<string, string> Parse(string[] args)
     {
-        if (args.Length == 0 || args[0] is not ("run" or "replay")) throw new ArgumentException("The first argument is run or replay.");
+        if (args.Length == 0 || args[0] is not ("run" or "replay")) throw new ArgumentException("The first argument is list, run or replay.");
         string[] known = args[0] == "run" ? ["--seeds", "--from", "--suite", "--seconds", "--workers"] : ["--seed", "--suite"];
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
         for (var i = 1; i < args.Length; i += 2)

@@ -145,7 +145,7 @@ internal sealed partial class DutyRunner(
                 state.Index,
                 marks.IsEverythingDirty,
                 marks.Doubt,
-                [.. marks.Marks.Select(volume => new VolumeMarks(volume.Key, SetResources.ToRuns(volume.Value)))]),
+                SetResources.ToMarks(marks.Marks)),
             Telemetry.Tracing.TraceParentOf(span),
             cancellationToken);
     }

@@ -134,8 +134,10 @@ internal sealed partial class NodeRun : IAsyncDisposable
     {
         if (_nbd is not null) await _nbd.StopAsync(StopLimit);
         var isFenced = _ended.Task.IsCompleted;
-        await _agents.DisposeAsync();
-        if (!isFenced && _feed.Current.Node(_self.Name) is { IsLive: true } node && node.Incarnation == _self.Incarnation)
+        // The stop tells the cluster that nothing is owed. Without proof of that this incarnation is left to be fenced and merged.
+        var isClean = await _agents.EndAllAsync();
+        if (!isClean) LogNotClean(_logger);
+        if (isClean && !isFenced && _feed.Current.Node(_self.Name) is { IsLive: true } node && node.Incarnation == _self.Incarnation)
         {
             var result = await _commands.SubmitOwnAsync(
                 new StopNode(_self.Name, _self.Incarnation), null, TimeSpan.FromSeconds(5), CancellationToken.None);
@@ -228,7 +230,19 @@ internal sealed partial class NodeRun : IAsyncDisposable
 
     private async ValueTask<ApiResult> LeaveAsync(LeaveSetRequest request, CancellationToken cancellationToken)
     {
-        await _agents.DrainAsync(request.Set);
+        if (!await _agents.DrainAsync(request.Set))
+        {
+            _agents.StayIn(request.Set);
+            return new ApiResult
+            {
+                Outcome = ApiOutcome.Rejected,
+                Rejection = RejectionKind.Precondition,
+                Code = "notDrained",
+                Message = $"Node '{_self.Name}' could not flush and clean everything in '{request.Set}', so it stays. Nothing was applied.",
+                RequestId = request.RequestId,
+            };
+        }
+
         var result = await _commands.SubmitOwnAsync(
             new LeaveSet(request.Set, _self.Name, _self.Incarnation),
             null,
@@ -266,6 +280,9 @@ internal sealed partial class NodeRun : IAsyncDisposable
 
     [LoggerMessage(3011, LogLevel.Information, "Clean stop: {Outcome} {Message}")]
     private static partial void LogStopped(ILogger logger, string outcome, string message);
+
+    [LoggerMessage(3013, LogLevel.Warning, "No clean stop: something is left to be merged, so the others will fence this incarnation")]
+    private static partial void LogNotClean(ILogger logger);
 
     [LoggerMessage(3012, LogLevel.Critical, "The node stops at once")]
     private static partial void LogFatal(ILogger logger, Exception failure);

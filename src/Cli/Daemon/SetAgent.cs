@@ -6,9 +6,10 @@ using RaftMirror.DataPlane.Nbd;
 namespace RaftMirror.Cli.Daemon;
 
 /// <summary>One disk set on this node: its data plane, fed with the states that concern it. Enactor thread unless said otherwise.</summary>
-internal sealed class SetAgent(NodeIdentity self, DataPlanePorts ports, MirrorOptions options, TransferSpans spans) : IAsyncDisposable
+internal sealed class SetAgent(
+    NodeIdentity self, DataPlanePorts ports, MirrorOptions options, TransferSpans spans, ulong spentGeneration) : IAsyncDisposable
 {
-    private readonly DataPlaneSet _dataPlane = new(self.Name, self.Incarnation, ports, options);
+    private readonly DataPlaneSet _dataPlane = new(self.Name, self.Incarnation, ports, options, spentGeneration);
     private SetState? _last;
     private ulong _lastEpoch;
     private ulong _lastMembers;
@@ -37,7 +38,10 @@ internal sealed class SetAgent(NodeIdentity self, DataPlanePorts ports, MirrorOp
     /// <summary>Hands on a message. Any thread.</summary>
     public void Receive(string from, ReadOnlyMemory<byte> payload) => _dataPlane.Receive(from, payload);
 
-    /// <summary>Drains and closes.</summary>
+    /// <summary>Drains and closes; true only if nothing is left that would have to be merged. Any thread, any number of times.</summary>
+    public Task<bool> EndAsync() => _dataPlane.EndAsync();
+
+    /// <inheritdoc/>
     public ValueTask DisposeAsync() => _dataPlane.DisposeAsync();
 
     private static ulong MembersStamp(ClusterState cluster, SetState state)

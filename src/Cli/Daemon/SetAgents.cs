@@ -12,12 +12,16 @@ internal sealed partial class SetAgents(
     StateFeed feed,
     Func<string, TransferSpans, DataPlanePorts> ports,
     MirrorOptions options,
-    ILogger logger) : IAsyncDisposable
+    ILogger logger)
 {
     private readonly Lock _gate = new();
     private ImmutableSortedDictionary<string, SetAgent> _agents = ImmutableSortedDictionary.Create<string, SetAgent>(StringComparer.Ordinal);
     private ImmutableHashSet<string> _leaving = ImmutableHashSet.Create<string>(StringComparer.Ordinal);
+    private readonly Dictionary<string, Task<bool>> _endings = new(StringComparer.Ordinal); // Newest end of each set's agent.
+    private readonly Dictionary<string, ulong> _spent = new(StringComparer.Ordinal);
     private LeaseGrant? _newest;
+    private bool _isClosed;
+    private bool _isUnclean;
 
     /// <summary>The agents. Any thread.</summary>
     public IEnumerable<SetAgent> All => Volatile.Read(ref _agents).Values;
@@ -33,8 +37,7 @@ internal sealed partial class SetAgents(
             foreach (var set in state.Sets.Values)
             {
                 if (!Serves(set)) continue;
-                var agent = Find(set.Name) ?? Begin(set.Name);
-                agent.Enact(state, set);
+                if ((Find(set.Name) ?? await BeginAsync(set.Name)) is { } agent) agent.Enact(state, set);
             }
 
             foreach (var (name, agent) in Volatile.Read(ref _agents))
@@ -59,10 +62,11 @@ internal sealed partial class SetAgents(
     public void Receive(string from, string set, ReadOnlyMemory<byte> payload) => Find(set)?.Receive(from, payload);
 
     /// <summary>Takes a set out of service on this node and drains it; it begins anew when the node joins again. Any thread.</summary>
-    public async Task DrainAsync(string set)
+    /// <returns>True if nothing is left there that would have to be merged: then the node may leave.</returns>
+    public async Task<bool> DrainAsync(string set)
     {
         lock (_gate) _leaving = _leaving.Add(set);
-        await EndAsync(set);
+        return await EndAsync(set);
     }
 
     /// <summary>The node did not leave after all.</summary>
@@ -71,18 +75,29 @@ internal sealed partial class SetAgents(
         lock (_gate) _leaving = _leaving.Remove(set);
     }
 
-    /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
+    /// <summary>Ends all agents, and waits for those whose end began before; no other begins. Any thread.</summary>
+    /// <returns>True only if every agent of this incarnation has ended with nothing left to be merged.</returns>
+    public async Task<bool> EndAllAsync()
     {
-        foreach (var agent in All) await agent.DisposeAsync();
+        lock (_gate) _isClosed = true;
+        foreach (var set in Volatile.Read(ref _agents).Keys) await EndAsync(set);
+        Task<bool>[] endings;
+        lock (_gate) endings = [.. _endings.Values];
+        await Task.WhenAll(endings);
+        lock (_gate) return !_isUnclean;
     }
 
-    private SetAgent Begin(string set)
+    private async Task<SetAgent?> BeginAsync(string set)
     {
+        Task<bool>? former;
+        lock (_gate) former = _endings.GetValueOrDefault(set);
+        if (former is not null) await former; // Two of one set would both write to its disks and its slot.
         var spans = new TransferSpans(set, self.Name);
-        var agent = new SetAgent(self, ports(set, spans), options, spans);
+        SetAgent agent;
         lock (_gate)
         {
+            if (_isClosed || _leaving.Contains(set)) return null;
+            agent = new SetAgent(self, ports(set, spans), options, spans, _spent.GetValueOrDefault(set));
             _agents = _agents.Add(set, agent);
             if (_newest is { } grant) agent.Granted(grant);
         }
@@ -101,22 +116,39 @@ internal sealed partial class SetAgents(
         }
     }
 
-    private async Task EndAsync(string set)
+    private Task<bool> EndAsync(string set)
     {
-        SetAgent? agent;
         lock (_gate)
         {
-            agent = _agents.GetValueOrDefault(set);
-            _agents = _agents.Remove(set);
+            if (_agents.TryGetValue(set, out var agent))
+            {
+                _agents = _agents.Remove(set);
+                LogEnded(logger, set);
+                _endings[set] = WatchEndAsync(set, agent);
+            }
+
+            return _endings.GetValueOrDefault(set) ?? Task.FromResult(true);
+        }
+    }
+
+    private async Task<bool> WatchEndAsync(string set, SetAgent agent)
+    {
+        var isClean = await agent.EndAsync();
+        lock (_gate)
+        {
+            _spent[set] = Math.Max(_spent.GetValueOrDefault(set), agent.DataPlane.SlotGeneration);
+            _isUnclean |= !isClean;
         }
 
-        if (agent is null) return;
-        LogEnded(logger, set);
-        await agent.DisposeAsync();
+        if (!isClean) LogUnclean(logger, set);
+        return isClean;
     }
 
     [LoggerMessage(3301, LogLevel.Information, "Disk set {Set}: data plane begins")]
     private static partial void LogBegun(ILogger logger, string set);
+
+    [LoggerMessage(3303, LogLevel.Warning, "Disk set {Set}: the data plane ended with something left that must be merged")]
+    private static partial void LogUnclean(ILogger logger, string set);
 
     [LoggerMessage(3302, LogLevel.Information, "Disk set {Set}: data plane ends")]
     private static partial void LogEnded(ILogger logger, string set);

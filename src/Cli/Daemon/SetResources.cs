@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
+using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
@@ -14,6 +15,8 @@ namespace RaftMirror.Cli.Daemon;
 /// block; any thread.</summary>
 internal sealed partial class SetResources(ILogger logger) : ISetResources
 {
+    private const int MaxRunsOfCommand = 16384;
+
     /// <inheritdoc/>
     public IBlockDevice OpenDisk(SetConfiguration set, DiskConfiguration disk) => Open(disk, set.ClusterId, set.Id);
 
@@ -24,7 +27,7 @@ internal sealed partial class SetResources(ILogger logger) : ISetResources
         var number = set.Members.First(member => member.Node == set.Self).Slot;
         var layout = LayoutOf(disks.Min(disk => disk.SizeBytes), set.Disks[0].MetadataBytes, set.MaxNodes);
         var (log, failure) = await FasterDirtyRegionLog.OpenAsync(set.Id, number, slot, layout, disks);
-        return log ?? throw new IOException(failure?.Message ?? "The dirty log could not be opened.");
+        return log ?? throw new DirtyLogOpenException(failure ?? new DirtyLogFailure("The dirty log could not be opened.", null));
     }
 
     /// <summary>Checks that this node reaches every usable disk of a set, by label.</summary>
@@ -76,6 +79,14 @@ internal sealed partial class SetResources(ILogger logger) : ISetResources
             var status = LabelStore.Write(device, LabelOf(device, cluster.Id, set, disk.Id, cluster.MembershipEpoch));
             if (status != DeviceStatus.Ok) throw new IOException($"The label of disk '{disk.Name}' could not be written ({status}).");
         }
+    }
+
+    /// <summary>Recovered marks as a command carries them: one entry of the log holds at most 1 MiB, so the runs of all volumes
+    /// together are bounded, each volume's to a superset of its marks.</summary>
+    internal static ImmutableArray<VolumeMarks> ToMarks(IReadOnlyDictionary<uint, IReadOnlyList<long>> marks)
+    {
+        var most = Math.Clamp(MaxRunsOfCommand / Math.Max(1, marks.Count), 1, RegionRuns.MaxRuns);
+        return [.. marks.Select(volume => new VolumeMarks(volume.Key, RegionRuns.Bound(ToRuns(volume.Value), most)))];
     }
 
     /// <summary>Region numbers as runs.</summary>

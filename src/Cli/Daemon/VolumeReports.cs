@@ -23,6 +23,7 @@ internal sealed partial class VolumeReports(
     ILogger logger,
     CancellationToken stopping) : IVolumeReports
 {
+    private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(500);
     private readonly ConcurrentDictionary<(uint Volume, string Kind), bool> _underWay = new();
 
     /// <inheritdoc/>
@@ -53,11 +54,12 @@ internal sealed partial class VolumeReports(
     {
         if (state.Owner.Node != self.Name || state.Owner.Epoch != report.Epoch || state.Transfer is not { } transfer) return;
         spans.Drained(volume, report.Epoch);
-        if (report.IsEverythingOwed && report.PositionBytes > 0 && state.Resync is { } resync)
+        if (report.IsEverythingOwed && report.PositionBytes > 0 && state.Resync is not null)
         {
+            // Under the index that the position was found at: if more became owed since, the position must not count.
             await submit(
                 new ReportResync(
-                    set, state.Name, state.Owner.Epoch, self.Name, self.Incarnation, resync.ChangedAtIndex, report.PositionBytes),
+                    set, state.Name, state.Owner.Epoch, self.Name, self.Incarnation, report.Index, report.PositionBytes),
                 null,
                 stopping);
         }
@@ -112,8 +114,17 @@ internal sealed partial class VolumeReports(
     public void DirtyLogFailed(SlotConfiguration slot, DirtyLogFailure failure)
     {
         LogDirtyLogFailed(logger, set, slot.Generation, failure.Message);
-        Run(0, "slot", async _ => await submit(
-            new AbandonSlot(set, self.Name, self.Incarnation, slot.Generation, failure.Message, failure.Disk), null, stopping));
+        Run(0, "slot", async _ =>
+        {
+            // Reported once, so it is repeated here until it is decided: without it this node would never write again.
+            while (true)
+            {
+                var result = await submit(
+                    new AbandonSlot(set, self.Name, self.Incarnation, slot.Generation, failure.Message, failure.Disk), null, stopping);
+                if (result.Outcome is ApiOutcome.Applied or ApiOutcome.Rejected) return;
+                await feed.WaitChangeAsync(feed.Current.Index, Again, stopping);
+            }
+        });
     }
 
     /// <inheritdoc/>

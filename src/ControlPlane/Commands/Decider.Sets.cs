@@ -13,6 +13,8 @@ public sealed partial class Decider
         CheckUsage(c.MaxNodes is >= 1 and <= 128, "badMaxNodes", $"A disk set has 1 to 128 slots, not {c.MaxNodes}.");
         CheckUsage(c.MetadataBytes is >= 4L << 20 and <= 256L << 20 && c.MetadataBytes % PlacementRules.AlignmentBytes == 0,
             "badMetadataSize", $"The metadata area has 4 MiB to 256 MiB in whole MiB, not {c.MetadataBytes} bytes.");
+        CheckUsage(PlacementRules.SlotBytes(c.MetadataBytes, c.MaxNodes) >= PlacementRules.MinSlotBytes, "badMetadataSize",
+            $"A metadata area of {c.MetadataBytes >> 20} MiB has no room for {c.MaxNodes} dirty-log slots of at least {PlacementRules.MinSlotBytes >> 10} KiB: use a larger one or fewer slots.");
         CheckUsage(!c.Nodes.IsDefaultOrEmpty, "noNodes", "Name at least one node.");
         CheckUsage(c.Nodes.Distinct(StringComparer.Ordinal).Count() == c.Nodes.Length, "duplicateNode", "A node is named twice.");
         CheckUsage(c.Nodes.Length <= c.MaxNodes, "tooManyNodes", $"{c.Nodes.Length} nodes do not fit {c.MaxNodes} slots; raise --max-nodes.");
@@ -60,6 +62,8 @@ public sealed partial class Decider
         Check(!set.Disks.ContainsKey(c.Disk), "diskExists", $"Disk set '{c.Set}' already has a disk '{c.Disk}'.");
         Check(_state.Sets.Values.All(s => s.Disks.Values.All(d => d.Id != c.DiskId)), "duplicateId",
             $"The disk with id {c.DiskId} is already in use.");
+        Check(PlacementRules.SlotBytes(set.MetadataBytes, set.MaxNodes) >= PlacementRules.MinSlotBytes, "slotTooSmall",
+            $"The metadata area of '{c.Set}' has no room for its {set.MaxNodes} dirty-log slots.");
         var need = PlacementRules.DataStart(set.MetadataBytes) + PlacementRules.AlignmentBytes;
         Check(PlacementRules.DataEnd(c.SizeBytes) >= need, "diskTooSmall",
             $"Disk '{c.Disk}' has {c.SizeBytes} bytes; the metadata area and 1 MiB of data need {need + PlacementRules.TailLabelBytes}.");

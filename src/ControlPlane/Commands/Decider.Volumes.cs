@@ -54,15 +54,16 @@ public sealed partial class Decider
 
     private static void CheckRegions(SetState set, CreateMirror c)
     {
-        var regions = (c.SizeBytes / c.RegionBytes) + 1;
+        // Page by page: many small volumes fill a snapshot with far fewer regions than one large volume.
+        var pages = PlacementRules.SnapshotPagesOf(((c.SizeBytes - 1) / c.RegionBytes) + 1);
         foreach (var volume in set.Volumes.Values)
         {
-            if (volume.Recovery == RecoveryMode.Log) regions += volume.Regions;
+            if (volume.Recovery == RecoveryMode.Log) pages += PlacementRules.SnapshotPagesOf(volume.Regions);
         }
 
-        var most = PlacementRules.MaxRegionsPerSlot(set.MetadataBytes, set.MaxNodes);
-        Check(regions <= most, "slotTooSmall",
-            $"The logged volumes of '{set.Name}' would have {regions} regions, but a slot holds {most}; choose a larger --region.");
+        var most = PlacementRules.SnapshotPages(set.MetadataBytes, set.MaxNodes);
+        Check(pages <= most, "slotTooSmall",
+            $"The marks of the logged volumes of '{set.Name}' would need {pages} pages ({PlacementRules.RegionsPerPage} regions of one volume each), but a slot holds {most}; choose a larger --region, or fewer volumes.");
     }
 
     private ResultData Delete(DeleteMirror c)

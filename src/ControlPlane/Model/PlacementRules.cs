@@ -11,16 +11,39 @@ public static class PlacementRules
     /// <summary>The label's tail copy at the very end of the disk.</summary>
     public const long TailLabelBytes = 4096;
 
+    /// <summary>The smallest dirty-log slot.</summary>
+    public const long MinSlotBytes = SlotFrameBytes + (8 * (BlockBytes + (4 * BlockBytes)));
+
+    /// <summary>Regions whose marks share one page of a snapshot.</summary>
+    public const long RegionsPerPage = 448 * 64;
+
+    private const long BlockBytes = 4096;
+    private const long SlotFrameBytes = 4 * BlockBytes;
+    private const long MaxUsedSlotBytes = 32L << 20;
+
     /// <summary>First byte of the data area.</summary>
     public static long DataStart(long metadataBytes) => metadataBytes;
 
     /// <summary>First byte after the data area.</summary>
     public static long DataEnd(long diskSizeBytes) => (diskSizeBytes - TailLabelBytes) / AlignmentBytes * AlignmentBytes;
 
-    /// <summary>Most regions, summed over all logged volumes of a set, for which a snapshot of a dirty log fits its slot. A slot has
-    /// three quarters of the metadata area divided by the number of slots (the rest is for labels and set records); a snapshot
-    /// may take a quarter of it (old and new snapshot lie side by side, and updates need room); at worst it is one bit a region.</summary>
-    public static long MaxRegionsPerSlot(long metadataBytes, int maxNodes) => metadataBytes / 4 * 3 / maxNodes / 4 * 8;
+    /// <summary>Size of one dirty-log slot: what the label and the two set records (a sixteenth each) leave, in equal parts of
+    /// whole blocks. The same arithmetic as the data plane's layout, which a test compares.</summary>
+    public static long SlotBytes(long metadataBytes, int maxNodes) =>
+        (metadataBytes - BlockBytes - (2 * (metadataBytes / 16 / BlockBytes * BlockBytes))) / maxNodes / BlockBytes * BlockBytes;
+
+    /// <summary>Pages that a snapshot of all marks may take in a slot of that geometry: a quarter of the ring of segments (old and new
+    /// snapshot lie side by side, and updates need room) but for three that frame it.</summary>
+    public static long SnapshotPages(long metadataBytes, int maxNodes)
+    {
+        var ring = Math.Min(SlotBytes(metadataBytes, maxNodes), MaxUsedSlotBytes) - SlotFrameBytes;
+        var bits = 14;
+        while (ring / (BlockBytes + (2L << bits)) >= 8) bits++;
+        return (ring / (BlockBytes + (1L << bits)) * (1L << bits) / 4 / BlockBytes) - 3;
+    }
+
+    /// <summary>Pages that the marks of one volume take at the worst: one bit a region, and no page holds two volumes.</summary>
+    public static long SnapshotPagesOf(long regions) => ((regions - 1) / RegionsPerPage) + 1;
 
     /// <summary>The disks for a new dirty log: the first two that are okay, by name; fewer if there are no more.</summary>
     public static ImmutableArray<string> ChooseLogDisks(SetState set) =>

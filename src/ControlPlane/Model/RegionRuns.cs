@@ -43,6 +43,10 @@ public static class RegionRuns
         return Coarsen(joined, MaxRuns);
     }
 
+    /// <summary>A superset of sorted, disjoint runs in at most <paramref name="maxRuns"/> runs: for commands, whose size is bounded.</summary>
+    public static ImmutableArray<RegionRun> Bound(ImmutableArray<RegionRun> runs, int maxRuns) =>
+        runs.Length <= maxRuns ? runs : Coarsen([.. runs], maxRuns);
+
     /// <summary>The part of <paramref name="runs"/> at or above a region.</summary>
     public static ImmutableArray<RegionRun> From(ImmutableArray<RegionRun> runs, long firstRegion)
     {

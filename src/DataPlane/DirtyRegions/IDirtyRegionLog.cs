@@ -25,6 +25,17 @@ public interface IDirtyRegionLog : IAsyncDisposable
 /// <param name="Disk">The log disk that failed, if one did.</param>
 public sealed record DirtyLogFailure(string Message, string? Disk);
 
+/// <summary>A dirty-region log could not be opened. Names the disk to blame, so that the next log is placed elsewhere.</summary>
+public sealed class DirtyLogOpenException : IOException
+{
+    /// <param name="failure">What broke.</param>
+    public DirtyLogOpenException(DirtyLogFailure failure)
+        : base((failure ?? throw new ArgumentNullException(nameof(failure))).Message) => Failure = failure;
+
+    /// <summary>What broke.</summary>
+    public DirtyLogFailure Failure { get; }
+}
+
 /// <summary>What a slot's log held. Any doubt makes everything dirty, never fewer regions than were marked.</summary>
 /// <param name="IsEverythingDirty">True if the marks cannot be trusted to be complete.</param>
 /// <param name="Doubt">What was doubtful, for people; null if nothing was.</param>

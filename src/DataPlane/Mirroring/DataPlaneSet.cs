@@ -41,20 +41,27 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
     private SetConfiguration? _configuration;
     private SlotConfiguration? _slot;
     private OpenLog? _log;
-    private int _isDisposed;
+    private volatile bool _isLogLost;
+    private readonly Lock _endGate = new();
+    private readonly ulong _spentGeneration;
+    private Task<bool>? _end;
 
     /// <summary>Starts with nothing; serves once configurations and a lease came.</summary>
     /// <param name="self">This node's name.</param>
     /// <param name="incarnation">This node's incarnation; for another one, make another object.</param>
     /// <param name="ports">What it is wired to.</param>
     /// <param name="options">Times and bounds.</param>
-    public DataPlaneSet(string self, ulong incarnation, DataPlanePorts ports, MirrorOptions? options = null)
+    /// <param name="spentGeneration">Newest slot generation that an earlier object of this incarnation may have opened: that slot may hold
+    /// marks, so it is given up to be merged and never opened (and so erased) again. 0: none.</param>
+    public DataPlaneSet(
+        string self, ulong incarnation, DataPlanePorts ports, MirrorOptions? options = null, ulong spentGeneration = 0)
     {
         ArgumentNullException.ThrowIfNull(ports);
         _self = self;
         _incarnation = incarnation;
         _ports = ports;
         _options = options ?? new MirrorOptions();
+        _spentGeneration = spentGeneration;
         _pool = new LegIoPool(self, LegIoPool.DefaultThreads, ports.Fatal);
         var period = TimeSpan.FromMilliseconds(Math.Max(1, _options.TickNs / 1_000_000));
         _ticker = new Timer(_ => PostAll(new(MirrorVolume.InputKind.Tick)), null, period, period);
@@ -138,11 +145,23 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         return list;
     }
 
+    /// <summary>Generation of the newest slot that was, or was to be, opened here; 0 for none. Meaningful after <see cref="EndAsync"/>.</summary>
+    public ulong SlotGeneration => _slot?.Generation ?? _spentGeneration;
+
     /// <summary>Clean stop: takes no more requests, drops clients, waits for the end of physical I/O, flushes, clears
-    /// marks while the lease lasts, closes log and disks.</summary>
-    public async ValueTask DisposeAsync()
+    /// marks while the lease lasts, closes log and disks. However often it is called, there is one end, and each call waits for it.</summary>
+    /// <returns>True only if it is proven that nothing is left: all was flushed, and no mark of this node is needed any more. If
+    /// false, the slot must be merged.</returns>
+    public Task<bool> EndAsync()
     {
-        if (Interlocked.Exchange(ref _isDisposed, 1) != 0) return;
+        lock (_endGate) return _end ??= Task.Run(EndOnceAsync);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync() => await EndAsync();
+
+    private async Task<bool> EndOnceAsync()
+    {
         _commands.Writer.TryComplete();
         await _stopping.CancelAsync();
         await _loop;
@@ -154,6 +173,9 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         if (_log is { } open) await open.Log.DisposeAsync();
         foreach (var disk in _disks.Values) disk.Dispose();
         _stopping.Dispose();
+        var isClean = true;
+        foreach (var volume in _volumes.Values) isClean &= volume.EndedClean;
+        return isClean;
     }
 
     IBlockDevice? IVolumeHost.FindDisk(string name) => _disks.GetValueOrDefault(name);
@@ -165,11 +187,7 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         if (await open.Log.AppendAsync(updates)) return true;
         if (Volatile.Read(ref _log) != open) return false; // Replaced meanwhile: its end says nothing about the new one.
         if (Interlocked.Exchange(ref open.IsReported, 1) == 0)
-        {
-            PostAll(new(MirrorVolume.InputKind.LogLost));
-            _ports.Reports.DirtyLogFailed(open.Slot, open.Log.Failure ?? new DirtyLogFailure("the dirty log failed", null));
-        }
-
+            LoseLog(open.Slot, open.Log.Failure ?? new DirtyLogFailure("the dirty log failed", null));
         return false;
     }
 
@@ -260,6 +278,7 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
                     if (_grant is { } grant) shell.Post(new(MirrorVolume.InputKind.Lease, Payload: grant));
                 }
 
+                if (_isLogLost) shell.Post(new(MirrorVolume.InputKind.LogLost));
                 Configure(shell, configuration, volume);
                 if (_log is { IsReported: 0 }) shell.Post(new(MirrorVolume.InputKind.LogOpened));
                 continue;
@@ -314,6 +333,12 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         }
 
         _slot = slot;
+        if (slot.Generation <= _spentGeneration)
+        {
+            LoseLog(slot, new DirtyLogFailure("The node left the set and stayed after all; its log is opened anew.", null));
+            return;
+        }
+
         if (_log is { } old)
         {
             _log = null;
@@ -323,7 +348,7 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
 
         if (disks.Count < slot.Disks.Count)
         {
-            _ports.Reports.DirtyLogFailed(slot, new DirtyLogFailure("A disk of the dirty log cannot be opened.", MissingDisk(slot)));
+            LoseLog(slot, new DirtyLogFailure("A disk of the dirty log cannot be opened.", MissingDisk(slot)));
             return;
         }
 
@@ -334,12 +359,30 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         }
         catch (IOException exception)
         {
-            _ports.Reports.DirtyLogFailed(slot, new DirtyLogFailure(exception.Message, null));
+            // Without the disk the control plane would choose the same disks again, at once and for ever.
+            LoseLog(slot, exception is DirtyLogOpenException { Failure: { } failure } ? failure : new DirtyLogFailure(exception.Message, null));
             return;
         }
 
+        _isLogLost = false;
         PostAll(new(MirrorVolume.InputKind.LogOpened));
         _ports.Reports.DirtyLogOpened(slot);
+    }
+
+    /// <summary>Stops writes and copies of the logged volumes, and reports once those under way have ended: the report makes the control
+    /// plane give this node's ownerships away at once, so nothing of this node may reach a leg after it.</summary>
+    private void LoseLog(SlotConfiguration slot, DirtyLogFailure failure)
+    {
+        _isLogLost = true; // Before the look at the volumes: one that comes later sees it.
+        var quiet = new List<Task>();
+        foreach (var volume in _volumes.Values) quiet.Add(volume.LoseLog());
+        _ = ReportLogLossAsync(quiet, slot, failure);
+    }
+
+    private async Task ReportLogLossAsync(List<Task> quiet, SlotConfiguration slot, DirtyLogFailure failure)
+    {
+        await Task.WhenAll(quiet);
+        _ports.Reports.DirtyLogFailed(slot, failure);
     }
 
     private string? MissingDisk(SlotConfiguration slot)

@@ -18,6 +18,7 @@ internal sealed class MirrorVolume : IExport
     private readonly ConcurrentBag<PendingRequest> _pool = [];
     private readonly Dictionary<ulong, PendingRequest> _pending = [];
     private readonly List<MirrorSession> _sessions = [];
+    private readonly List<TaskCompletionSource> _quiet = [];
     private readonly SemaphoreSlim _door;
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly MirrorCore _core;
@@ -51,8 +52,20 @@ internal sealed class MirrorVolume : IExport
     /// <summary>Ends when a shutdown has drained.</summary>
     public Task Drained => _drained.Task;
 
+    /// <summary>True if the shutdown left nothing to be merged or repaired; meaningful after <see cref="Drained"/>.</summary>
+    public bool EndedClean => _core.EndedClean;
+
     /// <summary>Ends when every append to the dirty log has been answered; meaningful after <see cref="Drained"/>.</summary>
     public Task AppendsEnded => Volatile.Read(ref _lastAppend);
+
+    /// <summary>The dirty log is lost: no write is submitted until another is open.</summary>
+    /// <returns>Ends when the writes that were under way have ended.</returns>
+    public Task LoseLog()
+    {
+        var quiet = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Post(new Input(InputKind.LogLost, Payload: quiet));
+        return quiet.Task;
+    }
 
     public IExportSession Open(string client)
     {
@@ -157,6 +170,7 @@ internal sealed class MirrorVolume : IExport
                 Apply(input);
                 Volatile.Write(ref _leaseExpiresNs, _core.LeaseExpiresNs);
                 CarryOut();
+                if (_quiet.Count > 0) TellQuiet();
             }
             while (Interlocked.Decrement(ref _posted) > 0);
         }
@@ -211,6 +225,7 @@ internal sealed class MirrorVolume : IExport
                 break;
             case InputKind.LogLost:
                 _core.LogLost(now);
+                if (input.Payload is TaskCompletionSource quiet) _quiet.Add(quiet);
                 break;
             case InputKind.Removed:
                 _core.Removed(now);
@@ -223,6 +238,13 @@ internal sealed class MirrorVolume : IExport
                 Publish(now);
                 break;
         }
+    }
+
+    private void TellQuiet()
+    {
+        if (!_core.IsWriteQuiet) return;
+        foreach (var quiet in _quiet) quiet.TrySetResult();
+        _quiet.Clear();
     }
 
     private void CarryOut()

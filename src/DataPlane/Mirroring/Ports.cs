@@ -43,7 +43,8 @@ public interface ISetResources
     /// <param name="set">The configuration that names the slot.</param>
     /// <param name="slot">The slot, committed before this first use.</param>
     /// <param name="disks">The slot's disks, open, in the slot's order.</param>
-    /// <exception cref="IOException">It cannot be written; reported and not tried again for this generation.</exception>
+    /// <exception cref="IOException">It cannot be written; reported and not tried again for this generation. As
+    /// <see cref="DirtyLogOpenException"/> if a disk is to blame.</exception>
     ValueTask<IDirtyRegionLog> OpenLogAsync(SetConfiguration set, SlotConfiguration slot, IReadOnlyList<IBlockDevice> disks);
 }
 
@@ -75,7 +76,8 @@ public interface IVolumeReports
     void ResyncFinished(uint volume, ResyncFinishedReport report);
 
     /// <summary>This node's dirty log cannot be trusted or opened: it writes no logged volume of the set until the
-    /// configuration names a slot of a higher generation. Once per generation.</summary>
+    /// configuration names a slot of a higher generation, and none of its writes and copies to logged volumes is under way any more.
+    /// Once per generation.</summary>
     /// <param name="slot">The slot in use.</param>
     /// <param name="failure">Why.</param>
     void DirtyLogFailed(SlotConfiguration slot, DirtyLogFailure failure);
@@ -93,11 +95,13 @@ public interface IVolumeReports
 /// <param name="Epoch">Owner epoch of the configuration that asked for the transfer.</param>
 /// <param name="Incarnation">This node's.</param>
 /// <param name="Owed">Region runs [Start, Start + Length) whose legs may differ, sorted, disjoint, at most
-/// <see cref="MaxRuns"/>; a superset of the truth. Empty if <paramref name="IsEverythingOwed"/>.</param>
+/// <see cref="MaxRuns"/>; a superset of the truth. If <paramref name="IsEverythingOwed"/>, only those that are owed in any case.</param>
 /// <param name="IsEverythingOwed">Everything from <paramref name="PositionBytes"/> on is owed.</param>
 /// <param name="PositionBytes">Flushed low-water mark of an everything-resync; 0 otherwise.</param>
+/// <param name="Index">Index of the configuration whose owed set the position speaks of: what became owed after it is not
+/// covered.</param>
 public sealed record ReleaseReport(
-    ulong Epoch, ulong Incarnation, IReadOnlyList<ByteRange> Owed, bool IsEverythingOwed, long PositionBytes)
+    ulong Epoch, ulong Incarnation, IReadOnlyList<ByteRange> Owed, bool IsEverythingOwed, long PositionBytes, ulong Index)
 {
     /// <summary>Runs are coarsened (never thinned) to this many.</summary>
     public const int MaxRuns = 4096;

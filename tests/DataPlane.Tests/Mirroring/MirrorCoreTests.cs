@@ -17,6 +17,7 @@ public sealed class MirrorCoreTests
     private readonly MirrorCore _core = new("a", 1, 1, new MirrorOptions());
     private long _now = Ms;
     private ulong _index = 1;
+    private ResyncConfiguration? _resync;
 
     [Fact] // §9: mark durable, then all writable legs, then the reply.
     public void Write_CleanRegion_MarksThenWritesThenReplies()
@@ -124,6 +125,99 @@ public sealed class MirrorCoreTests
         Assert.Equal((3UL, 1UL, false, 0L), (report.Epoch, report.Incarnation, report.IsEverythingOwed, report.PositionBytes));
         Assert.Empty(report.Owed);
         Assert.Equal([new RegionUpdate(1, 0, false)], (RegionUpdate[])end[1].Payload!);
+    }
+
+    [Fact] // A torn write below the committed position of a full resync would be lost to the next owner if it were not named.
+    public void Transfer_TornWriteUnderFullResync_IsHandedOverAsOwed()
+    {
+        Serve(WriterKind.One, Owner("a", 2));
+        _core.Submit(_now, Write(10, 0));
+        foreach (var effect in Take())
+        {
+            if (effect.Kind == EffectKind.AppendMarks) _core.MarksAppended(_now, effect.Id, true);
+        }
+
+        var writes = Take().Where(effect => effect.Kind == EffectKind.LegWrite).ToArray();
+        _resync = new ResyncConfiguration(true, [], 7 << 20, 1);
+        Configure(WriterKind.One, Owner("a", 3) with { TransferTo = "b" });
+        Take();
+        Done(writes[0]);
+        _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1", isLeaseLost: true);
+        ReleaseReport? report = null;
+        for (var round = 0; round < 8 && report is null; round++)
+        {
+            foreach (var effect in Take())
+            {
+                if (effect.Kind == EffectKind.Released) report = (ReleaseReport)effect.Payload!;
+                else if (effect.Kind == EffectKind.LegFlush) Done(effect);
+                else if (effect.Kind == EffectKind.AppendMarks) _core.MarksAppended(_now, effect.Id, true);
+            }
+        }
+
+        Assert.NotNull(report);
+        Assert.True(report.IsEverythingOwed);
+        Assert.Equal([new ByteRange(0, 1)], report.Owed);
+        Assert.Equal(_index, report.Index);
+    }
+
+    [Fact] // An answer about a repair that was asked for before the range became owed again says nothing.
+    public void Read_LateAnswerToAnEarlierAsk_StillWaits()
+    {
+        _resync = new ResyncConfiguration(false, [new ByteRange(0, 1)], 0, 5);
+        Serve(WriterKind.One, Owner("b", 2));
+        _core.Submit(_now, new MirrorRequest(10, RequestKind.Read, new ByteRange(0, 4096), 0));
+        var first = (PeerMessage)Single(EffectKind.Send).Payload!;
+        _resync = _resync with { ChangedAtIndex = 6 };
+        Configure(WriterKind.One, Owner("b", 2));
+        var second = (PeerMessage)Single(EffectKind.Send).Payload!;
+        Assert.Equal((first.Sequence, PeerMessageKind.RepairRequest), (second.Sequence, second.Kind));
+        var done = new PeerMessage(PeerMessageKind.RepairDone, 1, 1, 1, 2, first.Sequence, first.Index, first.Range);
+        _core.PeerMessageReceived(_now, "b", done);
+        Assert.Empty(Take());
+        _core.PeerMessageReceived(_now, "b", done with { Index = second.Index });
+        Assert.Equal(EffectKind.LegRead, Single().Kind);
+    }
+
+    [Fact] // A resync's end, committed before the failure of a target, must not make this node forget that the target lacks a write.
+    public void WriteError_OnTargetThatBecomesOkay_IsReportedAgain()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Resyncing);
+        Take();
+        _core.Submit(_now, Write(10, 0));
+        var writes = Take();
+        Done(writes[0]);
+        _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1");
+        Single(EffectKind.LegFailed);
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Take();
+        _now += 1500 * Ms;
+        _core.Tick(_now);
+        Assert.Contains(Take(), effect => effect.Kind == EffectKind.LegFailed);
+    }
+
+    [Fact] // Only a proven clean end lets the node's slot be retired without a merge.
+    public void Shutdown_AllCleaned_IsClean()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Shutdown(_now);
+        foreach (var effect in Take().Where(effect => effect.Kind == EffectKind.LegFlush)) Done(effect);
+        Assert.Contains(Take(), effect => effect.Kind == EffectKind.Drained);
+        Assert.True(_core.EndedClean);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Shutdown_FlushFailedOrLeaseOver_IsNotClean(bool hasLease)
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        if (!hasLease) _now += 10_000 * Ms;
+        _core.Shutdown(_now);
+        foreach (var effect in _core.Effects.ToArray().Where(effect => effect.Kind == EffectKind.LegFlush))
+            _core.IoCompleted(_now, effect.Id, effect.Leg, effect.Leg == 0 ? DeviceStatus.Ok : DeviceStatus.IoError, effect.Name!);
+        Assert.Contains(Take(), effect => effect.Kind == EffectKind.Drained);
+        Assert.False(_core.EndedClean);
     }
 
     [Fact] // §14.6: from suspicion to merge nobody reads what the dead writer may have torn.
@@ -235,7 +329,7 @@ public sealed class MirrorCoreTests
                 new LegConfiguration("l0", LegState.Okay, [new ExtentConfiguration("d0", 0, 0, 8 << 20)]),
                 new LegConfiguration("l1", second, [new ExtentConfiguration("d1", 0, 0, 8 << 20)]),
             ],
-            owner, null, false, barrier ? [new BarrierConfiguration(77, BarrierKind.LegLoss, true)] : []);
+            owner, _resync, false, barrier ? [new BarrierConfiguration(77, BarrierKind.LegLoss, true)] : []);
         MemberConfiguration[] members =
         [
             new("a", 0, 1, MemberState.Up, true, false),

@@ -31,6 +31,51 @@ public sealed class MirrorVolumeTests
         if (recovery == RecoveryKind.Log) Assert.NotEmpty(set.Marks);
     }
 
+    [Fact] // ADR 0008: giving the slot up takes the ownership away at once, so nothing of this node may reach a leg after it.
+    public async Task LogFails_WriteUnderWay_ReportedAfterItEnded()
+    {
+        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        set.Lease();
+        using var a = await set.OpenAsync("a");
+        Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 1));
+        using var hold = new ManualResetEventSlim();
+        set.Disks["d1"].Hold = hold;
+        var held = WriteAsync(a, 0, 4096, 2); // Its region is marked.
+        await TestSet.WaitAsync(() => set.Disks["d1"].Held == 1);
+        set.FailsLog = true;
+        _ = WriteAsync(a, 4 << 20, 4096, 3); // Its mark fails; it waits for another log.
+        await set.PassedAsync("a");
+        var isEarly = set.Reports.Any(report => report.StartsWith("a log the dirty log failed", StringComparison.Ordinal));
+        set.Disks["d1"].Hold = null;
+        hold.Set();
+        Assert.False(isEarly);
+        Assert.Equal(IoStatus.Ok, await held);
+        await TestSet.WaitAsync(() => set.Reports.Any(report => report.StartsWith("a log the dirty log failed", StringComparison.Ordinal)));
+    }
+
+    [Fact] // The same for copies: after the report another node may own the volume and write there.
+    public async Task LogFails_CopyUnderWay_ReportedAfterItEndedAndNoOtherBegins()
+    {
+        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        set.Lease();
+        using var a = await set.OpenAsync("a");
+        Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 1));
+        set.Disks["d0"].Inner.Write(1 << 20, Pattern(4096, 5));
+        using var hold = new ManualResetEventSlim();
+        set.Disks["d1"].Hold = hold;
+        set.Change(volume => volume with { Resync = new ResyncConfiguration(true, [], 0, 9) });
+        await TestSet.WaitAsync(() => set.Disks["d1"].Held == 1);
+        set.FailsLog = true;
+        _ = WriteAsync(a, 6 << 20, 4096, 3); // Its mark fails.
+        await set.PassedAsync("a");
+        var isEarly = set.Reports.Any(report => report.StartsWith("a log the dirty log failed", StringComparison.Ordinal));
+        set.Disks["d1"].Hold = null;
+        hold.Set();
+        Assert.False(isEarly);
+        await TestSet.WaitAsync(() => set.Reports.Any(report => report.StartsWith("a log the dirty log failed", StringComparison.Ordinal)));
+        Assert.Null(set.Finished);
+    }
+
     [Fact] // Design §13: marks go away once the region has been idle for two passes and the legs are flushed.
     public async Task Cleaning_IdleRegion_ClearsItsMark()
     {

@@ -19,9 +19,17 @@ internal sealed class TestSet : IAsyncDisposable
     private readonly Dictionary<string, DataPlaneSet> _nodes = [];
     private readonly List<MemberConfiguration> _members = [];
     private ulong _index = 1;
+    private bool _failsLog;
 
     public TestSet(WriterKind writers, RecoveryKind recovery, params string[] nodes)
+        : this(null, writers, recovery, nodes)
     {
+    }
+
+    /// <summary>With a failure, no dirty log can be opened.</summary>
+    public TestSet(DirtyLogFailure? logFailure, WriterKind writers, RecoveryKind recovery, params string[] nodes)
+    {
+        LogFailure = logFailure;
         Disks["d0"] = new FaultyDisk(new MemoryBlockDevice("d0", VolumeBytes));
         Disks["d1"] = new FaultyDisk(new MemoryBlockDevice("d1", VolumeBytes));
         Volume = new VolumeConfiguration(
@@ -51,12 +59,19 @@ internal sealed class TestSet : IAsyncDisposable
 
     public ConcurrentQueue<string> Reports { get; } = new();
 
+    public DirtyLogFailure? LogFailure { get; }
+
+    public ConcurrentQueue<DirtyLogFailure> LogFailures { get; } = new();
+
     public ConcurrentQueue<RegionUpdate> Marks { get; } = new();
 
     public ResyncFinishedReport? Finished { get; private set; }
 
     /// <summary>Leg failures are committed as Maintenance, with a barrier, when set.</summary>
     public bool CommitsLegFailures { get; set; } = true;
+
+    /// <summary>Appends to the dirty logs fail.</summary>
+    public bool FailsLog { get => Volatile.Read(ref _failsLog); set => Volatile.Write(ref _failsLog, value); }
 
     public DataPlaneSet this[string node] => _nodes[node];
 
@@ -72,6 +87,16 @@ internal sealed class TestSet : IAsyncDisposable
     {
         await WaitAsync(() => _nodes[node].Find("s/v") is not null);
         return _nodes[node].Find("s/v")!.Open("test");
+    }
+
+    /// <summary>Waits until a node has taken the failure of its log in: two ticks of its volume later.</summary>
+    public async Task PassedAsync(string node)
+    {
+        for (var i = 0; i < 3; i++)
+        {
+            var seen = _nodes[node].Statistics()[0];
+            await WaitAsync(() => !ReferenceEquals(_nodes[node].Statistics()[0], seen));
+        }
     }
 
     public void Change(Func<VolumeConfiguration, VolumeConfiguration> change)
@@ -132,7 +157,9 @@ internal sealed class TestSet : IAsyncDisposable
 
         public ValueTask<IDirtyRegionLog> OpenLogAsync(
             SetConfiguration configuration, SlotConfiguration slot, IReadOnlyList<IBlockDevice> disks) =>
-            ValueTask.FromResult<IDirtyRegionLog>(new ListLog(set.Marks));
+            set.LogFailure is { } failure
+                ? throw new DirtyLogOpenException(failure)
+                : ValueTask.FromResult<IDirtyRegionLog>(new ListLog(set));
 
         public void Send(string to, ReadOnlyMemory<byte> payload) => set._nodes[to].Receive(node, payload);
 
@@ -208,21 +235,26 @@ internal sealed class TestSet : IAsyncDisposable
             }
         }
 
-        public void DirtyLogFailed(SlotConfiguration slot, DirtyLogFailure failure) => set.Reports.Enqueue($"{node} log {failure.Message}");
+        public void DirtyLogFailed(SlotConfiguration slot, DirtyLogFailure failure)
+        {
+            set.LogFailures.Enqueue(failure);
+            set.Reports.Enqueue($"{node} log {failure.Message}");
+        }
 
         public void DirtyLogOpened(SlotConfiguration slot) => set.Reports.Enqueue($"{node} log open");
 
         public void Fenced(string disk) => set.Reports.Enqueue($"{node} fenced");
     }
 
-    private sealed class ListLog(ConcurrentQueue<RegionUpdate> marks) : IDirtyRegionLog
+    private sealed class ListLog(TestSet set) : IDirtyRegionLog
     {
         public DirtyLogFailure? Failure => null;
 
         public async ValueTask<bool> AppendAsync(ReadOnlyMemory<RegionUpdate> updates)
         {
             await Task.Yield();
-            foreach (var update in updates.ToArray()) marks.Enqueue(update);
+            if (set.FailsLog) return false;
+            foreach (var update in updates.ToArray()) set.Marks.Enqueue(update);
             return true;
         }
 

@@ -9,7 +9,7 @@ public sealed class ConsensusSimulationTests(ITestOutputHelper output)
     [Fact]
     public void Seeds_TimeBoxedSlice_FindNothing()
     {
-        var report = SimulationRunner.Run(new ConsensusSuite(), from: 1, count: 2000, TimeSpan.FromSeconds(40), workers: 2);
+        var report = SimulationRunner.Run(new ConsensusSuite(), from: 1, count: 2000, TimeSpan.FromSeconds(25), workers: 2, minimum: 500);
         output.WriteLine(report.Describe());
         Console.WriteLine(report.Describe());
         Assert.Empty(report.Failures);

@@ -27,10 +27,11 @@ public static class SimulationRunner
     /// <param name="suite">What to run.</param>
     /// <param name="from">The first seed.</param>
     /// <param name="count">How many at most.</param>
-    /// <param name="limit">No new seed is begun after this.</param>
+    /// <param name="limit">No new seed is begun after this, once there are enough.</param>
     /// <param name="workers">Threads, 1 and up.</param>
+    /// <param name="minimum">So many seeds are run even if that takes longer.</param>
     /// <returns>How many seeds were run and the events in them; failures by seed.</returns>
-    public static RunReport Run(ISimulationSuite suite, ulong from, int count, TimeSpan limit, int workers)
+    public static RunReport Run(ISimulationSuite suite, ulong from, int count, TimeSpan limit, int workers, int minimum = 0)
     {
         ArgumentNullException.ThrowIfNull(suite);
         var started = Stopwatch.GetTimestamp();
@@ -40,7 +41,7 @@ public static class SimulationRunner
         var failures = new List<(ulong, string)>();
         var threads = Enumerable.Range(0, workers).Select(_ => new Thread(() =>
         {
-            while (Stopwatch.GetElapsedTime(started) < limit)
+            while (Stopwatch.GetElapsedTime(started) < limit || Volatile.Read(ref next) + 1 < minimum)
             {
                 var i = Interlocked.Increment(ref next);
                 if (i >= count) return;

@@ -8,7 +8,9 @@ namespace RaftMirror.Simulation.Mirrors;
 /// <param name="Violation">Null if every check held; else which one did not, when and where.</param>
 /// <param name="TraceHash">Of all that happened, in order: the same seed gives the same.</param>
 /// <param name="Figures">What the run covered, for people.</param>
-internal sealed record MirrorResult(string? Violation, ulong TraceHash, string Figures)
+/// <param name="Events">Number of events.</param>
+/// <param name="VirtualMs">Simulated time.</param>
+internal sealed record MirrorResult(string? Violation, ulong TraceHash, string Figures, long Events, long VirtualMs)
 {
     public bool IsOk => Violation is null;
 }
@@ -31,15 +33,15 @@ internal static class MirrorSimulation
         try
         {
             world.Run();
-            return new MirrorResult(null, world.TraceHash, world.Figures);
+            return new MirrorResult(null, world.TraceHash, world.Figures, world.Events, world.NowMs);
         }
         catch (MirrorViolationException violation)
         {
-            return new MirrorResult(violation.Message, world.TraceHash, world.Figures);
+            return new MirrorResult(violation.Message, world.TraceHash, world.Figures, world.Events, world.NowMs);
         }
         catch (InvariantException broken)
         {
-            return new MirrorResult($"{world.Where}: {broken}", world.TraceHash, world.Figures);
+            return new MirrorResult($"{world.Where}: {broken}", world.TraceHash, world.Figures, world.Events, world.NowMs);
         }
     }
 }

@@ -1,49 +1,26 @@
-using RaftMirror.DataPlane.Mirroring.Core;
-using Xunit;
+using RaftMirror.Simulation.Harness;
 using Xunit.Abstractions;
 
 namespace RaftMirror.Simulation.Mirrors;
 
+/// <summary>The mirrors' slice.</summary>
 public sealed class MirrorSimulationTests(ITestOutputHelper output)
 {
     [Fact]
-    public void Slice_ManySeeds_HoldEveryInvariant()
+    public void Seeds_TimeBoxedSlice_FindNothing()
     {
-        for (ulong seed = 1; seed <= 200; seed++)
-        {
-            var result = MirrorSimulation.Run(seed);
-            Assert.True(result.IsOk, $"seed {seed}: {result.Violation} ({result.Figures})");
-            if (seed % 40 == 0) output.WriteLine($"seed {seed}: {result.Figures}");
-        }
-    }
-
-    [Theory] // Each way to be wrong must be found.
-    [InlineData((int)MirrorFaults.SubmitBeforeMark, "I-LOG")]
-    [InlineData((int)MirrorFaults.CleanOwedOrUnflushed, "I-CLEAN")]
-    [InlineData((int)MirrorFaults.FinishResyncWithoutCopy, "I-NOLOSS")]
-    [InlineData((int)MirrorFaults.IgnoreWindows, "I-WIN")]
-    [InlineData((int)MirrorFaults.CopyWithoutRangeLock, "I-WIN")]
-    [InlineData((int)MirrorFaults.KeepServingAfterTransfer, "I-OWN")]
-    [InlineData((int)MirrorFaults.ReleaseUndrained, "I-OWN")]
-    [InlineData((int)MirrorFaults.IgnoreLease, "I-FENCE")]
-    [InlineData((int)MirrorFaults.ReadTargets, "I-SRC")]
-    [InlineData((int)MirrorFaults.AcknowledgePastFailedLeg, "I-NOLOSS")]
-    [InlineData((int)MirrorFaults.SkipDrainBarrier, "I-NOLOSS")]
-    public void Mutant_IsFound(int fault, string invariant)
-    {
-        for (ulong seed = 1; seed <= 250; seed++)
-        {
-            if (MirrorSimulation.Run(seed, (MirrorFaults)fault).Violation?.Contains(invariant, StringComparison.Ordinal) == true) return;
-        }
-
-        Assert.Fail($"No seed found {(MirrorFaults)fault} as {invariant}.");
+        var report = SimulationRunner.Run(new MirrorSuite(), from: 1, count: 1000, TimeSpan.FromSeconds(20), workers: 2, minimum: 20);
+        output.WriteLine(report.Describe());
+        Console.WriteLine(report.Describe());
+        Assert.Empty(report.Failures);
+        Assert.True(report.Seeds >= 20, report.Describe());
     }
 
     [Fact]
-    public void Run_SameSeed_SameTrace()
+    public void Seed_RunTwice_HasTheSameTraceHash()
     {
         var first = MirrorSimulation.Run(17);
-        var second = MirrorSimulation.Run(17);
-        Assert.Equal(first, second);
+        Assert.Equal(first, MirrorSimulation.Run(17));
+        Assert.NotEqual(first.TraceHash, MirrorSimulation.Run(18).TraceHash);
     }
 }

@@ -71,6 +71,10 @@ internal sealed partial class MirrorWorld
 
     public ulong TraceHash { get; private set; } = 14695981039346656037;
 
+    public long Events => (long)_order;
+
+    public long NowMs => Now / Ms;
+
     public string Where => $"at {Now / Ms} ms";
 
     public string Figures =>

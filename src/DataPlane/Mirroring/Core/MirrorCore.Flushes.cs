@@ -15,6 +15,10 @@ internal sealed partial class MirrorCore
     private bool _isShutdownFlushUnderWay;
     private bool _isDrained;
 
+    /// <summary>True once a shutdown has drained and nothing is left to anybody: legs flushed under the lease, no write that stands on some
+    /// legs only, and no mark but those of regions that the committed state owes anyway.</summary>
+    public bool EndedClean { get; private set; }
+
     private void StepFlush(Operation operation)
     {
         if (!MayServe(operation)) return;
@@ -83,6 +87,7 @@ internal sealed partial class MirrorCore
                 break;
             case FlushPurpose.Shutdown:
                 _isDrained = true;
+                EndedClean = isOk && HasLease && IsNothingLeft;
                 Emit(new MirrorEffect(EffectKind.Drained));
                 break;
         }
@@ -134,6 +139,19 @@ internal sealed partial class MirrorCore
         }
     }
 
+    private bool IsNothingLeft
+    {
+        get
+        {
+            foreach (var leg in _legs)
+            {
+                if (leg.Failure is not null) return false;
+            }
+
+            return _taints.Count == 0 && (Tracker is null || Tracker.MarkedCount == Tracker.OwedCount);
+        }
+    }
+
     private void StepShutdown()
     {
         if (!_isShutDown || _isDrained || _isShutdownFlushUnderWay) return;
@@ -157,6 +175,7 @@ internal sealed partial class MirrorCore
         {
             // Not allowed to touch the legs any more: the marks stay for whoever merges them.
             _isDrained = true;
+            EndedClean = _view is null; // It never did any I/O.
             Emit(new MirrorEffect(EffectKind.Drained));
             return;
         }

@@ -228,8 +228,11 @@ internal sealed partial class MirrorCore
             leg ??= new Leg { Name = configured.Name, Extents = configured.Extents };
             if (leg.State != configured.State || leg.IsNew) _legsIndex = _view!.Index;
             leg.IsNew = false;
-            // Any change of state settles what was reported about the state before.
-            if (leg.State != configured.State) leg.Failure = null;
+            // A change of state settles what was reported about the state before; but a target that a resync made okay meanwhile
+            // still lacks the write that failed here.
+            var isUsedAndLacking = leg.Failure is { LacksData: true }
+                && configured.State is (LegState.Okay or LegState.Attached or LegState.Resyncing);
+            if (leg.State != configured.State && !isUsedAndLacking) leg.Failure = null;
             leg.State = configured.State;
             _legs.Add(leg);
         }

@@ -165,13 +165,18 @@ internal sealed partial class MirrorCore
         _isReleaseFlushUnderWay = false;
         if (_role != OwnerRole.Releasing || !isOk) return; // A failed leg is reported; the next state decides.
         _role = OwnerRole.Released;
-        var owed = new ByteRangeSet();
-        foreach (var range in _owed.Ranges) owed.Add(range);
-        foreach (var (range, _) in _taints) owed.Add(range);
         var isEverything = Volume.Resync is { IsEverythingOwed: true };
-        var position = isEverything ? (owed.IsEmpty ? Volume.SizeBytes : AlignDown(owed.First)) : 0;
+        var position = isEverything ? (_owed.IsEmpty ? Volume.SizeBytes : AlignDown(_owed.First)) : 0;
+        // A torn write may lie below the position that is committed already: it is owed by name.
+        var owed = new ByteRangeSet();
+        foreach (var (range, _) in _taints) owed.Add(range);
+        if (!isEverything)
+        {
+            foreach (var range in _owed.Ranges) owed.Add(range);
+        }
+
         _release = new ReleaseReport(
-            Volume.Owner.Epoch, _incarnation, isEverything ? [] : RegionRuns(owed), isEverything, position);
+            Volume.Owner.Epoch, _incarnation, RegionRuns(owed), isEverything, position, _view!.Index);
         SendRelease();
     }
 

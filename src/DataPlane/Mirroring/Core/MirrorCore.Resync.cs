@@ -15,6 +15,7 @@ internal sealed partial class MirrorCore
     private readonly List<ByteRange> _trackedRuns = [];
     private readonly ResyncCore _resync = new();
     private ulong _resyncGeneration;
+    private ulong _resyncIndex; // Of the configuration that began the generation.
     private long _copyRetryNs = long.MinValue;
     private long _positionNs = long.MinValue;
     private bool _isResyncFlushUnderWay;
@@ -61,6 +62,7 @@ internal sealed partial class MirrorCore
         if (isNew)
         {
             _resyncGeneration++;
+            _resyncIndex = _view!.Index;
             _finished = null;
             _repairs.Clear();
             _resync.Load(resync, Volume.SizeBytes, Volume.RegionBytes);
@@ -130,7 +132,8 @@ internal sealed partial class MirrorCore
 
     private bool MayResync =>
         _view is not null && Volume.Resync is not null && _role == OwnerRole.Serving && HasLease && IsJoined
-        && !_isShutDown && !_isDeleted && !_isGone && !_lease.IsFenced;
+        && !_isShutDown && !_isDeleted && !_isGone && !_lease.IsFenced
+        && !(IsLogged && _isLogLost); // The slot is being given up, and with it the ownership, which must find no copy under way.
 
     private void StepResync()
     {
@@ -388,7 +391,8 @@ internal sealed partial class MirrorCore
     {
         if (_view is null || from != Volume.Owner.Node || message.FromIncarnation != Volume.Owner.Incarnation) return;
         if (!_operations.TryGetValue(message.Sequence, out var read) || read.Kind != RequestKind.Read) return;
-        if (read.Generation != _resyncGeneration || read.Range != message.Range) return; // Asked before something became owed.
+        // An answer to what was asked before something became owed; it may come late, after the same read asked again.
+        if (message.Index < _resyncIndex || read.Generation != _resyncGeneration || read.Range != message.Range) return;
         _resync.KnownDone(read.Range);
     }
 }

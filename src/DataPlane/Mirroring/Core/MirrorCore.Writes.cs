@@ -12,9 +12,27 @@ internal sealed partial class MirrorCore
 {
     private readonly Dictionary<ulong, ulong> _batchOfToken = [];
     private bool _hasLog;
+    private bool _isLogLost;
     private ulong _markToken;
     private ulong _rebaseToken;
     private ulong _rebaseBatch;
+
+    /// <summary>True if no write to a leg of this logged volume, a client's or a copy, is under way. After <see cref="LogLost"/> it stays
+    /// so until another log is open: then this node may say that it has ended its I/O.</summary>
+    public bool IsWriteQuiet
+    {
+        get
+        {
+            if (Tracker is null) return true;
+            foreach (var operation in _operations.Values)
+            {
+                var isWrite = operation.IsClientWrite || operation.Kind == RequestKind.Copy;
+                if (isWrite && operation.HasPhysicalIo) return false; // Any one; no order matters.
+            }
+
+            return true;
+        }
+    }
 
     /// <summary>A dirty log is open and empty: every mark that this node holds is written to it first.</summary>
     public void LogOpened(long now)
@@ -23,7 +41,7 @@ internal sealed partial class MirrorCore
         _batchOfToken.Clear();
         if (Tracker is null)
         {
-            _hasLog = true;
+            (_hasLog, _isLogLost) = (true, false);
         }
         else
         {
@@ -39,13 +57,14 @@ internal sealed partial class MirrorCore
         Finish();
     }
 
-    /// <summary>The dirty log failed for good: no logged write is submitted until another is open.</summary>
+    /// <summary>The dirty log failed for good: no logged write and no copy is submitted until another is open.</summary>
     public void LogLost(long now)
     {
         _now = now;
-        _hasLog = false;
+        (_hasLog, _isLogLost) = (false, true);
         _rebaseToken = 0;
         _batchOfToken.Clear();
+        _reconsider = true;
         Finish();
     }
 
@@ -64,7 +83,7 @@ internal sealed partial class MirrorCore
         if (token == _rebaseToken)
         {
             _rebaseToken = 0;
-            _hasLog = true;
+            (_hasLog, _isLogLost) = (true, false);
             Tracker!.UpdatesDurable(_rebaseBatch);
         }
         else
