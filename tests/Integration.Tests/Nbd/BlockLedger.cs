@@ -15,7 +15,8 @@ internal sealed class BlockLedger
     private int _acknowledged;
 
     /// <param name="offset">Start of the range in the volume.</param>
-    /// <param name="length">Its length, a multiple of <paramref name="blockBytes"/>. It must be all zeros at first.</param>
+    /// <param name="length">Its length, a multiple of <paramref name="blockBytes"/>. Blocks that are
+    /// verified before they were written must hold zeros, as on disks that no volume used before.</param>
     /// <param name="blockBytes">Bytes of each write.</param>
     /// <param name="seed">Makes contents of different ledgers differ.</param>
     public BlockLedger(long offset, long length, int blockBytes, ulong seed)
