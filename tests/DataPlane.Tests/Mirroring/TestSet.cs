@@ -120,6 +120,8 @@ internal sealed class TestSet : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        // A core that threw takes no more input, so it would never drain.
+        foreach (var failure in Failures) throw new InvalidOperationException("A core threw.", failure);
         foreach (var node in _nodes.Values) await node.DisposeAsync();
         foreach (var failure in Failures) throw new InvalidOperationException("A core threw.", failure);
     }

@@ -72,7 +72,8 @@ internal sealed partial class MirrorCore
         }
 
         if (leg.InFlight == 0) _reconsider = true;
-        if (operation.PendingTotal == 0) IoEnded(operation);
+        // Being fenced has ended it already if this was its last leg.
+        if (operation.PendingTotal == 0 && operation.State != OperationState.Ended) IoEnded(operation);
         Finish();
     }
 

@@ -64,6 +64,12 @@ internal sealed partial class MirrorCore
         (_hasLog, _isLogLost) = (false, true);
         _rebaseToken = 0;
         _batchOfToken.Clear();
+        // Their marks will never be durable. They wait for another log from the start, holding nothing, and not for ever.
+        foreach (var operation in SortedOperations())
+        {
+            if (operation.IsClientWrite && operation.State == OperationState.Marking) Withdraw(operation);
+        }
+
         _reconsider = true;
         Finish();
     }
