@@ -38,7 +38,7 @@ public sealed class MirrorVolumeTests
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 1));
-        using var hold = new ManualResetEventSlim();
+        var hold = new ManualResetEventSlim(); // The set lets go of it when it ends: a failed test must not hang.
         set.Disks["d1"].Hold = hold;
         var held = WriteAsync(a, 0, 4096, 2); // Its region is marked.
         await TestSet.WaitAsync(() => set.Disks["d1"].Held == 1);
@@ -61,7 +61,7 @@ public sealed class MirrorVolumeTests
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 1));
         set.Disks["d0"].Inner.Write(1 << 20, Pattern(4096, 5));
-        using var hold = new ManualResetEventSlim();
+        var hold = new ManualResetEventSlim(); // The set lets go of it when it ends: a failed test must not hang.
         set.Disks["d1"].Hold = hold;
         set.Change(volume => volume with { Resync = new ResyncConfiguration(true, [], 0, 9) });
         await TestSet.WaitAsync(() => set.Disks["d1"].Held == 1);
@@ -132,7 +132,7 @@ public sealed class MirrorVolumeTests
     {
         await using var set = new TestSet(WriterKind.All, RecoveryKind.Application, "a");
         using var a = await set.OpenAsync("a");
-        using var hold = new ManualResetEventSlim();
+        var hold = new ManualResetEventSlim(); // The set lets go of it when it ends: a failed test must not hang.
         set.Disks["d0"].Hold = hold;
         set.Lease("a", 300);
         var write = WriteAsync(a, 0, 4096, 3);

@@ -92,6 +92,7 @@ internal sealed class TestSet : IAsyncDisposable
     /// <summary>Waits until a node has taken the failure of its log in: two ticks of its volume later.</summary>
     public async Task PassedAsync(string node)
     {
+        await WaitAsync(() => _nodes[node].Statistics().Count > 0); // None before the first tick.
         for (var i = 0; i < 3; i++)
         {
             var seen = _nodes[node].Statistics()[0];
@@ -120,6 +121,7 @@ internal sealed class TestSet : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        foreach (var disk in Disks.Values) disk.Hold?.Set(); // What a failed test left waiting.
         // A core that threw takes no more input, so it would never drain.
         foreach (var failure in Failures) throw new InvalidOperationException("A core threw.", failure);
         foreach (var node in _nodes.Values) await node.DisposeAsync();
