@@ -43,7 +43,10 @@ internal sealed class TestSet : IAsyncDisposable
                 node, 1, new DataPlanePorts(wiring, wiring, wiring, BootTimeLeaseClock.Instance, Failures.Enqueue),
                 new MirrorOptions
                 {
-                    ParkNs = 3_000_000_000, RepeatNs = 50_000_000, CleanNs = 100_000_000, TickNs = 10_000_000,
+                    ParkNs = 3_000_000_000,
+                    RepeatNs = 50_000_000,
+                    CleanNs = 100_000_000,
+                    TickNs = 10_000_000,
                     CopyRetryNs = 20_000_000,
                 });
         }
