@@ -113,6 +113,8 @@ internal sealed partial class ClusterSimulation
         Step(node, core => core.Step(message));
     }
 
+    private const ulong MaxUncommitted = 256;
+
     private void ProposeSomewhere()
     {
         if (PickUp() is not { Core.Role: RaftRole.Leader, IsPaused: false } node) return;
@@ -121,6 +123,9 @@ internal sealed partial class ClusterSimulation
 
     private bool Propose(SimNode node, ReadOnlyMemory<byte> command, ulong? expectedTerm)
     {
+        // Real proposers wait for their answers. Without that bound a slow network's backlog grows for ever, and a cluster that is
+        // healed never comes to rest.
+        if (node.Core is { } busy && busy.Log.LastIndex - busy.Commit > MaxUncommitted) return false;
         var isTaken = false;
         Step(node, core =>
         {
