@@ -1,5 +1,6 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.Mirroring;
 using RaftMirror.DataPlane.Nbd;
 using RaftMirror.Primitives;
 using Xunit;
@@ -74,6 +75,32 @@ public sealed class MirrorVolumeTests
         Assert.False(isEarly);
         await TestSet.WaitAsync(() => set.Reports.Any(report => report.StartsWith("a log the dirty log failed", StringComparison.Ordinal)));
         Assert.Null(set.Finished);
+    }
+
+    /// <summary>The gap that every lease leaves open (docs/architecture.md, "What lease fencing cannot do"): between the last look at the
+    /// lease and the disk a pause has no bound. The late write lands over the next owner's; only storage can refuse it. What
+    /// the lease does guarantee: nobody is told that it was done.</summary>
+    [Fact] // Design §14.4.
+    public async Task Write_PausedBetweenLeaseCheckAndDisk_LandsLateAndIsNeverAcknowledged()
+    {
+        const long leaseMs = 1500;
+        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        var leaseEndsNs = BootTimeLeaseClock.Instance.NowNs + (leaseMs * 1_000_000);
+        set.Lease("a", leaseMs);
+        using var a = await set.OpenAsync("a");
+        Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 1));
+        var pause = new ManualResetEventSlim();
+        set.Disks["d1"].Hold = pause;
+        var late = WriteAsync(a, 0, 4096, 2);
+        await TestSet.WaitAsync(() => set.Disks["d1"].Held == 1 && BootTimeLeaseClock.Instance.NowNs > leaseEndsNs);
+
+        foreach (var disk in set.Disks.Values) disk.Inner.Write(0, Pattern(4096, 3)); // The next owner, after the horizon.
+        set.Disks["d1"].Hold = null;
+        pause.Set();
+
+        Assert.Equal(IoStatus.Drop, await late);
+        Assert.Equal(Pattern(4096, 3), set.Disks["d0"].Content()[..4096]);
+        Assert.Equal(Pattern(4096, 2), set.Disks["d1"].Content()[..4096]); // The gap.
     }
 
     [Fact] // Design §13: marks go away once the region has been idle for two passes and the legs are flushed.
