@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Cli.Api;
 using RaftMirror.Consensus;
@@ -20,6 +22,8 @@ internal sealed partial class DutyRunner(
     ILogger logger)
 {
     private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan SlotPause = TimeSpan.FromSeconds(2);
+    private readonly ConcurrentDictionary<string, long> _slotOpenedMs = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Task> _underWay = new(StringComparer.Ordinal);
 
     /// <summary>Runs until cancelled.</summary>
@@ -92,8 +96,8 @@ internal sealed partial class DutyRunner(
             if (member.Slot is null && set.Volumes.Values.Any(volume => volume.Recovery == RecoveryMode.Log))
             {
                 var disks = PlacementRules.ChooseLogDisks(set);
-                if (disks.Length > 0)
-                    yield return ($"slot {set.Name}", token => Submit(new OpenSlot(set.Name, self.Name, self.Incarnation, disks), token));
+                if (disks.Length > 0 && IsSlotDue(set.Name))
+                    yield return ($"slot {set.Name}", token => OpenSlotAsync(set.Name, disks, token));
             }
 
             if (set.StampedGeneration < set.Generation && Duties.SetDuty(state, set)?.Name == self.Name)
@@ -114,6 +118,16 @@ internal sealed partial class DutyRunner(
                     new CancelTransfer(set.Name, volume.Name, transfer.Epoch, "The owner did not release it in time."), token));
             }
         }
+    }
+
+    /// <summary>A log that fails at once is opened anew at once: without a pause each round would be a few entries of the log for ever.</summary>
+    private bool IsSlotDue(string set) =>
+        !_slotOpenedMs.TryGetValue(set, out var last) || Environment.TickCount64 - last >= SlotPause.TotalMilliseconds;
+
+    private async Task<ApiResult?> OpenSlotAsync(string set, ImmutableArray<string> disks, CancellationToken cancellationToken)
+    {
+        _slotOpenedMs[set] = Environment.TickCount64;
+        return await Submit(new OpenSlot(set, self.Name, self.Incarnation, disks), cancellationToken);
     }
 
     private async Task<ApiResult?> Submit(CommandBody body, CancellationToken cancellationToken) => await submit(body, null, cancellationToken);
