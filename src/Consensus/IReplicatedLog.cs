@@ -50,6 +50,42 @@ public sealed record CommitResult(ProposalOutcome Outcome, LogPosition Position,
 /// <param name="IsRecentlyActive">The leader heard from it within an election timeout.</param>
 public sealed record MemberStatus(NodeId Id, string Address, bool IsVoter, ulong Match, bool IsRecentlyActive);
 
+/// <summary>What is to be done to the membership.</summary>
+public enum MembershipAction
+{
+    /// <summary>A new node receives the log and does not vote yet.</summary>
+    AddLearner,
+
+    /// <summary>A learner that has caught up becomes a voter.</summary>
+    Promote,
+
+    /// <summary>A voter becomes a learner.</summary>
+    Demote,
+
+    /// <summary>A member leaves; its number is never given again.</summary>
+    Remove,
+
+    /// <summary>A member's address, name or priority changes.</summary>
+    Update,
+}
+
+/// <summary>One change of membership.</summary>
+/// <param name="Action">What to do.</param>
+/// <param name="Member">Whom; for <see cref="MembershipAction.Promote"/>, <see cref="MembershipAction.Demote"/> and
+/// <see cref="MembershipAction.Remove"/> only the number counts. Number 0 with <see cref="MembershipAction.AddLearner"/>: the next free one.</param>
+public sealed record MembershipChange(MembershipAction Action, Member Member);
+
+/// <summary>Who a member is.</summary>
+/// <param name="Id">Its number.</param>
+/// <param name="Name">For people, 1 to 64 characters; may be empty in clusters that name their nodes elsewhere.</param>
+/// <param name="Address">HOST:PORT of its peer listener.</param>
+/// <param name="Priority">0 to 255: leadership goes to the highest priority that is caught up; 0 never leads by its own wish.</param>
+public sealed record Member(NodeId Id, string Name, string Address, byte Priority = Member.DefaultPriority)
+{
+    /// <summary>What members have unless told otherwise.</summary>
+    public const byte DefaultPriority = 100;
+}
+
 /// <summary>A snapshot of the engine's view, never torn. Taken on any thread.</summary>
 /// <param name="Self">This node.</param>
 /// <param name="IsLeader">True while this node leads and has applied an entry of its own term.</param>
@@ -96,6 +132,10 @@ public interface IReplicatedLog : IAsyncDisposable
     /// <returns>Null if done, else why not.</returns>
     ValueTask<string?> TransferLeadershipAsync(NodeId? target, CancellationToken cancellationToken);
 
+    /// <summary>Changes who takes part; waits until the change is committed (and, for voters, the old majority released).</summary>
+    /// <returns>Null if done, else why not; nothing was changed then unless the text says that the outcome is unknown.</returns>
+    ValueTask<string?> ChangeMembersAsync(MembershipChange change, CancellationToken cancellationToken);
+
     /// <summary>Waits until the local state machine has applied <paramref name="position"/>.</summary>
     ValueTask WaitAppliedAsync(LogPosition position, CancellationToken cancellationToken);
 }
@@ -119,17 +159,6 @@ public sealed class NoLeaderException : Exception
     public NoLeaderException()
     {
     }
-}
-
-/// <summary>What is applied. Called by one thread, in order, never concurrently, exactly once per position and process.</summary>
-public interface IStateMachine
-{
-    /// <summary>Applies one committed command. Deterministic; must not throw; must not send or wait.</summary>
-    /// <param name="position">Where it stands in the log.</param>
-    /// <param name="epoch">The epoch (term) in which it was appended.</param>
-    /// <param name="command">The bytes that were proposed; valid during the call only.</param>
-    /// <returns>The result for the proposer, the same on every node.</returns>
-    ReadOnlyMemory<byte> Apply(LogPosition position, ulong epoch, ReadOnlySpan<byte> command);
 }
 
 /// <summary>Requests and answers between the nodes of one cluster, beside the log: each method name has one handler

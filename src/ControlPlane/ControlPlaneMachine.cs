@@ -31,6 +31,9 @@ public sealed class ControlPlaneMachine : IStateMachine
     /// <summary>Starts from a snapshot.</summary>
     public ControlPlaneMachine(ClusterState state) => _state = state;
 
+    /// <inheritdoc/>
+    public ulong StateHash => BinaryPrimitives.ReadUInt64LittleEndian(Convert.FromHexString(_state.ChainHash.AsSpan(0, 16)));
+
     /// <summary>The state after the newest applied entry.</summary>
     public ClusterState State => _state;
 
@@ -49,6 +52,21 @@ public sealed class ControlPlaneMachine : IStateMachine
         History.Add(events);
         Applied?.Invoke(new AppliedEntry(position, state, events));
         return result;
+    }
+
+    /// <inheritdoc/>
+    public ISnapshotSource BeginSnapshot()
+    {
+        var (events, goneThrough) = History.Capture();
+        return new MachineSnapshot(_state, events, goneThrough);
+    }
+
+    /// <inheritdoc/>
+    public void Restore(Stream content)
+    {
+        var (state, events, goneThrough) = MachineSnapshot.Read(content);
+        _state = state;
+        History.Replace(events, goneThrough);
     }
 
     /// <summary>Applies one entry to a state: pure, the same on every node.</summary>

@@ -8,6 +8,12 @@ internal enum EntryType : byte
 
     /// <summary>A command for the state machine.</summary>
     Command = 2,
+
+    /// <summary>A membership, effective as soon as it is in the log (Raft paper section 6).</summary>
+    Configuration = 3,
+
+    /// <summary>What a majority found the state to be at an index; who found something else has diverged.</summary>
+    Digest = 4,
 }
 
 /// <summary>Identifies an entry: by log matching (Raft paper 5.3) equal ids mean equal entries and equal prefixes.</summary>

@@ -20,7 +20,9 @@ internal readonly record struct OutboundMessage(Message Message, ulong ReleaseAf
 /// <param name="HardState">Valid with or without entries.</param>
 /// <param name="Previous">The entry before the first one; the last one if there are none.</param>
 /// <param name="Entries">Contiguous, possibly empty.</param>
-internal sealed record WriteBatch(ulong Sequence, HardState HardState, EntryId Previous, LogEntry[] Entries);
+/// <param name="IsReset">A snapshot was installed, whose last entry is <paramref name="Previous"/>: the log before is gone, whole, and
+/// goes on from there. The snapshot is durable before this is written.</param>
+internal sealed record WriteBatch(ulong Sequence, HardState HardState, EntryId Previous, LogEntry[] Entries, bool IsReset = false);
 
 /// <summary>Why a proposal or a read was not taken. None of them leaves anything behind.</summary>
 internal enum Refusal

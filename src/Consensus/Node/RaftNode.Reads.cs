@@ -81,6 +81,10 @@ public sealed partial class RaftNode
     }
 
     /// <inheritdoc/>
+    public ValueTask<string?> ChangeMembersAsync(MembershipChange change, CancellationToken cancellationToken) =>
+        ValueTask.FromResult<string?>("membership changes are not wired yet");
+
+    /// <inheritdoc/>
     public async ValueTask WaitAppliedAsync(LogPosition position, CancellationToken cancellationToken)
     {
         TaskCompletionSource waiter;

@@ -6,9 +6,10 @@ namespace RaftMirror.Consensus.Storage;
 
 /// <summary>What recovery found.</summary>
 /// <param name="HardState">Of the last intact frame; empty for a new log.</param>
-/// <param name="Entries">From index 1, without holes.</param>
+/// <param name="Base">The entry before the first one: (0, 0) unless the log was compacted or reset by a snapshot.</param>
+/// <param name="Entries">From Base.Index + 1, without holes.</param>
 /// <param name="TornFrames">True if a tail that had never been durable was cut off: a normal crash.</param>
-internal sealed record RecoveredLog(HardState HardState, IReadOnlyList<LogEntry> Entries, bool TornFrames);
+internal sealed record RecoveredLog(HardState HardState, EntryId Base, IReadOnlyList<LogEntry> Entries, bool TornFrames);
 
 /// <summary>
 /// Recovery. Frames are read in order up to the first that is not intact, frame k. It was known to be durable if the mark
@@ -71,7 +72,7 @@ internal sealed partial class WriteAheadLog
         }
 
         OpenTail(names, images, tailSegment, tailPosition, hasRest);
-        return new RecoveredLog(hardState, entries, hasRest);
+        return new RecoveredLog(hardState, default, entries, hasRest);
     }
 
     /// <summary>A frame with both checksums right, or null.</summary>

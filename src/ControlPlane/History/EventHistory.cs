@@ -6,8 +6,8 @@ namespace RaftMirror.ControlPlane.History;
 /// <summary>The newest events, bounded. The apply thread adds; any thread reads.</summary>
 public sealed class EventHistory
 {
-    /// <summary>Most events kept.</summary>
-    public const int MaxEvents = 100_000;
+    /// <summary>Most events kept. They are part of snapshots, and the same on every node.</summary>
+    public const int MaxEvents = 10_000;
 
     private readonly Lock _lock = new();
     private readonly Queue<EventRecord> _events = new();
@@ -20,6 +20,23 @@ public sealed class EventHistory
         {
             foreach (var record in events) _events.Enqueue(record);
             while (_events.Count > MaxEvents) _goneThrough = _events.Dequeue().Index;
+        }
+    }
+
+    /// <summary>All of it, as it is now.</summary>
+    internal (EventRecord[] Events, ulong GoneThrough) Capture()
+    {
+        lock (_lock) return ([.. _events], _goneThrough);
+    }
+
+    /// <summary>Puts another history in place.</summary>
+    internal void Replace(IEnumerable<EventRecord> events, ulong goneThrough)
+    {
+        lock (_lock)
+        {
+            _events.Clear();
+            foreach (var record in events) _events.Enqueue(record);
+            _goneThrough = goneThrough;
         }
     }
 

@@ -16,7 +16,35 @@ internal sealed class RecordingMachine : IStateMachine
         var text = Encoding.UTF8.GetString(command);
         Invariant.Require(text != "explode", "A test asked for it.");
         Applied.Enqueue((position.Value, text));
+        StateHash = (StateHash * 31) + Crc32C.Compute(command) + position.Value;
         return Encoding.UTF8.GetBytes($"{position.Value}:{text}");
+    }
+
+    public ulong StateHash { get; private set; }
+
+    public ISnapshotSource BeginSnapshot() => new Snapshot(StateHash, [.. Applied]);
+
+    public void Restore(Stream content)
+    {
+        using var reader = new BinaryReader(content, Encoding.UTF8, leaveOpen: true);
+        Applied.Clear();
+        StateHash = reader.ReadUInt64();
+        for (var count = reader.ReadInt32(); count > 0; count--) Applied.Enqueue((reader.ReadUInt64(), reader.ReadString()));
+    }
+
+    private sealed class Snapshot(ulong hash, (ulong Position, string Command)[] applied) : ISnapshotSource
+    {
+        public void WriteTo(Stream destination)
+        {
+            using var writer = new BinaryWriter(destination, Encoding.UTF8, leaveOpen: true);
+            writer.Write(hash);
+            writer.Write(applied.Length);
+            foreach (var (position, command) in applied)
+            {
+                writer.Write(position);
+                writer.Write(command);
+            }
+        }
     }
 }
 

@@ -59,5 +59,32 @@ internal sealed class CounterWorkload : IWorkload
             _digest = Crc32C.Append(_digest, command);
             return BitConverter.GetBytes(_digest);
         }
+
+        public ulong StateHash => ((ulong)Positions.Count << 32) | _digest;
+
+        public ISnapshotSource BeginSnapshot() => new Snapshot(_digest, [.. Positions.OrderBy(pair => pair.Key)]);
+
+        public void Restore(Stream content)
+        {
+            using var reader = new BinaryReader(content);
+            Positions.Clear();
+            _digest = reader.ReadUInt32();
+            for (var count = reader.ReadInt32(); count > 0; count--) Positions.Add(reader.ReadUInt64(), reader.ReadUInt64());
+        }
+
+        private sealed class Snapshot(uint digest, KeyValuePair<ulong, ulong>[] positions) : ISnapshotSource
+        {
+            public void WriteTo(Stream destination)
+            {
+                using var writer = new BinaryWriter(destination);
+                writer.Write(digest);
+                writer.Write(positions.Length);
+                foreach (var (number, position) in positions)
+                {
+                    writer.Write(number);
+                    writer.Write(position);
+                }
+            }
+        }
     }
 }

@@ -41,6 +41,18 @@ internal sealed class RecordingMachine(NodeId node, ulong snapshotAt, SeededBug 
         return result;
     }
 
+    public ulong StateHash => _machine.StateHash;
+
+    public ISnapshotSource BeginSnapshot() => _machine.BeginSnapshot();
+
+    public void Restore(Stream content)
+    {
+        _machine.Restore(content);
+        Before = State;
+        Events = [];
+        if (bug == SeededBug.ForgetsRequestsAfterRestart) ForgetRequests();
+    }
+
     private void Record(AppliedEntry entry) => Events = entry.Events;
 
     private void Restart()
