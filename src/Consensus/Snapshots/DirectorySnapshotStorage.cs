@@ -28,8 +28,14 @@ internal sealed class DirectorySnapshotStorage : ISnapshotStorage
     public ISnapshotFile Open(string name)
     {
         var path = Path.Combine(_path, name);
-        if (!File.Exists(path)) throw new FileNotFoundException($"There is no snapshot file {name}.", path);
-        return new RealFile(Linux.Open(path, writable: true));
+        try
+        {
+            return new RealFile(Linux.Open(path, writable: true));
+        }
+        catch (IOException missing) when (!File.Exists(path))
+        {
+            throw new FileNotFoundException($"There is no snapshot file {name}.", path, missing);
+        }
     }
 
     public void Rename(string from, string to)
