@@ -133,7 +133,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         BeginStop();
         await Task.Run(() => _threads.ForEach(thread => thread.Join()));
         await _transport.DisposeAsync();
-        await Task.WhenAll(_writingSnapshots, _fetching);
+        await _keepingSnapshots;
         AbandonRequests(isLoopStopped: true);
         if (Interlocked.Exchange(ref _isStopped, 1) != 0) return;
         _wal.Dispose();
@@ -214,7 +214,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         StartThread("raft-loop", RunLoop);
         StartThread("raft-log", RunLog);
         StartThread("raft-apply", RunApply);
-        _writingSnapshots = Task.Run(WriteSnapshotsAsync);
+        _keepingSnapshots = Task.Run(() => GuardAsync(KeepSnapshotsAsync));
     }
 
     private void StartThread(string name, Action body)
@@ -230,6 +230,23 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         try
         {
             body();
+        }
+#pragma warning disable CA1031 // Every failure stops the node, loudly.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            Node.Log.Fatal(_logger, _options.Self, error);
+            BeginStop();
+            AbandonRequests(isLoopStopped: false);
+            _failure.TrySetResult(error);
+        }
+    }
+
+    private async Task GuardAsync(Func<Task> body)
+    {
+        try
+        {
+            await body();
         }
 #pragma warning disable CA1031 // Every failure stops the node, loudly.
         catch (Exception error)

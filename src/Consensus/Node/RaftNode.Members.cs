@@ -110,7 +110,7 @@ public sealed partial class RaftNode
         if (addresses.Count > 0) _transport.UpdateMembers(addresses, configuration.HasLeft);
     }
 
-    private IPEndPoint? AddressOf(Member member) => IPEndPoint.TryParse(member.Address, out var endpoint) ? endpoint : null;
+    private static IPEndPoint? AddressOf(Member member) => IPEndPoint.TryParse(member.Address, out var endpoint) ? endpoint : null;
 
     private static byte[] Encode(MembershipChange change)
     {

@@ -101,20 +101,17 @@ public sealed partial class RaftNode
         if (meta is null) return $"node {from} has no snapshot to give";
         if (meta.Last.Index < _recoveredBase.Index)
             return $"node {from}'s newest snapshot ends at {meta.Last.Index}, this node's log begins behind {_recoveredBase.Index}: wait for the next snapshot";
-        await _storeGate.WaitAsync(cancellationToken);
-        try
-        {
-            foreach (var last in _snapshots.List())
+        return await WithStoreAsync(
+            () =>
             {
-                if (last != meta.Last) _snapshots.Delete(last);
-            }
+                foreach (var last in _snapshots.List())
+                {
+                    if (last != meta.Last) _snapshots.Delete(last);
+                }
 
-            DurableFile.Delete(QuarantinePath);
-            return null;
-        }
-        finally
-        {
-            _storeGate.Release();
-        }
+                DurableFile.Delete(QuarantinePath);
+                return null;
+            },
+            cancellationToken);
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Threading.Channels;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Node;
@@ -7,137 +8,249 @@ using RaftMirror.Consensus.Transport;
 namespace RaftMirror.Consensus;
 
 /// <summary>
-/// Snapshots: a worker writes what the apply thread hands it and fetches what the leader offers, one thing at a time, since the store wants
-/// one user. A snapshot that cannot be written costs log space and nothing else. Fetching is by chunks, on a connection of its own, resumed where it
-/// was interrupted, from any member that has the same snapshot.
+/// Snapshots: one task owns the store. It writes what the apply thread hands it and fetches, by chunks and on a connection of its own, what the
+/// leader offers; <see cref="SnapshotReceiver"/> decides whom to ask for what. A snapshot that cannot be written costs log space, nothing else.
+/// <code>
+/// raft.snapshot.newest: nothing → 0 8 term, 8 8 index, 16 8 bytes, 24 4 CRC-32C; nothing if there is none
+/// </code>
 /// </summary>
 public sealed partial class RaftNode
 {
     private const int MaxOwnDigests = 256;
+    private const string NewestSnapshotMethod = "raft.snapshot.newest";
 
-    private readonly Channel<SnapshotJob> _snapshotJobs = Channel.CreateBounded<SnapshotJob>(
-        new BoundedChannelOptions(1) { SingleReader = true, FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Channel<StoreInput> _storeInputs = Channel.CreateUnbounded<StoreInput>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly SnapshotReceiver _receiver = new(new SnapshotReceiverOptions());
+    private Task _keepingSnapshots = Task.CompletedTask;
+    private IncomingSnapshot? _incoming;
+    private int _queuedJobs;
+    private volatile ReceiverProgress? _progress;
 
-    private readonly SemaphoreSlim _storeGate = new(1, 1);
-    private readonly object _offerGate = new();
-    private OfferedSnapshot? _offer;
-    private Task _fetching = Task.CompletedTask;
-    private Task _writingSnapshots = Task.CompletedTask;
-    private long _fetchedBytes;
-    private long _fetchTotalBytes;
+    /// <summary>A snapshot that is being fetched: bytes here, bytes in all, and the last failure; null for none. Any thread.</summary>
+    public (long DoneBytes, long TotalBytes, string? LastError)? SnapshotProgress =>
+        _progress is { Offer: { } offer } progress ? (progress.ReceivedBytes, offer.LengthBytes, progress.LastError) : null;
 
-    /// <summary>A snapshot that is being fetched: bytes here and bytes in all; (0, 0) for none. Any thread.</summary>
-    public (long DoneBytes, long TotalBytes) SnapshotProgress => (Interlocked.Read(ref _fetchedBytes), Interlocked.Read(ref _fetchTotalBytes));
-
-    /// <summary>The newest snapshot on this node's disk, as (index, bytes, CRC-32C); null for none. Any thread.</summary>
+    /// <summary>The newest snapshot on this node's disk; null for none. Any thread.</summary>
     public (ulong Index, long Bytes, uint Crc)? SnapshotInfo =>
         _snapshots.Newest() is { } meta ? (meta.Last.Index, meta.LengthBytes, meta.Crc) : null;
 
+    /// <summary>Apply thread. While one is being written the next is left out: the one after will do.</summary>
     private void QueueSnapshot(SnapshotJob job)
     {
-        // While one is being written the next is left out: the one after will do.
-        _snapshotJobs.Writer.TryWrite(job);
+        if (Interlocked.Increment(ref _queuedJobs) > 1) Interlocked.Decrement(ref _queuedJobs);
+        else _storeInputs.Writer.TryWrite(new StoreInput.Write(job));
     }
 
-    private async Task WriteSnapshotsAsync()
+    private void Fetch(OfferedSnapshot offer) => _storeInputs.Writer.TryWrite(
+        new StoreInput.Offered(offer.From, new SnapshotOffer(offer.Last, offer.LengthBytes, offer.Crc)));
+
+    private async Task KeepSnapshotsAsync()
     {
         try
         {
-            await foreach (var job in _snapshotJobs.Reader.ReadAllAsync(_stopping.Token))
+            var waiters = new List<StoreInput.Awaited>();
+            while (!_stopping.IsCancellationRequested)
             {
-                await _storeGate.WaitAsync(_stopping.Token);
-                try
-                {
-                    var meta = _snapshots.Write(job.Last, job.Configuration, job.StateChain, job.Source);
-                    Node.Log.SnapshotWritten(_logger, Self, meta.Last.Index, meta.LengthBytes, meta.Crc);
-                    Post(new LoopInput.SnapshotTaken(meta));
-                }
-                catch (IOException error)
-                {
-                    Node.Log.SnapshotFailed(_logger, Self, job.Last.Index, error.Message);
-                }
-                finally
-                {
-                    _storeGate.Release();
-                }
+                while (_storeInputs.Reader.TryRead(out var input)) Handle(input, waiters);
+                await StepAsync(_receiver.Next(NowMs()), waiters);
+                _progress = _receiver.Progress;
             }
         }
         catch (OperationCanceledException)
         {
             // Stopping.
         }
-    }
-
-    /// <summary>Loop thread: fetch this, unless it is under way.</summary>
-    private void Fetch(OfferedSnapshot offer)
-    {
-        lock (_offerGate)
-        {
-            _offer = offer;
-            if (!_fetching.IsCompleted) return; // It looks again before it ends.
-            _fetching = Task.Run(FetchAsync);
-        }
-    }
-
-    private async Task FetchAsync()
-    {
-        OfferedSnapshot? done = null;
-        try
-        {
-            while (true)
-            {
-                OfferedSnapshot offer;
-                lock (_offerGate)
-                {
-                    if (_offer is not { } wanted || wanted == done) return;
-                    offer = wanted;
-                }
-
-                if (await FetchAsync(offer) is not { } meta) return; // It will be offered again.
-                done = offer;
-                Post(new LoopInput.SnapshotReceived(meta));
-            }
-        }
-        catch (Exception error) when (error is IOException or OperationCanceledException or InvalidDataException)
-        {
-            if (!_stopping.IsCancellationRequested) Node.Log.FetchFailed(_logger, Self, error.Message);
-        }
         finally
         {
-            Interlocked.Exchange(ref _fetchTotalBytes, 0);
-            Interlocked.Exchange(ref _fetchedBytes, 0);
+            _incoming?.Dispose();
         }
     }
 
-    private async Task<SnapshotMeta?> FetchAsync(OfferedSnapshot wanted)
+    private void Handle(StoreInput input, List<StoreInput.Awaited> waiters)
     {
-        var offer = new SnapshotOffer(wanted.Last, wanted.LengthBytes, wanted.Crc);
-        await _storeGate.WaitAsync(_stopping.Token);
+        switch (input)
+        {
+            case StoreInput.Write write:
+                Write(write.Job);
+                Interlocked.Decrement(ref _queuedJobs);
+                break;
+            case StoreInput.Offered offered:
+                _receiver.Offered(offered.From, offered.Offer, NowMs());
+                break;
+            case StoreInput.Awaited awaited:
+                waiters.Add(awaited);
+                break;
+            case StoreInput.Run run:
+                run.Done.TrySetResult(run.Action());
+                break;
+        }
+    }
+
+    private void Write(SnapshotJob job)
+    {
         try
         {
-            using var incoming = _snapshots.BeginReceive(offer);
-            Interlocked.Exchange(ref _fetchTotalBytes, offer.LengthBytes);
-            var sources = new SnapshotSources(wanted.From, _core_Members(wanted.From));
-            while (!incoming.IsComplete)
-            {
-                Interlocked.Exchange(ref _fetchedBytes, incoming.ReceivedBytes);
-                var length = (int)Math.Min(SnapshotStore.MaxChunkBytes, offer.LengthBytes - incoming.ReceivedBytes);
-                var answer = await ReadChunkAsync(sources, new ChunkRequest(offer.Last, incoming.ReceivedBytes, length));
-                if (answer is null) return null;
-                if (answer.Status != ChunkStatus.Ok || answer.Snapshot != offer
-                    || incoming.AppendChunk(answer.Offset, answer.Bytes.Span, answer.Crc) is not null)
-                {
-                    if (!sources.GiveUpCurrent()) return null;
-                }
-            }
+            var meta = _snapshots.Write(job.Last, job.Configuration, job.StateChain, job.Source);
+            Node.Log.SnapshotWritten(_logger, Self, meta.Last.Index, meta.LengthBytes, meta.Crc);
+            Post(new LoopInput.SnapshotTaken(meta));
+        }
+        catch (IOException error)
+        {
+            Node.Log.SnapshotFailed(_logger, Self, job.Last.Index, error.Message);
+        }
+    }
 
-            var meta = incoming.Commit();
+    private async Task StepAsync(ReceiverStep step, List<StoreInput.Awaited> waiters)
+    {
+        try
+        {
+            switch (step.Kind)
+            {
+                case ReceiverStepKind.Begin:
+                    if (step.StartsOver) _incoming?.Discard();
+                    _incoming?.Dispose();
+                    _incoming = _snapshots.BeginReceive(step.Offer);
+                    _receiver.Began(step.Ticket, _incoming.ReceivedBytes);
+                    break;
+                case ReceiverStepKind.Request:
+                    await RequestChunkAsync(step);
+                    break;
+                case ReceiverStepKind.Append:
+                    var chunk = step.Chunk!;
+                    var refusal = _incoming!.AppendChunk(chunk.Offset, chunk.Bytes.Span, chunk.Crc);
+                    _receiver.Appended(step.Ticket, _incoming.ReceivedBytes, refusal, NowMs());
+                    break;
+                case ReceiverStepKind.Commit:
+                    Commit(step, waiters);
+                    break;
+                default:
+                    await WaitForStoreInputAsync(step.WakeMs);
+                    break;
+            }
+        }
+        catch (IOException error)
+        {
+            Node.Log.FetchFailed(_logger, Self, error.Message);
+            _incoming = null;
+            _receiver.StoreFailed(step.Ticket, error.Message);
+        }
+    }
+
+    private void Commit(ReceiverStep step, List<StoreInput.Awaited> waiters)
+    {
+        try
+        {
+            var meta = _incoming!.Commit();
+            _receiver.Committed(step.Ticket);
             Node.Log.SnapshotFetched(_logger, Self, meta.Last.Index, meta.LengthBytes);
-            return meta;
+            foreach (var waiter in waiters.Where(waiter => waiter.Last == meta.Last)) waiter.Done.TrySetResult(meta);
+            waiters.RemoveAll(waiter => waiter.Last == meta.Last);
+            Post(new LoopInput.SnapshotReceived(meta));
         }
-        finally
+        catch (InvalidDataException refused)
         {
-            _storeGate.Release();
+            Node.Log.FetchFailed(_logger, Self, refused.Message);
+            _receiver.CommitRefused(step.Ticket, refused.Message, NowMs());
         }
+
+        _incoming = null;
+    }
+
+    private async Task RequestChunkAsync(ReceiverStep step)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
+        limit.CancelAfter((int)Math.Clamp(step.WakeMs - NowMs(), 1, int.MaxValue));
+        try
+        {
+            var bytes = await _transport.CallAsync(step.Source, SnapshotReadCodec.Method, SnapshotReadCodec.Encode(step.Request), limit.Token);
+            var error = SnapshotReadCodec.TryDecode(bytes, out var answer);
+            _receiver.Answered(step.Ticket, error is null ? answer : null, NowMs());
+        }
+        catch (Exception error) when (error is NotSentException or PeerUnreachableException or OperationCanceledException)
+        {
+            _stopping.Token.ThrowIfCancellationRequested();
+            _receiver.RequestFailed(step.Ticket, error.Message, NowMs());
+        }
+    }
+
+    private async Task WaitForStoreInputAsync(long wakeMs)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
+        if (wakeMs != long.MaxValue) limit.CancelAfter((int)Math.Clamp(wakeMs - NowMs(), 1, int.MaxValue));
+        try
+        {
+            await _storeInputs.Reader.WaitToReadAsync(limit.Token);
+        }
+        catch (OperationCanceledException) when (!_stopping.IsCancellationRequested)
+        {
+            // It is time to ask the receiver again.
+        }
+    }
+
+    /// <summary>Fetches another node's newest snapshot, whatever this node's log has.</summary>
+    private async Task<SnapshotMeta?> FetchNewestAsync(NodeId from, CancellationToken cancellationToken)
+    {
+        ReadOnlyMemory<byte> answer;
+        try
+        {
+            answer = await _transport.CallAsync(from, NewestSnapshotMethod, ReadOnlyMemory<byte>.Empty, cancellationToken);
+        }
+        catch (NotSentException error)
+        {
+            throw new PeerUnreachableException(error.Message, error);
+        }
+
+        if (answer.Length == 0) return null;
+        if (answer.Length != 28) throw new InvalidDataException("an answer of a wrong length");
+        var last = new EntryId(
+            BinaryPrimitives.ReadUInt64LittleEndian(answer.Span), BinaryPrimitives.ReadUInt64LittleEndian(answer.Span[8..]));
+        var offer = new SnapshotOffer(
+            last, BinaryPrimitives.ReadInt64LittleEndian(answer.Span[16..]), BinaryPrimitives.ReadUInt32LittleEndian(answer.Span[24..]));
+        var done = new TaskCompletionSource<SnapshotMeta>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _storeInputs.Writer.TryWrite(new StoreInput.Awaited(last, done));
+        _storeInputs.Writer.TryWrite(new StoreInput.Offered(from, offer));
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
+        return await done.Task.WaitAsync(both.Token);
+    }
+
+    /// <summary>Does something with the store on the task that owns it.</summary>
+    private async Task<string?> WithStoreAsync(Func<string?> action, CancellationToken cancellationToken)
+    {
+        var done = new TaskCompletionSource<string?>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _storeInputs.Writer.TryWrite(new StoreInput.Run(action, done));
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
+        return await done.Task.WaitAsync(both.Token);
+    }
+
+    private ValueTask<ReadOnlyMemory<byte>> AnswerNewestAsync(NodeId from, ReadOnlyMemory<byte> request, CancellationToken cancellationToken)
+    {
+        // What a quarantined node has is what it is quarantined for.
+        if (_quarantine is not null || _snapshots.Newest() is not { } meta) return ValueTask.FromResult(ReadOnlyMemory<byte>.Empty);
+        var answer = new byte[28];
+        BinaryPrimitives.WriteUInt64LittleEndian(answer, meta.Last.Term);
+        BinaryPrimitives.WriteUInt64LittleEndian(answer.AsSpan(8), meta.Last.Index);
+        BinaryPrimitives.WriteInt64LittleEndian(answer.AsSpan(16), meta.LengthBytes);
+        BinaryPrimitives.WriteUInt32LittleEndian(answer.AsSpan(24), meta.Crc);
+        return ValueTask.FromResult<ReadOnlyMemory<byte>>(answer);
+    }
+
+    private ValueTask<ReadOnlyMemory<byte>> AnswerChunkAsync(NodeId from, ReadOnlyMemory<byte> request, CancellationToken cancellationToken)
+    {
+        if (SnapshotReadCodec.TryDecode(request.Span, out var wanted) is { } error) throw new ArgumentException(error);
+        var answer = _quarantine is null
+            ? _snapshots.ReadChunk(wanted.Last, wanted.Offset, wanted.LengthBytes)
+            : ChunkAnswer.Failed(ChunkStatus.Gone);
+        return ValueTask.FromResult<ReadOnlyMemory<byte>>(SnapshotReadCodec.Encode(answer));
+    }
+
+    private abstract record StoreInput
+    {
+        internal sealed record Write(SnapshotJob Job) : StoreInput;
+
+        internal sealed record Offered(NodeId From, SnapshotOffer Offer) : StoreInput;
+
+        internal sealed record Awaited(EntryId Last, TaskCompletionSource<SnapshotMeta> Done) : StoreInput;
+
+        internal sealed record Run(Func<string?> Action, TaskCompletionSource<string?> Done) : StoreInput;
     }
 }

@@ -22,7 +22,7 @@ internal sealed record RecoveredState(HardState HardState, EntryId Base, IReadOn
         var log = wal.Recovered;
         var newest = snapshots.OpenNewestVerified();
         foreach (var damage in newest.Damage) damaged(damage);
-        var reader = newest.Reader;
+        var reader = newest.Snapshot;
         var covered = reader?.Meta.Last ?? default;
         if (covered.Index < log.Base.Index)
         {
