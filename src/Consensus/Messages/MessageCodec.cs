@@ -95,6 +95,8 @@ internal static class MessageCodec
 
     private static string? DecodeEntries(ReadOnlySpan<byte> data, ulong leaderTerm, EntryId previous, LogEntry[] entries)
     {
+        // One array for all payloads of a message: they enter the log together and leave it about together.
+        ReadOnlyMemory<byte> owned = entries.Length == 0 ? default : data.ToArray();
         for (var i = 0; i < entries.Length; i++)
         {
             if (data.Length < EntryHeaderBytes) return "an entry is cut short";
@@ -107,7 +109,7 @@ internal static class MessageCodec
                 BinaryPrimitives.ReadUInt16LittleEndian(data[10..]),
                 BinaryPrimitives.ReadUInt64LittleEndian(data[16..]),
                 BinaryPrimitives.ReadUInt64LittleEndian(data[24..]));
-            entries[i] = new LogEntry(id, (EntryType)data[8], proposal, data.Slice(EntryHeaderBytes, length).ToArray());
+            entries[i] = new LogEntry(id, (EntryType)data[8], proposal, owned.Slice(owned.Length - data.Length + EntryHeaderBytes, length));
             data = data[(EntryHeaderBytes + length)..];
             previous = id;
         }
