@@ -289,6 +289,5 @@ internal sealed partial class RaftCore
         var first = !HasCommittedOwnTerm;
         _commit = reached;
         if (first && HasCommittedOwnTerm) AdmitEarlyReads();
-        ContinueChange();
     }
 }

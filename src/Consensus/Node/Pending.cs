@@ -80,4 +80,5 @@ internal sealed record SnapshotJob(EntryId Last, Configuration Configuration, ul
 
 /// <summary>What the loop thread publishes for other threads; immutable.</summary>
 internal sealed record CoreView(
-    RaftRole Role, ulong Term, NodeId? Leader, ulong Commit, ulong Last, ulong FirstOwnIndex, IReadOnlyList<MemberStatus> Members);
+    RaftRole Role, ulong Term, NodeId? Leader, ulong Commit, ulong Last, ulong FirstOwnIndex, IReadOnlyList<MemberStatus> Members,
+    bool IsChanging);

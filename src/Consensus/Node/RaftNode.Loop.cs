@@ -187,6 +187,8 @@ public sealed partial class RaftNode
             members[slot] = new MemberStatus(member.Id, member.Address, isVoter, match, isActive, member.Name, member.Priority);
         }
 
-        return new CoreView(_core.Role, _core.Term, _core.Leader, _core.Commit, _core.Log.LastIndex, _core.FirstOwnIndex, members);
+        var isChanging = _core.Configuration.IsJoint || _core.ConfigurationIndex > _core.Commit;
+        return new CoreView(
+            _core.Role, _core.Term, _core.Leader, _core.Commit, _core.Log.LastIndex, _core.FirstOwnIndex, members, isChanging);
     }
 }
