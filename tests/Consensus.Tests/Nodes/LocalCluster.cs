@@ -63,8 +63,11 @@ internal sealed class LocalCluster : IAsyncDisposable
     private readonly Dictionary<NodeId, string> _members = [];
     private readonly Dictionary<NodeId, string> _joined = [];
 
-    public LocalCluster(int size)
+    private readonly Func<RaftNodeOptions, RaftNodeOptions> _adjust;
+
+    public LocalCluster(int size, Func<RaftNodeOptions, RaftNodeOptions>? adjust = null)
     {
+        _adjust = adjust ?? (options => options);
         for (ushort id = 1; id <= size; id++)
         {
             var listener = Listen(0);
@@ -80,9 +83,9 @@ internal sealed class LocalCluster : IAsyncDisposable
 
     public Dictionary<NodeId, RecordingMachine> Machines { get; } = [];
 
-    public static async Task<LocalCluster> StartAsync(int size)
+    public static async Task<LocalCluster> StartAsync(int size, Func<RaftNodeOptions, RaftNodeOptions>? adjust = null)
     {
-        var cluster = new LocalCluster(size);
+        var cluster = new LocalCluster(size, adjust);
         foreach (var id in cluster._members.Keys) await cluster.StartAsync(id);
         return cluster;
     }
@@ -130,7 +133,7 @@ internal sealed class LocalCluster : IAsyncDisposable
     public async Task StartAsync(NodeId id)
     {
         var machine = new RecordingMachine();
-        Nodes[id] = await RaftNode.StartAsync(Options(id), machine, null, CancellationToken.None);
+        Nodes[id] = await RaftNode.StartAsync(_adjust(Options(id)), machine, null, CancellationToken.None);
         Machines[id] = machine;
     }
 
