@@ -46,6 +46,9 @@ internal static class Mutants
     public static bool OldTermAccepted => _active == nameof(OldTermAccepted);
 
     public static bool ReadRoundIgnored => _active == nameof(ReadRoundIgnored);
+
+    /// <summary>Not in <see cref="All"/> until the simulator compacts: without recycled segments there is nothing stale to read.</summary>
+    public static bool StaleFrames => _active == nameof(StaleFrames);
 }
 #else
 /// <summary>The places of the bugs that builds of the configuration "Mutants" can put back; here there are none.</summary>
@@ -63,5 +66,6 @@ internal static class Mutants
     public const bool LeaderCountsUnflushed = false;
     public const bool OldTermAccepted = false;
     public const bool ReadRoundIgnored = false;
+    public const bool StaleFrames = false;
 }
 #endif
