@@ -33,7 +33,8 @@ public sealed class WalDamageTests
         var faults = 0;
         for (var cut = whole.Length - 1; cut >= 0; cut--)
         {
-            storage.Files[name] = isShorter ? whole[..cut] : [.. whole[..cut], .. new byte[whole.Length - cut]];
+            if (isShorter) storage.Files[name] = whole[..cut];
+            else whole[cut] = 0;
             if (Judge(storage, model)) faults++;
         }
 

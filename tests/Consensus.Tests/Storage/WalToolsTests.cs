@@ -84,23 +84,70 @@ public sealed class WalToolsTests : IDisposable
     }
 
     [Fact]
+    public void Verify_BlockUnreadable_IsDamageWithItsPlace()
+    {
+        var storage = new MemoryStorage();
+        using (var log = new WriteAheadLog(storage, SegmentBytes, 1)) Append(log, 1, 3);
+        storage.Unreadable = 4096 + 17;
+        var report = WalInspector.Inspect(storage);
+        Assert.Equal(WalVerdict.Damaged, report.Verdict);
+        Assert.Equal((WalFiles.Segment(1), 4096L), (report.Damage!.File, report.Damage.Offset));
+        Assert.Equal(1UL, report.LastFrame);
+        Assert.Throws<WalException>(() => new WriteAheadLog(storage, SegmentBytes, 2));
+    }
+
+    [Fact] // Segments, spares and a prepared segment of another length are not used for frames of the new one.
+    public void SegmentLength_Changed_OldFilesAreReadAndNotReused()
+    {
+        var storage = new MemoryStorage();
+        using (var log = new WriteAheadLog(storage, SegmentBytes, 1))
+        {
+            Append(log, 1, 12);
+            log.Compact(12);
+            log.Maintain();
+        }
+
+        using (var log = new WriteAheadLog(storage, 4 * SegmentBytes, 2))
+        {
+            Assert.Equal(12UL, log.Recovered.Entries[^1].Index);
+            Append(log, 13, 30);
+            log.Compact(30);
+            log.Maintain();
+        }
+
+        Assert.All(storage.Files.Where(file => WalFiles.IsSpare(file.Key)), file => Assert.Equal(4 * SegmentBytes, file.Value.Length));
+        using var again = new WriteAheadLog(storage, 4 * SegmentBytes, 3);
+        Assert.Equal(42UL, again.Recovered.Entries[^1].Index);
+    }
+
+    [Fact]
     public void Recover_InPlaceOrWithoutReason_IsRefused()
     {
         Fill(unflushed: 0);
         Assert.Throws<ArgumentException>(() => WalSalvage.Recover(Source, Source, SegmentBytes, 8, "why not", DateTimeOffset.UnixEpoch));
         Assert.Throws<ArgumentException>(() => WalSalvage.Recover(Source, Target, SegmentBytes, 8, " ", DateTimeOffset.UnixEpoch));
-        Assert.False(Directory.Exists(Target));
+        Assert.Empty(Directory.GetDirectories(_root, "new*"));
+    }
+
+    private static void Append(WriteAheadLog log, ulong first, ulong count)
+    {
+        for (var index = first; index < first + count; index++)
+        {
+            var entry = new LogEntry(new EntryId(1, index), EntryType.Command, default, new byte[300]);
+            log.Append(new WriteBatch(0, new HardState(1, new NodeId(2), index), new EntryId(index == 1 ? 0UL : 1UL, index - 1), [entry]));
+            log.Flush();
+        }
     }
 
     /// <summary>Thirteen flushed frames of one entry, four a segment, and more that only reached the cache.</summary>
     private void Fill(int unflushed)
     {
         using var log = new WriteAheadLog(new DirectoryStorage(Source), SegmentBytes, 1);
-        for (ulong index = 1; index <= 13 + (ulong)unflushed; index++)
+        Append(log, 1, 13);
+        for (ulong index = 14; index <= 13 + (ulong)unflushed; index++)
         {
             var entry = new LogEntry(new EntryId(1, index), EntryType.Command, default, new byte[300]);
-            log.Append(new WriteBatch(0, new HardState(1, new NodeId(2), index), new EntryId(index == 1 ? 0UL : 1UL, index - 1), [entry]));
-            if (index <= 13) log.Flush();
+            log.Append(new WriteBatch(0, new HardState(1, new NodeId(2), index), new EntryId(1, index - 1), [entry]));
         }
 
         log.Submit();
