@@ -142,7 +142,8 @@ public sealed partial class RaftNode
             if (_reads.Remove(read.Token, out var answer)) answer.TrySetResult((read.Refusal, read.Index));
         }
 
-        if (ready.CompactTo > 0) Interlocked.Exchange(ref _compactTo, ready.CompactTo);
+        if (ready.Installed is { } installed) Interlocked.Exchange(ref _compactTo, installed.Last.Index); // Of use once the reset is flushed.
+        else if (ready.CompactTo > 0) Interlocked.Exchange(ref _compactTo, ready.CompactTo);
         if (ready.Offer is { } offer && Quarantine is null) Fetch(offer);
         if (ready.MembersChanged)
         {

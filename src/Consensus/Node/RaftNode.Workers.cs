@@ -10,6 +10,7 @@ public sealed partial class RaftNode
     private List<WriteBatch> _writes = [];
     private List<WriteBatch> _writesSpare = [];
     private ulong _compactTo;
+    private Task _maintaining = Task.CompletedTask;
 
     private void QueueWrite(WriteBatch write)
     {
@@ -31,7 +32,17 @@ public sealed partial class RaftNode
             writes.Clear();
             var compactTo = Interlocked.Exchange(ref _compactTo, 0);
             if (compactTo > 0) _wal.Compact(compactTo);
+            Maintain();
         }
+
+        _maintaining.GetAwaiter().GetResult();
+    }
+
+    /// <summary>Old segments go and the next one is prepared on another thread, so that no flush waits for it.</summary>
+    private void Maintain()
+    {
+        if (!_maintaining.IsCompleted || !_wal.IsMaintenanceDue) return;
+        _maintaining = Task.Run(() => Guard(_wal.Maintain));
     }
 
     private List<T>? Take<T>(object gate, ref List<T> queue, ref List<T> spare)
