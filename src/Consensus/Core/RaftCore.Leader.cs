@@ -242,7 +242,7 @@ internal sealed partial class RaftCore
 
         Invariant.Require(message.Log.Index <= _log.LastIndex, "Nobody has matched more than we have.");
         if (progress.Acknowledge(message.Log.Index, _now)) AdvanceCommit();
-        ContinueTransfer(slot);
+        ContinueTransfer(message.From); // The commit may have ended a joint configuration: members have other slots now.
     }
 
     private void HandleRefusedAppend(Progress progress, in Message message)
