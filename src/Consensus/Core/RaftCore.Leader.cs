@@ -70,6 +70,7 @@ internal sealed partial class RaftCore
         _heartbeatDue = _now + _options.HeartbeatMs;
         _transferDeadline = long.MaxValue;
         _transferTarget = null;
+        _timeoutNowSent = false;
         ResetReads();
         BroadcastHeartbeat();
     }

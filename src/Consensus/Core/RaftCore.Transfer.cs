@@ -8,6 +8,7 @@ internal sealed partial class RaftCore
 {
     private NodeId? _transferTarget;
     private long _transferDeadline = long.MaxValue;
+    private bool _timeoutNowSent;
 
     /// <summary>Who is being handed leadership, if a transfer is under way.</summary>
     public NodeId? TransferTarget => _transferTarget;
@@ -55,9 +56,11 @@ internal sealed partial class RaftCore
         SendTimeoutNow(member);
     }
 
-    /// <summary>Whoever gets this may win at once: no lease is held any more.</summary>
+    /// <summary>Whoever gets this may win at once, whenever that is: no lease is held any more in this term, even if the transfer is given up
+    /// because the message is late.</summary>
     private void SendTimeoutNow(NodeId target)
     {
+        _timeoutNowSent = true;
         if (!Mutants.ReadDuringTransfer) _leaseUntil = 0;
         Send(new Message { Kind = MessageKind.TimeoutNow, From = Self, To = target, Term = _term }, releaseAfter: 0);
     }
