@@ -114,8 +114,9 @@ internal sealed partial class RaftCore
             return;
         }
 
-        if (_role == RaftRole.PreCandidate) StartElection(isTransfer: false);
-        else BecomeLeader();
+        if (_role == RaftRole.Candidate) BecomeLeader();
+        else if (IsDiskStalled) BecomeFollower(_term, leader: null);
+        else StartElection(isTransfer: false);
     }
 
     /// <summary>Says whether a campaign could succeed; changes nothing. The local configuration is not consulted (rule 6).</summary>
