@@ -285,7 +285,7 @@ internal sealed partial class RaftCore
         var reached = Quorum.Reached(_configuration, _scratch);
         if (reached <= _commit) return;
         if (_log.TermAt(reached) != _term && !Mutants.CommitOlderTerm) return;
-        for (var index = _commit + 1; index <= reached; index++)
+        for (var index = Math.Max(_commit + 1, _firstOwnIndex); index <= reached; index++)
             _uncommittedBytes = Math.Max(0, _uncommittedBytes - _log[index].SizeBytes);
         var first = !HasCommittedOwnTerm;
         _commit = reached;
