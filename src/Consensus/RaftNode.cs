@@ -140,7 +140,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         BeginStop();
         await Task.Run(() => _threads.ForEach(thread => thread.Join()));
         await _transport.DisposeAsync();
-        await _keepingSnapshots;
+        await Task.WhenAll(_keepingSnapshots, _maintaining);
         AbandonRequests(isLoopStopped: true);
         if (Interlocked.Exchange(ref _isStopped, 1) != 0) return;
         _wal.Dispose();

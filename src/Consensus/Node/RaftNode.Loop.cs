@@ -136,14 +136,13 @@ public sealed partial class RaftNode
         foreach (var outbound in ready.Messages) _gate.Add(outbound, _released);
         _transport.Send(_released);
         _released.Clear();
-        if (ready.Write is { } write) QueueWrite(write);
+        var compactTo = ready.Installed?.Last.Index ?? ready.CompactTo;
+        if (ready.Write is not null || compactTo > 0) QueueWrite(new LogInput(ready.Write, compactTo));
         foreach (var read in ready.Reads)
         {
             if (_reads.Remove(read.Token, out var answer)) answer.TrySetResult((read.Refusal, read.Index));
         }
 
-        if (ready.Installed is { } installed) Interlocked.Exchange(ref _compactTo, installed.Last.Index); // Of use once the reset is flushed.
-        else if (ready.CompactTo > 0) Interlocked.Exchange(ref _compactTo, ready.CompactTo);
         if (ready.Offer is { } offer && Quarantine is null) Fetch(offer);
         if (ready.MembersChanged)
         {
