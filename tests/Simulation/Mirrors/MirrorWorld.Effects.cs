@@ -99,7 +99,11 @@ internal sealed partial class MirrorWorld
             }
         }
 
-        OnNode(node, life, () => node.Core.MarksAppended(Now, effect.Id, isDurable: true));
+        // A pause may put off the step of one answer past that of the next. The shell chains its answers, so that they come in the
+        // order of the appends: each step passes on the oldest that is due.
+        if (!node.IsAlive || node.Incarnation != life) return;
+        node.AppendAnswers.Enqueue(effect.Id);
+        OnNode(node, life, () => node.Core.MarksAppended(Now, node.AppendAnswers.Dequeue(), isDurable: true));
     }
 
     private long IoDelay() => (_random.Chance(0.03) ? _random.Next(150) : 1 + _random.Next(6)) * Ms;

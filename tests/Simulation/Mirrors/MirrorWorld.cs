@@ -147,6 +147,7 @@ internal sealed partial class MirrorWorld
     {
         node.IsAlive = true;
         node.Backlog.Clear();
+        node.AppendAnswers.Clear();
         node.Mailbox.Clear();
         node.Sessions = 0;
         node.Slots[node.Incarnation] = [];
@@ -319,6 +320,9 @@ internal sealed partial class MirrorWorld
         public uint Sessions { get; set; }
 
         public Queue<VolumeView> Backlog { get; } = new();
+
+        /// <summary>Appends of this life that are durable and not answered, oldest first.</summary>
+        public Queue<ulong> AppendAnswers { get; } = new();
 
         public Dictionary<ulong, OpenRequest> Mailbox { get; } = [];
 
