@@ -274,6 +274,20 @@ public sealed class MirrorCoreTests
         Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
     }
 
+    [Fact] // §14.9: nobody asks a node that has not joined; its client may have written elsewhere meanwhile.
+    public void Write_FromBeforeJoining_IsDroppedWhenJoined()
+    {
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, isJoined: false);
+        _core.Submit(_now, Write(10, 0));
+        Assert.Empty(Take());
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Drop)], Take());
+        _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index, 1, 1));
+        Assert.Empty(Take());
+        _core.Submit(_now, Write(11, 0));
+        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
+    }
+
     [Fact] // §6.5
     public void Fenced_ByStorage_DropsEverything()
     {
@@ -321,7 +335,7 @@ public sealed class MirrorCoreTests
 
     private void Configure(
         WriterKind writers, OwnerConfiguration owner, RecoveryKind recovery = RecoveryKind.Log, LegState second = LegState.Okay,
-        bool barrier = false, bool suspect = false)
+        bool barrier = false, bool suspect = false, bool isJoined = true)
     {
         var volume = new VolumeConfiguration(
             1, "s/v", 8 << 20, 1 << 20, recovery, writers, ReadPolicy.RoundRobin,
@@ -332,7 +346,7 @@ public sealed class MirrorCoreTests
             owner, _resync, false, barrier ? [new BarrierConfiguration(77, BarrierKind.LegLoss, true)] : []);
         MemberConfiguration[] members =
         [
-            new("a", 0, 1, MemberState.Up, true, false),
+            new("a", 0, 1, MemberState.Up, isJoined, false),
             new("b", 1, 1, suspect ? MemberState.Suspect : MemberState.Up, true, suspect),
         ];
         _core.ConfigurationChanged(_now, new VolumeView(++_index, "a", members, volume));
