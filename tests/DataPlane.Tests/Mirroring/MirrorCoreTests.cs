@@ -196,6 +196,27 @@ public sealed class MirrorCoreTests
         Assert.Contains(Take(), effect => effect.Kind == EffectKind.LegFailed);
     }
 
+    [Fact] // The leg was lost and came back while this node had no lease to decide under: nobody will report or commit anything more.
+    public void WriteError_LegReplacedWhileLeaseWasOver_IsWrittenAgain()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Submit(_now, Write(10, 0));
+        var writes = Take();
+        Done(writes[0]);
+        _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1");
+        Assert.Equal(EffectKind.LegFailed, Single().Kind);
+        _now += 2500 * Ms;
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance);
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Resyncing);
+        Assert.Empty(Take());
+        _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index, 1, 1));
+        _core.Tick(_now);
+        writes = [.. Take().Where(effect => effect.Kind == EffectKind.LegWrite)];
+        Assert.Equal(["d0", "d1"], writes.Select(effect => effect.Name));
+        foreach (var effect in writes) Done(effect);
+        Assert.Contains(new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok), Take());
+    }
+
     [Fact] // Only a proven clean end lets the node's slot be retired without a merge.
     public void Shutdown_AllCleaned_IsClean()
     {
