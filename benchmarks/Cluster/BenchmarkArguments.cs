@@ -17,7 +17,11 @@ internal sealed class BenchmarkArguments
         {
             var name = args[i] == "-o" ? "--output" : args[i];
             if (!_values.ContainsKey(name))
-                throw new ArgumentException($"Unknown option {args[i]}. Options: {string.Join(", ", defaults.Select(pair => $"{pair.Key} {pair.Value}"))}");
+            {
+                var known = string.Join(", ", defaults.Select(pair => $"{pair.Key} {pair.Value}"));
+                throw new ArgumentException($"Unknown option {args[i]}. Options and defaults: {known}");
+            }
+
             if (i + 1 == args.Length) throw new ArgumentException($"{args[i]} needs a value.");
             _values[name] = args[i + 1];
         }

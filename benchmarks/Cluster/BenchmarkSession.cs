@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Runtime.InteropServices;
 
 namespace RaftMirror.Benchmarks.Cluster;
@@ -11,7 +12,8 @@ internal sealed class BenchmarkSession : IAsyncDisposable
 
     private BenchmarkSession(string parent)
     {
-        DataDirectory = Directory.CreateDirectory(Path.Combine(Path.GetFullPath(parent), $"raftmirror-bench-{Guid.NewGuid():N}")).FullName;
+        var path = Path.Combine(Path.GetFullPath(parent), $"raftmirror-bench-{Guid.NewGuid():N}");
+        DataDirectory = Directory.CreateDirectory(path).FullName;
         foreach (var signal in (PosixSignal[])[PosixSignal.SIGINT, PosixSignal.SIGTERM])
         {
             _signals.Add(PosixSignalRegistration.Create(signal, context =>
@@ -36,7 +38,8 @@ internal sealed class BenchmarkSession : IAsyncDisposable
             var arguments = new BenchmarkArguments(args, defaults);
             await using var session = new BenchmarkSession(arguments.Text("--dir"));
             var format = new DriveInfo(session.DataDirectory).DriveFormat;
-            if (NoDisk.Contains(format)) throw new ArgumentException($"{session.DataDirectory} is {format}: flushes would cost nothing. Use --dir.");
+            if (NoDisk.Contains(format))
+                throw new ArgumentException($"{session.DataDirectory} is {format}: flushes would cost nothing. Use --dir.");
             try
             {
                 return await body(arguments, session);
@@ -56,7 +59,8 @@ internal sealed class BenchmarkSession : IAsyncDisposable
             await Console.Error.WriteLineAsync(error.Message);
             return 2;
         }
-        catch (Exception error) when (error is InvalidOperationException or IOException or System.ComponentModel.Win32Exception or TimeoutException or OperationCanceledException)
+        catch (Exception error) when (error is InvalidOperationException or IOException or Win32Exception or TimeoutException
+            or OperationCanceledException)
         {
             await Console.Error.WriteLineAsync($"failed: {error.Message}");
             return 1;

@@ -19,7 +19,8 @@ internal sealed record LoadResult(
     public static LoadResult From(double[] latencies, long allCommits, long failed, double seconds)
     {
         Array.Sort(latencies);
-        double At(double share) => latencies.Length == 0 ? double.NaN : latencies[Math.Min(latencies.Length - 1, (int)(latencies.Length * share))];
+        if (latencies.Length == 0) throw new InvalidOperationException("Nothing was answered in the measured time.");
+        double At(double share) => latencies[Math.Min(latencies.Length - 1, (int)(latencies.Length * share))];
         return new LoadResult(latencies.Length, allCommits, failed, seconds, At(0.5), At(0.99), At(0.999), At(1));
     }
 }
@@ -75,7 +76,8 @@ internal static class ClientProcess
             socket.Connect(IPAddress.Loopback, port);
             var request = ClientProtocol.MakePut(valueBytes);
             var sending = new byte[request.Length * outstanding];
-            for (var slot = 0; slot < outstanding; slot++) AddRequest(sending.AsSpan(slot * request.Length), request, (ulong)slot, Stopwatch.GetTimestamp());
+            for (var slot = 0; slot < outstanding; slot++)
+                AddRequest(sending.AsSpan(slot * request.Length), request, (ulong)slot, Stopwatch.GetTimestamp());
             SendAll(socket, sending);
             var buffer = new byte[256 * 1024];
             var filled = 0;

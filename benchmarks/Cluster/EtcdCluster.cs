@@ -15,7 +15,8 @@ internal sealed class EtcdCluster(string directory, bool isTraced) : ServerClust
     private static readonly HttpClient Http = new() { Timeout = Timeout.InfiniteTimeSpan };
     private static readonly string PutJson = JsonSerializer.Serialize(new
     {
-        key = Convert.ToBase64String(ClientProtocol.Key), value = Convert.ToBase64String(new byte[ClusterBenchmark.ValueBytes]),
+        key = Convert.ToBase64String(ClientProtocol.Key),
+        value = Convert.ToBase64String(new byte[ClusterBenchmark.ValueBytes]),
     });
 
     private readonly int[] _ports = ChildProcess.FreePorts(2 * Size);
@@ -55,13 +56,16 @@ internal sealed class EtcdCluster(string directory, bool isTraced) : ServerClust
         File.Delete(log);
         var connections = Connections(outstanding);
         await using var client = ChildProcess.Start(
-            "h2load", "-c", $"{connections}", "-m", $"{outstanding / connections}", "-t", "1", "-D", $"{seconds * 1000:0}ms", $"--warm-up-time={warmUpSeconds * 1000:0}ms",
-            "-d", body, "-H", "content-type: application/grpc", "-H", "te: trailers", $"--log-file={log}", $"{Url(leader)}/etcdserverpb.KV/Put");
+            "h2load", "-c", $"{connections}", "-m", $"{outstanding / connections}", "-t", "1",
+            "-D", $"{seconds * 1000:0}ms", $"--warm-up-time={warmUpSeconds * 1000:0}ms",
+            "-d", body, "-H", "content-type: application/grpc", "-H", "te: trailers",
+            $"--log-file={log}", $"{Url(leader)}/etcdserverpb.KV/Put");
         await client.OutputAsync(cancellationToken);
         var commits = (await CountersAsync(cancellationToken)).Commits - before.Commits;
 
         // Start in microseconds, HTTP status, duration in microseconds; nothing of the warm-up.
-        var rows = File.ReadLines(log).Select(line => line.Split('\t').Select(word => long.Parse(word, CultureInfo.InvariantCulture)).ToArray()).ToArray();
+        var rows = File.ReadLines(log)
+            .Select(line => line.Split('\t').Select(word => long.Parse(word, CultureInfo.InvariantCulture)).ToArray()).ToArray();
         var answered = rows.Where(row => row[1] == 200).ToArray();
         if (answered.Length == 0) throw new InvalidOperationException("h2load got no answer.");
         var span = (answered.Max(row => row[0] + row[2]) - answered.Min(row => row[0])) / 1e6;

@@ -55,7 +55,8 @@ internal static class FailoverBenchmark
             {
                 var rise = await CountElectionsAsync(system, isLoaded, seconds, session);
                 isQuiet &= system != "ours" || rise == 0;
-                report.Say($"{system,-5} {(isLoaded ? "loaded" : "idle"),-6} beside {Environment.ProcessorCount} busy loops for {seconds} s: the term rose by {rise}");
+                var beside = $"beside {Environment.ProcessorCount} busy loops for {seconds} s";
+                report.Say($"{system,-5} {(isLoaded ? "loaded" : "idle"),-6} {beside}: the term rose by {rise}");
                 report.Write("falseElections", new { System = system, IsLoaded = isLoaded, Seconds = seconds, TermRise = rise });
             }
         }
@@ -77,7 +78,8 @@ internal static class FailoverBenchmark
         foreach (var node in survivors) await cluster.TryPutAsync(node, session.Stopping); // The paths of the probes are warm.
         await Task.Delay(TimeSpan.FromSeconds(1), session.Stopping);
         if (loading.IsCompleted) await loading;
-        if (await cluster.LeaderAsync(session.Stopping) != leader) throw new InvalidOperationException($"{system}: the leader changed before it was killed.");
+        if (await cluster.LeaderAsync(session.Stopping) != leader)
+            throw new InvalidOperationException($"{system}: the leader changed before it was killed.");
         var killed = Stopwatch.GetTimestamp();
         await cluster.KillNodeAsync(leader);
         var outage = await FirstCommitAsync(cluster, survivors, killed, session.Stopping);
@@ -95,11 +97,12 @@ internal static class FailoverBenchmark
         var first = new TaskCompletionSource<double>(TaskCreationOptions.RunContinuationsAsynchronously);
         var probes = new List<Task>();
         using var timer = new PeriodicTimer(ProbeInterval);
-        do
+        while (!first.Task.IsCompleted && !stop.IsCancellationRequested)
         {
             probes.Add(ProbeAsync(survivors[probes.Count % survivors.Length]));
+            await Task.WhenAny(first.Task, timer.WaitForNextTickAsync(stop.Token).AsTask());
         }
-        while (await Task.WhenAny(first.Task, timer.WaitForNextTickAsync(stop.Token).AsTask()) is var woken && woken != first.Task && !stop.IsCancellationRequested);
+
         await stop.CancelAsync();
         await Task.WhenAll(probes);
         cancellationToken.ThrowIfCancellationRequested();

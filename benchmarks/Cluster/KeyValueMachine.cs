@@ -31,7 +31,8 @@ internal sealed class KeyValueMachine : IStateMachine
             _lastKey = Encoding.UTF8.GetString(key);
         }
 
-        if (!_values.TryGetValue(_lastKey, out var place) || place.Length != value.Length) _values[_lastKey] = place = new byte[value.Length];
+        if (!_values.TryGetValue(_lastKey, out var place) || place.Length != value.Length)
+            _values[_lastKey] = place = new byte[value.Length];
         value.CopyTo(place);
         StateHash = (StateHash * 31) + Crc32C.Compute(command) + position.Value;
         Volatile.Write(ref _applied, _applied + 1);
@@ -39,7 +40,9 @@ internal sealed class KeyValueMachine : IStateMachine
     }
 
     public ISnapshotSource BeginSnapshot() =>
-        new Snapshot(StateHash, _applied, [.. _values.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => (pair.Key, pair.Value.ToArray()))]);
+        new Snapshot(
+            StateHash, _applied,
+            [.. _values.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => (pair.Key, pair.Value.ToArray()))]);
 
     public void Restore(Stream content)
     {

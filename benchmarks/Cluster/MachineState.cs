@@ -36,11 +36,11 @@ internal sealed record MachineState(
         return total == 0 ? 0 : Math.Max(0, busy - (ServerTicks - before.ServerTicks) - (OwnTicks - before.OwnTicks)) / (double)total;
     }
 
-    /// <summary>utime, stime, cutime, cstime.</summary>
+    /// <summary>utime, stime, cutime, cstime: fields 14 to 17; the name, in parentheses, may hold blanks.</summary>
     private static long[] ProcessFields(string pid)
     {
         var text = File.ReadAllText($"/proc/{pid}/stat");
-        return [.. Numbers(text[(text.LastIndexOf(')') + 3)..]).Skip(10).Take(4)];
+        return [.. Numbers(text[(text.LastIndexOf(')') + 2)..]).Skip(10).Take(4)];
     }
 
     /// <summary>All words but the first as numbers.</summary>
