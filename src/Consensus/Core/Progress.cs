@@ -10,6 +10,9 @@ internal enum ProgressState
 
     /// <summary>They agree up to match: appends are pipelined.</summary>
     Replicate,
+
+    /// <summary>What it needs next is gone from our log: it was offered a snapshot, and gets no appends until it has it.</summary>
+    Snapshot,
 }
 
 /// <summary>What a leader knows of one member (etcd's tracker.Progress). Lives for one leadership.</summary>
@@ -68,7 +71,7 @@ internal sealed class Progress
     public bool Acknowledge(ulong match, long nowMs)
     {
         while (_inflight.TryPeek(out var first) && first.LastIndex <= match) FreeFirst();
-        if (State == ProgressState.Probe && match >= Match)
+        if ((State == ProgressState.Probe && match >= Match) || (State == ProgressState.Snapshot && match >= SnapshotIndex))
         {
             State = ProgressState.Replicate;
             ProbeSent = false;
@@ -82,12 +85,26 @@ internal sealed class Progress
         return true;
     }
 
+    /// <summary>In Snapshot: the index that was offered.</summary>
+    public ulong SnapshotIndex { get; private set; }
+
+    /// <summary>A snapshot up to <paramref name="index"/> was offered.</summary>
+    public void BecomeSnapshot(ulong index, long nowMs)
+    {
+        State = ProgressState.Snapshot;
+        SnapshotIndex = index;
+        ProbeSent = false;
+        LastProgressMs = nowMs;
+        _inflight.Clear();
+        _inflightBytes = 0;
+    }
+
     public void FreeFirst() => _inflightBytes -= _inflight.Dequeue().Bytes;
 
     /// <summary>Starts over from where the logs are known to agree: something that was sent is lost or refused.</summary>
     public void BecomeProbe(ulong next, long nowMs)
     {
-        Invariant.Require(next > Match, "What is known to match is not sent again.");
+        Invariant.Require(next > Match || Mutants.StaleRefusalRewinds, "What is known to match is not sent again.");
         State = ProgressState.Probe;
         Next = next;
         ProbeSent = false;

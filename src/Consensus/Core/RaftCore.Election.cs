@@ -6,23 +6,61 @@ namespace RaftMirror.Consensus.Core;
 /// <summary>Elections (Raft paper 5.2, 5.4.1; pre-vote, thesis 9.6; stickiness and check-quorum, thesis 6.2 and 6.4.1).</summary>
 internal sealed partial class RaftCore
 {
-    private readonly sbyte[] _votes;
+    private sbyte[] _votes = [];
     private long _electionDeadline;
     private long _leaderContact;
     private ulong _selfVoteSequence;
 
+    /// <summary>With lease reads a node that has just started may have promised its predecessor's leader not to vote yet.</summary>
+    private readonly long _stickyUntil;
+
     /// <summary>A live leader is not deposed by a vote: it was heard within the shortest election timeout, or is this node, which steps
     /// down by itself when it loses touch with a majority.</summary>
     private bool HasFreshLeader =>
-        _role == RaftRole.Leader || (_leader is not null && _now - _leaderContact < _options.ElectionTimeoutMinMs);
+        !Mutants.NoStickiness
+        && (_role == RaftRole.Leader || _now < _stickyUntil || (_leader is not null && _now - _leaderContact < _options.ElectionTimeoutMinMs));
+
+    /// <summary>The connection on which this peer spoke has ended: a process that dies says so at once. If it led, this node need
+    /// not wait a whole timeout; nor does it have to refuse others. A leader that is alive after all is not deposed: most nodes still hear it.</summary>
+    public void PeerLost(NodeId peer)
+    {
+        // Leases rest on the promise to wait.
+        if (_role != RaftRole.Follower || _leader != peer || _options.LeaseReads) return;
+        _leader = null;
+        _ready.StateChanged = true;
+        _electionDeadline = Math.Min(_electionDeadline, _now + _random.Next(0, _options.HeartbeatMs * 2) + PriorityDelayMs);
+    }
+
+    /// <summary>Each voter of higher priority gets a head start (rule 12).</summary>
+    private int PriorityDelayMs
+    {
+        get
+        {
+            if (_selfSlot < 0) return 0;
+            var own = _configuration.Details[_selfSlot].Priority;
+            var ahead = 0;
+            foreach (var voter in _configuration.Voters)
+            {
+                if (_configuration.Details[_configuration.SlotOf(voter)].Priority > own) ahead++;
+            }
+
+            return Math.Min(ahead, 3) * _options.HeartbeatMs * 2;
+        }
+    }
 
     private void ResetElectionDeadline() =>
-        _electionDeadline = _now + _random.Next(_options.ElectionTimeoutMinMs, _options.ElectionTimeoutMaxMs);
+        _electionDeadline = _now + _random.Next(_options.ElectionTimeoutMinMs, _options.ElectionTimeoutMaxMs) + PriorityDelayMs;
 
     private void StartPreVote()
     {
         ResetElectionDeadline();
-        if (!_configuration.IsVoter(Self)) return;
+        if (!_configuration.IsVoter(Self) || IsBarred || IsDiskStalled || _configuration.Details[_selfSlot].Priority == 0) return;
+        if (Mutants.NoPreVote)
+        {
+            StartElection(isTransfer: false);
+            return;
+        }
+
         _role = RaftRole.PreCandidate;
         _leader = null;
         _ready.StateChanged = true;
@@ -81,7 +119,8 @@ internal sealed partial class RaftCore
     /// <summary>Says whether a campaign could succeed; changes nothing. The local configuration is not consulted (rule 6).</summary>
     private void HandlePreVote(in Message message)
     {
-        var grant = !HasFreshLeader && message.Term > _term && message.Log.CompareTo(_log.LastId) >= 0;
+        var isKnown = !Mutants.VotesForMembersOnly || _configuration.IsVoter(message.From);
+        var grant = !HasFreshLeader && message.Term > _term && message.Log.CompareTo(_log.LastId) >= 0 && isKnown;
         var reply = Reply(message, MessageKind.PreVoteReply) with { Reject = !grant };
 
         // A grant echoes the term asked for; a refusal carries ours, which a candidate that is behind adopts (rule 5).
@@ -90,7 +129,7 @@ internal sealed partial class RaftCore
 
     private void HandlePreVoteReply(in Message message)
     {
-        if (message.Reject && message.Term > _term)
+        if (message.Reject && message.Term > _term && !Mutants.PreVoteIgnoresTerms)
         {
             BecomeFollower(message.Term, leader: null);
             return;
@@ -113,7 +152,8 @@ internal sealed partial class RaftCore
 
         var grant = message.Term == _term
             && (_vote == message.From || (_vote.Value == 0 && _leader is null))
-            && message.Log.CompareTo(_log.LastId) >= 0;
+            && message.Log.CompareTo(_log.LastId) >= 0
+            && (!Mutants.VotesForMembersOnly || _configuration.IsVoter(message.From));
         if (grant)
         {
             Invariant.Require(

@@ -11,6 +11,7 @@ internal sealed partial class RaftCore
     private long _heartbeatDue = long.MaxValue;
     private ulong _firstOwnIndex;
     private long _uncommittedBytes;
+    private long _ledSinceMs;
 
     /// <summary>The index of this leadership's no-op; 0 unless leading.</summary>
     public ulong FirstOwnIndex => _role == RaftRole.Leader ? _firstOwnIndex : 0;
@@ -41,7 +42,6 @@ internal sealed partial class RaftCore
         {
             var entry = new LogEntry(new EntryId(_term, _log.LastIndex + 1), EntryType.Command, command.Id, command.Payload);
             AppendToLog(entry);
-            _uncommittedBytes += entry.SizeBytes;
         }
 
         return Refusal.None;
@@ -63,8 +63,10 @@ internal sealed partial class RaftCore
 
         // Entries of earlier terms are committed only under one of our own (Raft paper 5.4.2), and reads wait for it.
         _firstOwnIndex = _log.LastIndex + 1;
-        AppendToLog(new LogEntry(new EntryId(_term, _firstOwnIndex), EntryType.Noop, default, default));
         _uncommittedBytes = 0;
+        AppendToLog(new LogEntry(new EntryId(_term, _firstOwnIndex), EntryType.Noop, default, default));
+        _ledSinceMs = _now;
+        ResetDigests();
         _heartbeatDue = _now + _options.HeartbeatMs;
         _transferDeadline = long.MaxValue;
         _transferTarget = null;
@@ -76,6 +78,8 @@ internal sealed partial class RaftCore
     {
         RefuseReads();
         _progress = [];
+        _leaseUntil = 0;
+        _roundSentMs.Clear();
         _heartbeatDue = long.MaxValue;
         _transferTarget = null;
         _transferDeadline = long.MaxValue;
@@ -90,13 +94,19 @@ internal sealed partial class RaftCore
             return;
         }
 
+        if (StepDownFromHungDisk()) return;
         TickTransfer();
+        YieldToPriority();
         if (_now < _heartbeatDue) return;
         foreach (var progress in _progress)
         {
             // Whatever was lost on the way, by the network or by a full outbox, is sent again (§7 bug 32).
             if (progress is { State: ProgressState.Replicate, HasInflight: true }
-                && _now - progress.LastProgressMs > _options.ElectionTimeoutMaxMs)
+                && _now - progress.LastProgressMs > _options.ElectionTimeoutMaxMs && !Mutants.PipelineNeverRecovers)
+                progress.BecomeProbe(progress.Match + 1, _now);
+
+            // An offer may be lost, or be of a snapshot that the leader has replaced meanwhile.
+            else if (progress.State == ProgressState.Snapshot && _now - progress.LastProgressMs > _options.ElectionTimeoutMaxMs)
                 progress.BecomeProbe(progress.Match + 1, _now);
         }
 
@@ -105,8 +115,47 @@ internal sealed partial class RaftCore
         BroadcastHeartbeat();
     }
 
+    /// <summary>A leader whose disk hangs commits nothing by itself and must not keep others from leading (rule 11): it hands over while it can,
+    /// and steps down after one election timeout.</summary>
+    private bool StepDownFromHungDisk()
+    {
+        if (!IsDiskStalled && !IsBarred) return false;
+        if (_now - OldestWriteStartedMs > _options.DiskStallMs + _options.ElectionTimeoutMaxMs || IsBarred)
+        {
+            if (BestFollower() is { } best) SendTimeoutNow(best);
+            BecomeFollower(_term, leader: null);
+            return true;
+        }
+
+        if (_transferTarget is null && BestFollower() is not null) TransferLeadership(null);
+        return false;
+    }
+
+    /// <summary>Leadership goes to the caught-up voter of the highest priority, once things are calm (rule 12).</summary>
+    private void YieldToPriority()
+    {
+        if (_transferTarget is not null || _now - _ledSinceMs < _options.PriorityStableMs || _configuration.IsJoint || _selfSlot < 0) return;
+        NodeId? best = null;
+        var bestPriority = _configuration.Details[_selfSlot].Priority;
+        foreach (var voter in _configuration.Voters)
+        {
+            var slot = _configuration.SlotOf(voter);
+            var progress = _progress[slot];
+            if (voter == Self || _configuration.Details[slot].Priority <= bestPriority) continue;
+            if (_now - progress.LastHeardMs > _options.ElectionTimeoutMinMs || progress.State != ProgressState.Replicate) continue;
+            if (progress.Match + _options.MaxPromotionLag < _log.LastIndex) continue;
+            best = voter;
+            bestPriority = _configuration.Details[slot].Priority;
+        }
+
+        if (best is null) return;
+        _ledSinceMs = _now; // If it fails, not again at once.
+        TransferLeadership(best);
+    }
+
     private bool HasQuorumContact()
     {
+        if (Mutants.NoCheckQuorum) return true;
         for (var slot = 0; slot < _progress.Length; slot++)
             _scratch[slot] = slot == _selfSlot ? (ulong)_now : (ulong)_progress[slot].LastHeardMs;
         return _now - (long)Quorum.Reached(_configuration, _scratch) <= _options.ElectionTimeoutMaxMs;
@@ -115,6 +164,8 @@ internal sealed partial class RaftCore
     private void BroadcastHeartbeat()
     {
         _roundSent++;
+        _roundSentMs.Enqueue((_roundSent, _now));
+        var asked = DigestToAsk();
         for (var slot = 0; slot < _progress.Length; slot++)
         {
             if (slot == _selfSlot) continue;
@@ -126,6 +177,7 @@ internal sealed partial class RaftCore
                 Term = _term,
                 Commit = Mutants.CommitBeyondMatch ? _commit : Math.Min(_progress[slot].Match, _commit),
                 Round = _roundSent,
+                Hint = new EntryId(0, asked),
             };
             Send(message, releaseAfter: 0);
         }
@@ -146,8 +198,14 @@ internal sealed partial class RaftCore
     private void SendAppends(int slot, bool allowEmpty)
     {
         var progress = _progress[slot];
-        while (!progress.IsFull && !(progress.State == ProgressState.Probe && progress.ProbeSent))
+        while (progress.State != ProgressState.Snapshot && !progress.IsFull && !(progress.State == ProgressState.Probe && progress.ProbeSent))
         {
+            if (progress.Next <= _log.Base.Index)
+            {
+                OfferSnapshot(slot);
+                return;
+            }
+
             var entries = _log.Slice(progress.Next, _options.MaxAppendBytes, _options.MaxAppendEntries);
             var tellsCommit = progress.State == ProgressState.Replicate && progress.CommitSent < _commit;
             if (entries.Length == 0 && !tellsCommit && !allowEmpty && progress.State == ProgressState.Replicate) return;
@@ -190,10 +248,10 @@ internal sealed partial class RaftCore
     private void HandleRefusedAppend(Progress progress, in Message message)
     {
         // A refusal that was overtaken by later news says nothing (§7 bug 34).
-        if (progress.State == ProgressState.Replicate ? message.Log.Index <= progress.Match : message.Log.Index != progress.Next - 1)
-            return;
+        var isStale = progress.State == ProgressState.Replicate ? message.Log.Index <= progress.Match : message.Log.Index != progress.Next - 1;
+        if (progress.State == ProgressState.Snapshot || (isStale && !Mutants.StaleRefusalRewinds)) return;
         var agreed = _log.LastIndexWithTermAtMost(Math.Min(message.Hint.Index, message.Log.Index - 1), message.Hint.Term);
-        progress.BecomeProbe(Math.Max(agreed, progress.Match) + 1, _now);
+        progress.BecomeProbe((Mutants.StaleRefusalRewinds ? agreed : Math.Max(agreed, progress.Match)) + 1, _now);
     }
 
     private void HandleHeartbeatReply(in Message message)
@@ -209,10 +267,12 @@ internal sealed partial class RaftCore
             ConfirmReads();
         }
 
+        if (message.Hint.Index != 0) HearDigest(message);
+
         // The peer is there: let a lost probe or a lost tail of the pipeline be noticed.
         progress.ProbeSent = false;
         if (progress.Match >= _log.LastIndex) return;
-        if (progress.State == ProgressState.Replicate && progress.IsFull) progress.FreeFirst();
+        if (progress.State == ProgressState.Replicate && progress.IsFull && !Mutants.PipelineNeverRecovers) progress.FreeFirst();
         SendAppends(slot, allowEmpty: true);
     }
 
@@ -220,7 +280,7 @@ internal sealed partial class RaftCore
     private void AdvanceCommit()
     {
         for (var slot = 0; slot < _progress.Length; slot++) _scratch[slot] = _progress[slot].Match;
-        _scratch[_selfSlot] = Mutants.LeaderCountsUnflushed ? _log.LastIndex : _durableIndex;
+        if (_selfSlot >= 0) _scratch[_selfSlot] = Mutants.LeaderCountsUnflushed ? _log.LastIndex : _durableIndex;
         var reached = Quorum.Reached(_configuration, _scratch);
         if (reached <= _commit) return;
         if (_log.TermAt(reached) != _term && !Mutants.CommitOlderTerm) return;
@@ -229,5 +289,6 @@ internal sealed partial class RaftCore
         var first = !HasCommittedOwnTerm;
         _commit = reached;
         if (first && HasCommittedOwnTerm) AdmitEarlyReads();
+        ContinueChange();
     }
 }

@@ -11,6 +11,12 @@ internal sealed partial class RaftCore
     private readonly List<ulong> _earlyReads = [];
     private ulong _roundSent;
     private ulong _roundConfirmed;
+    private readonly Queue<(ulong Round, long SentMs)> _roundSentMs = new();
+    private long _leaseUntil;
+
+    /// <summary>Until when a majority cannot have elected anybody else, by this node's clock; 0 if leases are off or none is held.</summary>
+    public long LeaseUntilMs =>
+        _role == RaftRole.Leader && _options.LeaseReads && (_transferTarget is null || Mutants.ReadDuringTransfer) ? _leaseUntil : 0;
 
     /// <summary>Asks for a linearizable read index.</summary>
     /// <param name="token">The caller's number, given back in <see cref="Ready.Reads"/>.</param>
@@ -25,6 +31,12 @@ internal sealed partial class RaftCore
         if (_reads.Count + _earlyReads.Count >= _options.MaxPendingReads)
         {
             _ready.Reads.Add(new ReadState(token, 0, Refusal.TooMuchPending));
+            return;
+        }
+
+        if (_now < LeaseUntilMs && HasCommittedOwnTerm)
+        {
+            _ready.Reads.Add(new ReadState(token, _commit, Refusal.None, _leaseUntil));
             return;
         }
 
@@ -53,11 +65,40 @@ internal sealed partial class RaftCore
     private void ConfirmReads()
     {
         for (var slot = 0; slot < _progress.Length; slot++) _scratch[slot] = _progress[slot].RoundAcked;
-        _scratch[_selfSlot] = _roundSent;
-        var reached = Quorum.Reached(_configuration, _scratch);
+        if (_selfSlot >= 0) _scratch[_selfSlot] = _roundSent;
+        var reached = Mutants.ReadQuorumOffByOne ? ReachedByOneLess(_scratch) : Quorum.Reached(_configuration, _scratch);
         var isNews = reached > _roundConfirmed;
-        if (isNews) _roundConfirmed = reached;
+        if (isNews)
+        {
+            _roundConfirmed = reached;
+            ExtendLease();
+        }
+
         AnswerReads(Mutants.ReadRoundIgnored && isNews ? ulong.MaxValue : _roundConfirmed);
+    }
+
+    /// <summary>A majority heard the newest confirmed round not before it was sent, and refuses votes for the shortest election timeout from
+    /// then on. The clock of a follower may run faster than ours (rule 9).</summary>
+    private void ExtendLease()
+    {
+        var sentMs = _now;
+        while (_roundSentMs.TryPeek(out var first) && first.Round <= _roundConfirmed)
+        {
+            sentMs = first.SentMs;
+            _roundSentMs.Dequeue();
+        }
+
+        if (Mutants.LeaseFromReceive) sentMs = _now;
+        var length = _options.ElectionTimeoutMinMs * (1000 - (2 * _options.ClockDriftPermille)) / 1000;
+        _leaseUntil = Math.Max(_leaseUntil, sentMs + length);
+    }
+
+    /// <summary>The bug of async-raft d60f1e85: half is taken for a majority.</summary>
+    private static ulong ReachedByOneLess(ReadOnlySpan<ulong> bySlot)
+    {
+        ulong[] values = [.. bySlot];
+        Array.Sort(values);
+        return values[values.Length / 2];
     }
 
     private void AnswerReads(ulong confirmedRound)
@@ -73,10 +114,19 @@ internal sealed partial class RaftCore
     {
         _roundSent = 0;
         _roundConfirmed = 0;
+        _roundSentMs.Clear();
+        _leaseUntil = 0;
     }
 
     private void RefuseReads()
     {
+        if (Mutants.ReadsDropped)
+        {
+            _reads.Clear();
+            _earlyReads.Clear();
+            return;
+        }
+
         foreach (var read in _reads) _ready.Reads.Add(new ReadState(read.Token, 0, Refusal.NotLeader));
         foreach (var token in _earlyReads) _ready.Reads.Add(new ReadState(token, 0, Refusal.NotLeader));
         _reads.Clear();

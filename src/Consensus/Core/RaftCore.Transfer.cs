@@ -36,7 +36,7 @@ internal sealed partial class RaftCore
         ulong bestMatch = 0;
         foreach (var member in _configuration.Voters)
         {
-            if (member == Self) continue;
+            if (member == Self || _configuration.Details[_configuration.SlotOf(member)].Priority == 0) continue;
             var progress = _progress[_configuration.SlotOf(member)];
             if (_now - progress.LastHeardMs > _options.ElectionTimeoutMinMs || (best is not null && progress.Match <= bestMatch)) continue;
             best = member;
@@ -49,10 +49,16 @@ internal sealed partial class RaftCore
     private void ContinueTransfer(int slot)
     {
         // Match is what the target has flushed, so it can win with what it has (§7 bug 35).
-        if (_transferTarget != _configuration.Members[slot] || _progress[slot].Match < _log.LastIndex) return;
-        Send(
-            new Message { Kind = MessageKind.TimeoutNow, From = Self, To = _configuration.Members[slot], Term = _term },
-            releaseAfter: 0);
+        if (slot < 0 || _transferTarget != _configuration.Members[slot]) return;
+        if (_progress[slot].Match < _log.LastIndex && !Mutants.TransferBeforeFlush) return;
+        SendTimeoutNow(_configuration.Members[slot]);
+    }
+
+    /// <summary>Whoever gets this may win at once: no lease is held any more.</summary>
+    private void SendTimeoutNow(NodeId target)
+    {
+        if (!Mutants.ReadDuringTransfer) _leaseUntil = 0;
+        Send(new Message { Kind = MessageKind.TimeoutNow, From = Self, To = target, Term = _term }, releaseAfter: 0);
     }
 
     private void TickTransfer()
@@ -64,13 +70,13 @@ internal sealed partial class RaftCore
             return;
         }
 
-        _transferTarget = null;
         _transferDeadline = long.MaxValue;
+        if (!Mutants.TransferNeverEnds) _transferTarget = null;
     }
 
     private void HandleTimeoutNow(in Message message)
     {
-        if (_role != RaftRole.Follower || _leader != message.From || !_configuration.IsVoter(Self)) return;
+        if (_role != RaftRole.Follower || _leader != message.From || !_configuration.IsVoter(Self) || IsBarred || IsDiskStalled) return;
         StartElection(isTransfer: true);
     }
 }

@@ -15,10 +15,8 @@ namespace RaftMirror.Consensus.Core;
 internal sealed partial class RaftCore
 {
     private readonly RaftCoreOptions _options;
-    private readonly Configuration _configuration;
     private readonly RaftLog _log;
     private readonly Xoshiro _random;
-    private readonly int _selfSlot;
     private readonly Queue<InflightWrite> _writes = new();
 
     private Ready _ready = new();
@@ -34,19 +32,40 @@ internal sealed partial class RaftCore
     private ulong _handedOut;
 
     private bool _hardStateDirty;
+    private HardState _writtenHardState;
+    private bool _resetDirty;
     private ulong _writeNext;
     private ulong _durableIndex;
     private ulong _writeSequence;
     private ulong _doneSequence;
     private ulong _termSequence;
 
+    /// <summary>Starts or restarts a node whose log was never compacted.</summary>
+    public RaftCore(
+        NodeId self, Configuration configuration, RaftCoreOptions options, HardState hardState, IEnumerable<LogEntry> entries, Xoshiro random,
+        long nowMs)
+        : this(self, configuration, options, hardState, default, entries, null, random, nowMs)
+    {
+    }
+
     /// <summary>Starts or restarts a node from what recovery found.</summary>
+    /// <param name="self">This node; need not be a member.</param>
+    /// <param name="initial">Who takes part as long as neither snapshot nor log says otherwise.</param>
+    /// <param name="options">Times and bounds.</param>
+    /// <param name="hardState">Of the log.</param>
+    /// <param name="start">The entry before the first one of <paramref name="entries"/>.</param>
+    /// <param name="entries">The log, without holes.</param>
+    /// <param name="snapshot">What the state machine was restored from; covers at least everything before the first entry.</param>
+    /// <param name="random">Election timeouts.</param>
+    /// <param name="nowMs">The time.</param>
     public RaftCore(
         NodeId self,
-        Configuration configuration,
+        Configuration initial,
         RaftCoreOptions options,
         HardState hardState,
+        EntryId start,
         IEnumerable<LogEntry> entries,
+        SnapshotMeta? snapshot,
         Xoshiro random,
         long nowMs)
     {
@@ -55,26 +74,30 @@ internal sealed partial class RaftCore
             && options.ElectionTimeoutMinMs < options.ElectionTimeoutMaxMs,
             "Heartbeats must come well within an election timeout.");
         Self = self;
-        _configuration = configuration;
         _options = options;
         _random = random;
-        _log = new RaftLog(entries);
-        _selfSlot = configuration.SlotOf(self);
-        _votes = new sbyte[configuration.Members.Length];
+        _log = new RaftLog(start, entries);
+        var covered = snapshot?.Last ?? default;
+        Invariant.Require(
+            covered.Index >= start.Index && covered.Index <= _log.LastIndex && _log.Contains(covered),
+            "A snapshot covers what is gone from the log, and the log goes on from it.");
         _now = nowMs;
         _term = hardState.Term;
         _vote = hardState.Vote;
-        _commit = hardState.Commit;
+        _snapshot = snapshot;
+        _commit = Math.Max(hardState.Commit, covered.Index);
+        _applied = covered.Index;
+        _handedOut = covered.Index;
         Invariant.Require(_commit <= _log.LastIndex, "The commit hint is written with or after the entries it speaks of.");
         Invariant.Require(_log.LastId.Term <= _term, "A term is durable before the entries of it.");
         _durableIndex = _log.LastIndex;
         _writeNext = _log.LastIndex + 1;
+        RecoverConfiguration(snapshot is null ? initial : snapshot.Configuration, covered.Index);
+        _stickyUntil = options.LeaseReads ? nowMs + options.ElectionTimeoutMinMs : nowMs;
         ResetElectionDeadline();
     }
 
     public NodeId Self { get; }
-
-    public Configuration Configuration => _configuration;
 
     public RaftRole Role => _role;
 
@@ -97,10 +120,16 @@ internal sealed partial class RaftCore
     /// <summary>When the next Tick has work to do, in the shell's milliseconds.</summary>
     public long NextDeadlineMs => _role == RaftRole.Leader ? Math.Min(_heartbeatDue, _transferDeadline) : _electionDeadline;
 
+    /// <summary>True while the oldest unfinished write is older than a working disk's would be (rule 11).</summary>
+    public bool IsDiskStalled =>
+        !Mutants.HungDiskLeads && _writes.TryPeek(out var oldest) && _now - oldest.StartedMs > _options.DiskStallMs;
+
+    private long OldestWriteStartedMs => _writes.TryPeek(out var oldest) ? oldest.StartedMs : _now;
+
     /// <summary>The sequence number of the write that will cover everything changed so far.</summary>
     private ulong CoveringSequence => HasUnwritten ? _writeSequence + 1 : _writeSequence;
 
-    private bool HasUnwritten => _hardStateDirty || _writeNext <= _log.LastIndex;
+    private bool HasUnwritten => _hardStateDirty || _resetDirty || _writeNext <= _log.LastIndex;
 
     /// <summary>Says what time it is on a monotonic clock, before messages are stepped; no timer fires.</summary>
     public void AdvanceClock(long nowMs)
@@ -138,8 +167,9 @@ internal sealed partial class RaftCore
             _durableIndex = Math.Max(_durableIndex, write.LastIndex);
         }
 
+        if (Mutants.StaleWriteCounts) _durableIndex = Math.Min(_durableIndex, _log.LastIndex);
         Invariant.Require(_durableIndex <= _log.LastIndex, "What was truncated is on no account.");
-        if (_role == RaftRole.Candidate && _selfVoteSequence <= sequence) CountVote(_selfSlot, granted: true);
+        if (_role == RaftRole.Candidate && _selfVoteSequence <= sequence && _selfSlot >= 0) CountVote(_selfSlot, granted: true);
         if (_role == RaftRole.Leader) AdvanceCommit();
     }
 
@@ -192,6 +222,9 @@ internal sealed partial class RaftCore
             case MessageKind.TimeoutNow:
                 HandleTimeoutNow(message);
                 break;
+            case MessageKind.InstallSnapshot:
+                HandleInstallSnapshot(message);
+                break;
             default:
                 Invariant.Fail("The codec lets no other kind through.");
                 break;
@@ -201,7 +234,12 @@ internal sealed partial class RaftCore
     /// <summary>Takes the effects since the last call. The object is reused by the call after the next.</summary>
     public Ready TakeReady()
     {
-        if (_role == RaftRole.Leader) FlushLeader();
+        if (_role == RaftRole.Leader)
+        {
+            FlushLeader();
+            LeaveIfRemoved();
+        }
+
         if (HasUnwritten) _ready.Write = MakeWrite();
         for (; _handedOut < _commit; _handedOut++) _ready.Committed.Add(_log[_handedOut + 1]);
         (_ready, _spare) = (_spare, _ready);
@@ -213,20 +251,26 @@ internal sealed partial class RaftCore
     {
         var first = _writeNext;
         var entries = _log.Slice(first, int.MaxValue, int.MaxValue);
+        var hardState = new HardState(_term, _vote, Math.Min(_commit, _log.LastIndex));
+        if (Mutants.EntriesBeforeTerm && entries.Length > 0 && _hardStateDirty) hardState = _writtenHardState;
+        else _hardStateDirty = false;
+        _writtenHardState = hardState;
         _writeSequence++;
-        _writes.Enqueue(new InflightWrite { Sequence = _writeSequence, LastIndex = _log.LastIndex });
+        _writes.Enqueue(new InflightWrite { Sequence = _writeSequence, LastIndex = _log.LastIndex, StartedMs = _now });
         _writeNext = _log.LastIndex + 1;
-        _hardStateDirty = false;
+        var isReset = _resetDirty;
+        _resetDirty = false;
 
         // The hint must not speak of entries that a torn tail could take with it; all of them are in this write or before it.
-        return new WriteBatch(
-            _writeSequence,
-            new HardState(_term, _vote, Math.Min(_commit, _log.LastIndex)),
-            new EntryId(_log.TermAt(first - 1), first - 1),
-            entries);
+        return new WriteBatch(_writeSequence, hardState, new EntryId(_log.TermAt(first - 1), first - 1), entries, isReset);
     }
 
-    private void AppendToLog(in LogEntry entry) => _log.Append(entry);
+    private void AppendToLog(in LogEntry entry)
+    {
+        _log.Append(entry);
+        if (_role == RaftRole.Leader) _uncommittedBytes += entry.SizeBytes;
+        if (entry.Type == EntryType.Configuration) Adopt(entry);
+    }
 
     private void TruncateLogFrom(ulong index)
     {
@@ -234,7 +278,12 @@ internal sealed partial class RaftCore
         _log.TruncateFrom(index);
         _durableIndex = Math.Min(_durableIndex, index - 1);
         _writeNext = Math.Min(_writeNext, index);
-        foreach (var write in _writes) write.LastIndex = Math.Min(write.LastIndex, index - 1);
+        if (!Mutants.StaleWriteCounts)
+        {
+            foreach (var write in _writes) write.LastIndex = Math.Min(write.LastIndex, index - 1);
+        }
+
+        RollConfigurationBack(index);
     }
 
     private void SetTerm(ulong term, NodeId vote)
@@ -255,7 +304,6 @@ internal sealed partial class RaftCore
         }
 
         if (term > _term) SetTerm(term, default);
-        if (_role != RaftRole.Follower || _leader != leader) _ready.StateChanged = true;
         _role = RaftRole.Follower;
         _leader = leader;
         _ready.StateChanged = true;
@@ -279,5 +327,7 @@ internal sealed partial class RaftCore
         public required ulong Sequence { get; init; }
 
         public required ulong LastIndex { get; set; }
+
+        public required long StartedMs { get; init; }
     }
 }

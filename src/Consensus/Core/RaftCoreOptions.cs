@@ -26,4 +26,23 @@ internal sealed record RaftCoreOptions
 
     /// <summary>Reads waiting for a round; more are refused, never dropped.</summary>
     public int MaxPendingReads { get; init; } = 65536;
+
+    /// <summary>A write that takes longer than this is a hung disk: this node does not campaign, and hands leadership over.</summary>
+    public int DiskStallMs { get; init; } = 1000;
+
+    /// <summary>A learner is promoted only if it lacks no more entries than this.</summary>
+    public ulong MaxPromotionLag { get; init; } = 1024;
+
+    /// <summary>Entries kept in memory behind the newest snapshot, for followers that are a little behind.</summary>
+    public long MaxRetainedBytes { get; init; } = 64 * 1024 * 1024;
+
+    /// <summary>A caught-up voter of higher priority is handed leadership once this leader has led for so long.</summary>
+    public int PriorityStableMs { get; init; } = 5000;
+
+    /// <summary>Reads may be answered without a round while a majority cannot have elected anybody else (thesis 6.4.1). Rests on clocks
+    /// that run at nearly the same rate, so it is off unless asked for. All nodes of a cluster must agree on it.</summary>
+    public bool LeaseReads { get; init; }
+
+    /// <summary>How much faster one node's clock may run than another's, in parts per thousand.</summary>
+    public int ClockDriftPermille { get; init; } = 10;
 }

@@ -38,7 +38,16 @@ internal enum Refusal
 /// <param name="Token">The caller's number for it.</param>
 /// <param name="Index">Once this is applied the read may be served; meaningful if not refused.</param>
 /// <param name="Refusal">None if the read may go on.</param>
-internal readonly record struct ReadState(ulong Token, ulong Index, Refusal Refusal);
+/// <param name="ValidUntilMs">If it was answered by lease: the caller looks at the clock again once it has this, and asks anew if it
+/// is later (a pause may lie between). long.MaxValue for reads that a round confirmed.</param>
+internal readonly record struct ReadState(ulong Token, ulong Index, Refusal Refusal, long ValidUntilMs = long.MaxValue);
+
+/// <summary>A leader's snapshot that this node needs.</summary>
+/// <param name="From">Who has it for sure.</param>
+/// <param name="Last">The last entry that it covers.</param>
+/// <param name="LengthBytes">Of the whole.</param>
+/// <param name="Crc">CRC-32C of the whole.</param>
+internal readonly record struct OfferedSnapshot(NodeId From, EntryId Last, long LengthBytes, uint Crc);
 
 /// <summary>The effects of the inputs since the last one: the shell carries them out. Owned by the core and
 /// reused: valid until the next <see cref="RaftCore.TakeReady"/> but one.</summary>
@@ -56,8 +65,17 @@ internal sealed class Ready
     /// <summary>Role, term or leader changed.</summary>
     public bool StateChanged { get; set; }
 
-    public bool IsEmpty =>
-        Messages.Count == 0 && Write is null && Committed.Count == 0 && Reads.Count == 0 && !StateChanged;
+    /// <summary>Another configuration is in force: connections may have to change.</summary>
+    public bool MembersChanged { get; set; }
+
+    /// <summary>Fetch this snapshot, or go on fetching it.</summary>
+    public OfferedSnapshot? Offer { get; set; }
+
+    /// <summary>Restore the state machine from this snapshot before anything of <see cref="Committed"/> is applied.</summary>
+    public SnapshotMeta? Installed { get; set; }
+
+    /// <summary>The log on disk may drop everything up to this index; 0 for nothing.</summary>
+    public ulong CompactTo { get; set; }
 
     public void Clear()
     {
@@ -66,5 +84,9 @@ internal sealed class Ready
         Committed.Clear();
         Reads.Clear();
         StateChanged = false;
+        MembersChanged = false;
+        Offer = null;
+        Installed = null;
+        CompactTo = 0;
     }
 }

@@ -17,6 +17,10 @@ internal enum MessageKind : byte
 
     /// <summary>Campaign at once: leadership is handed to you (thesis 3.10).</summary>
     TimeoutNow = 9,
+
+    /// <summary>What you need next is gone from my log: fetch the snapshot whose last entry is <see cref="Message.Log"/> (Raft paper 7). Round is
+    /// its length in bytes, Hint.Index its CRC-32C. Answered by an AppendReply once it is installed.</summary>
+    InstallSnapshot = 10,
 }
 
 /// <summary>One message between cores. Immutable.</summary>
@@ -47,7 +51,8 @@ internal readonly record struct Message
     /// <summary>Vote: the leader asked for this campaign, so stickiness does not apply.</summary>
     public bool IsTransfer { get; init; }
 
-    /// <summary>Refused append: where the logs may agree.</summary>
+    /// <summary>Refused append: where the logs may agree. Heartbeat: Index is the checkpoint whose digest is wanted, 0 for none; its reply:
+    /// the same with the digest as Term, if it is known.</summary>
     public EntryId Hint { get; init; }
 
     /// <summary>Append: contiguous from Log.Index + 1.</summary>

@@ -64,7 +64,7 @@ internal static class MessageCodec
     {
         message = default;
         if (data.Length < HeaderBytes) return "a message is too short";
-        if (data[0] is < (byte)MessageKind.PreVote or > (byte)MessageKind.TimeoutNow) return $"unknown message kind {data[0]}";
+        if (data[0] is < (byte)MessageKind.PreVote or > (byte)MessageKind.InstallSnapshot) return $"unknown message kind {data[0]}";
         if (data[1] > 3) return "unknown flags";
         var count = BinaryPrimitives.ReadInt32LittleEndian(data[4..]);
         if (count < 0 || count > (data.Length - HeaderBytes) / EntryHeaderBytes) return "an impossible number of entries";
@@ -102,16 +102,27 @@ internal static class MessageCodec
             if (length < 0 || length > data.Length - EntryHeaderBytes) return "an entry is cut short";
             var id = new EntryId(BinaryPrimitives.ReadUInt64LittleEndian(data), previous.Index + 1);
             if (id.Term < previous.Term || id.Term > leaderTerm) return "terms fall along the log";
-            if (data[8] is < (byte)EntryType.Noop or > (byte)EntryType.Command) return $"unknown entry type {data[8]}";
+            if (data[8] is < (byte)EntryType.Noop or > (byte)EntryType.Digest) return $"unknown entry type {data[8]}";
             var proposal = new ProposalId(
                 BinaryPrimitives.ReadUInt16LittleEndian(data[10..]),
                 BinaryPrimitives.ReadUInt64LittleEndian(data[16..]),
                 BinaryPrimitives.ReadUInt64LittleEndian(data[24..]));
-            entries[i] = new LogEntry(id, (EntryType)data[8], proposal, data.Slice(EntryHeaderBytes, length).ToArray());
+            var payload = data.Slice(EntryHeaderBytes, length).ToArray();
+            if (Refuse((EntryType)data[8], payload) is { } error) return error;
+            entries[i] = new LogEntry(id, (EntryType)data[8], proposal, payload);
             data = data[(EntryHeaderBytes + length)..];
             previous = id;
         }
 
         return data.Length == 0 ? null : "bytes follow the last entry";
     }
+
+    /// <summary>What the core itself reads must be readable before it is in the log.</summary>
+    private static string? Refuse(EntryType type, ReadOnlySpan<byte> payload) => type switch
+    {
+        EntryType.Configuration => ConfigurationCodec.TryDecode(payload, out _),
+        EntryType.Digest when payload.Length != DigestVerdict.Bytes => "a digest of a wrong length",
+        EntryType.Noop when payload.Length != 0 => "a no-op with a payload",
+        _ => null,
+    };
 }

@@ -8,7 +8,7 @@ namespace RaftMirror.Simulation.Consensus;
 /// <summary>Each real bug that is put back must be found: `dotnet test tests/Simulation -c Mutants`.</summary>
 public sealed class MutantTests(ITestOutputHelper output)
 {
-    public static TheoryData<string> Names => [.. Mutants.All];
+    public static TheoryData<string> Names => [.. Mutants.All.Select(mutant => mutant.Name)];
 
     [Theory]
     [MemberData(nameof(Names))]
