@@ -11,12 +11,14 @@ internal sealed record DataDrivenCase(
     string File, int Line, string Command, IReadOnlyList<(string Key, string[] Values)> Arguments, string[] Input, string[] Expected)
 {
     /// <summary>An argument's values; null if it is not there.</summary>
-    public string[]? Values(string key) => Arguments.Where(argument => argument.Key == key).Select(argument => argument.Values).FirstOrDefault();
+    public string[]? Values(string key) =>
+        Arguments.Where(argument => argument.Key == key).Select(argument => argument.Values).FirstOrDefault();
 
     public bool IsSet(string key) => Values(key) is ["true"];
 
     /// <summary>Arguments that are node numbers.</summary>
-    public ushort[] Nodes => [.. Arguments.Where(argument => argument.Key.All(char.IsAsciiDigit)).Select(argument => ushort.Parse(argument.Key))];
+    public ushort[] Nodes =>
+        [.. Arguments.Where(argument => argument.Key.All(char.IsAsciiDigit)).Select(argument => ushort.Parse(argument.Key))];
 
     public override string ToString() => $"{File}:{Line}: {Command}";
 }
@@ -27,9 +29,13 @@ internal static class DataDriven
 {
     /// <param name="folder">The folder etcd-raft.</param>
     /// <param name="file">Path below it.</param>
-    public static IReadOnlyList<DataDrivenCase> Read(string folder, string file)
+    public static IReadOnlyList<DataDrivenCase> Read(string folder, string file) =>
+        Parse(file, File.ReadAllLines(Path.Combine(folder, file)));
+
+    /// <param name="file">The name that cases get.</param>
+    /// <param name="lines">The text.</param>
+    public static IReadOnlyList<DataDrivenCase> Parse(string file, string[] lines)
     {
-        var lines = File.ReadAllLines(Path.Combine(folder, file));
         var cases = new List<DataDrivenCase>();
         for (var i = 0; i < lines.Length;)
         {
@@ -44,7 +50,7 @@ internal static class DataDriven
             var input = TakeUntil(lines, ref i, text => text == "----");
             if (i == lines.Length) throw new FormatException($"{file}:{line}: a case without '----'");
             i++;
-            if (i < lines.Length && lines[i] == "----") throw new FormatException($"{file}:{line}: blank lines inside expectations are not supported");
+            if (i < lines.Length && lines[i] == "----") throw new FormatException($"{file}:{line}: expectations with empty lines are not supported");
             cases.Add(new DataDrivenCase(file, line, command, arguments, input, TakeUntil(lines, ref i, string.IsNullOrWhiteSpace)));
         }
 
@@ -58,7 +64,7 @@ internal static class DataDriven
         return lines[start..i];
     }
 
-    /// <summary>Splits at spaces that are not inside parentheses.</summary>
+    /// <summary>Splits at spaces that are not inside parentheses, where they are dropped.</summary>
     private static (string Command, List<(string, string[])> Arguments) Directive(string line)
     {
         var words = new List<string>();

@@ -56,7 +56,7 @@ internal sealed partial class Facts
         var differences = new List<Difference>();
         foreach (var line in reader.ReadToEnd().Split('\n').Where(line => line.StartsWith("| ", StringComparison.Ordinal)))
         {
-            if (line.StartsWith("| file |", StringComparison.Ordinal)) continue;
+            if (line.StartsWith("| file |", StringComparison.Ordinal) || line.StartsWith("| ---", StringComparison.Ordinal)) continue;
             var match = Row().Match(line);
             if (!match.Success) throw new FormatException($"Not a row of five cells with a reason: {line}");
             string Cell(int i) => match.Groups[i].Value.Trim();

@@ -61,7 +61,8 @@ public sealed partial class MembershipTableTests(ITestOutputHelper output)
         Facts.Verify(all);
         var compared = all.Sum(facts => facts.Compared);
 
-        output.WriteLine($"{simple} simple, {enter} enter-joint, {leave} leave-joint; {compared} facts, {all.Sum(facts => facts.Differing)} differ as listed");
+        var differing = all.Sum(facts => facts.Differing);
+        output.WriteLine($"{simple} simple, {enter} enter-joint, {leave} leave-joint; {compared} facts, {differing} differ as listed");
         Assert.Equal((20, 10, 7), (simple, enter, leave));
         Assert.Equal(53, compared);
     }
@@ -143,6 +144,8 @@ public sealed partial class MembershipTableTests(ITestOutputHelper output)
     private static string MembersOf(Configuration configuration) =>
         string.Join(' ', configuration.Members.Select(id => $"{id}{(configuration.IsVoter(id) ? "" : "l")}"));
 
-    [GeneratedRegex(@"^voters=\((?<voters>[\d ]*)\)(&&\((?<outgoing>[\d ]*)\))?( learners=\((?<learners>[\d ]*)\))?( learners_next=\((?<next>[\d ]*)\))?( autoleave)?$")]
+    [GeneratedRegex(
+        @"^voters=\((?<voters>[\d ]*)\)(&&\((?<outgoing>[\d ]*)\))?"
+        + @"( learners=\((?<learners>[\d ]*)\))?( learners_next=\((?<next>[\d ]*)\))?( autoleave)?$")]
     private static partial Regex Printed();
 }

@@ -71,6 +71,7 @@ internal static partial class JepsenHistory
     private static int Number(string text) => int.Parse(text, NumberStyles.None, CultureInfo.InvariantCulture);
 
     [GeneratedRegex(
-        @"^INFO  jepsen\.util - (?<client>\d+)\s+:(?<event>invoke|ok|fail|info)\s+:(?<operation>read|write|cas)\s+(?<value>nil|\d+|\[\d+ \d+\]|:timed-out)$")]
+        @"^INFO  jepsen\.util - (?<client>\d+)\s+:(?<event>invoke|ok|fail|info)\s+:"
+        + @"(?<operation>read|write|cas)\s+(?<value>nil|\d+|\[\d+ \d+\]|:timed-out)$")]
     private static partial Regex Line();
 }
