@@ -98,6 +98,16 @@ internal sealed partial class MirrorCore
         }
     }
 
+    /// <summary>Nobody asks a node that has not joined whether it is drained. A write that it was given until then may have been given
+    /// up by its client since, written again elsewhere and acknowledged there: it is not carried out any more.</summary>
+    private void DropFromBeforeJoining()
+    {
+        foreach (var operation in SortedOperations())
+        {
+            if (operation.State == OperationState.Waiting && operation.IsClientWrite) End(operation, Nbd.IoStatus.Drop);
+        }
+    }
+
     private void StepDrains()
     {
         for (var i = _drains.Count - 1; i >= 0; i--)
