@@ -83,7 +83,7 @@ internal sealed partial class RaftCore
             return;
         }
 
-        _ready.Offer = new SnapshotOffer(message.From, message.Log, (long)message.Round, (uint)message.Hint.Index);
+        _ready.Offer = new OfferedSnapshot(message.From, message.Log, (long)message.Round, (uint)message.Hint.Index);
     }
 
     /// <summary>Offers the newest snapshot to a follower whose next entry is gone (rule 13). It fetches it on another connection; what is

@@ -47,7 +47,7 @@ internal readonly record struct ReadState(ulong Token, ulong Index, Refusal Refu
 /// <param name="Last">The last entry that it covers.</param>
 /// <param name="LengthBytes">Of the whole.</param>
 /// <param name="Crc">CRC-32C of the whole.</param>
-internal readonly record struct SnapshotOffer(NodeId From, EntryId Last, long LengthBytes, uint Crc);
+internal readonly record struct OfferedSnapshot(NodeId From, EntryId Last, long LengthBytes, uint Crc);
 
 /// <summary>The effects of the inputs since the last one: the shell carries them out. Owned by the core and
 /// reused: valid until the next <see cref="RaftCore.TakeReady"/> but one.</summary>
@@ -69,7 +69,7 @@ internal sealed class Ready
     public bool MembersChanged { get; set; }
 
     /// <summary>Fetch this snapshot, or go on fetching it.</summary>
-    public SnapshotOffer? Offer { get; set; }
+    public OfferedSnapshot? Offer { get; set; }
 
     /// <summary>Restore the state machine from this snapshot before anything of <see cref="Committed"/> is applied.</summary>
     public SnapshotMeta? Installed { get; set; }
