@@ -286,12 +286,30 @@ public sealed class MirrorCoreTests
     public void Session_NewConnection_WritesAfterPeersDrained()
     {
         Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
-        _core.SessionOpened(_now, 1);
+        _core.SessionOpened(_now, 1, _now);
         var ask = (PeerMessage)Single(EffectKind.Send).Payload!;
         Assert.Equal(PeerMessageKind.DrainRequest, ask.Kind);
         _core.Submit(_now, Write(10, 0) with { Session = 1 });
         Assert.Empty(Take());
         _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: ask.Sequence));
+        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
+    }
+
+    [Fact] // §14.9: who the live members are must be known as of the opening; the client may come from one that joined just before.
+    public void Session_NewConnection_WaitsForAGrantThatWasAskedForSince()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _now += 10 * Ms;
+        _core.SessionOpened(_now, 1, _now);
+        var ask = (PeerMessage)Single(EffectKind.Send).Payload!;
+        _core.Submit(_now, Write(10, 0) with { Session = 1 });
+        _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: ask.Sequence));
+        Assert.Empty(Take());
+        _core.LeaseGranted(_now, new LeaseGrant(_now - 1, 2000 * Ms, _index, 1, 1));
+        Assert.Empty(Take());
+        _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index + 1, 1, 1));
+        Assert.Empty(Take());
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
         Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
     }
 

@@ -15,7 +15,7 @@ internal sealed partial class MirrorWorld
     {
         var session = ++node.Sessions;
         var life = node.Incarnation;
-        OnNode(node, life, () => node.Core.SessionOpened(Now, session));
+        OnNode(node, life, () => node.Core.SessionOpened(Now, session, Now));
         After(_random.Next(50) * Ms, () => Ask(node, life, session), "ask");
     }
 
@@ -157,7 +157,7 @@ internal sealed partial class MirrorWorld
         if (request.Kind == RequestKind.Write) Hold(request.Range, 1); // Until it is sent again.
         var (session, life) = (++node.Sessions, node.Incarnation);
         var delay = _random.Next(30) * Ms;
-        After(delay, () => OnNode(node, life, () => node.Core.SessionOpened(Now, session)), "reconnect");
+        After(delay, () => OnNode(node, life, () => node.Core.SessionOpened(Now, session, Now)), "reconnect");
         After(delay + Ms, () => Again(node, life, session, request), "again");
     }
 
