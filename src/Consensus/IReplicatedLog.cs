@@ -42,13 +42,16 @@ public enum ProposalOutcome
 /// <param name="Reason">For people, unless committed: "no leader", "the leader changed", …</param>
 public sealed record CommitResult(ProposalOutcome Outcome, LogPosition Position, ReadOnlyMemory<byte> Result, string? Reason);
 
-/// <summary>One voter as this node sees it.</summary>
+/// <summary>One member as this node sees it.</summary>
 /// <param name="Id">The node.</param>
 /// <param name="Address">HOST:PORT of its peer listener.</param>
 /// <param name="IsVoter">False for a learner.</param>
 /// <param name="Match">Highest log index known to be durable there; 0 if unknown (only the leader knows).</param>
 /// <param name="IsRecentlyActive">The leader heard from it within an election timeout.</param>
-public sealed record MemberStatus(NodeId Id, string Address, bool IsVoter, ulong Match, bool IsRecentlyActive);
+/// <param name="Name">For people; may be empty.</param>
+/// <param name="Priority">0 to 255; see <see cref="Member"/>.</param>
+public sealed record MemberStatus(
+    NodeId Id, string Address, bool IsVoter, ulong Match, bool IsRecentlyActive, string Name = "", byte Priority = Member.DefaultPriority);
 
 /// <summary>What is to be done to the membership.</summary>
 public enum MembershipAction

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Snapshots;
 using RaftMirror.Consensus.Storage;
 using RaftMirror.Consensus.Transport;
 using RaftMirror.Primitives;
@@ -34,6 +35,8 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
     private readonly IStateMachine _stateMachine;
     private readonly WriteAheadLog _wal;
     private readonly RaftCore _core;
+    private readonly SnapshotStore _snapshots;
+    private readonly EntryId _recoveredBase;
     private readonly TaskCompletionSource<Exception> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _stopping = new();
     private readonly List<Thread> _threads = [];
@@ -42,15 +45,19 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
     private long _proposalSequence;
 
     private RaftNode(
-        RaftNodeOptions options, IStateMachine stateMachine, ILogger logger, NodeIdentity identity, WriteAheadLog wal,
-        IReadOnlyDictionary<NodeId, IPEndPoint> members, Socket listener)
+        RaftNodeOptions options, IStateMachine stateMachine, ILogger logger, NodeIdentity identity, WriteAheadLog wal, SnapshotStore snapshots,
+        RecoveredState recovered, Socket listener)
     {
         _options = options;
         _logger = logger;
         _identity = identity;
         _stateMachine = stateMachine;
         _wal = wal;
+        _snapshots = snapshots;
+        _recoveredBase = recovered.Base;
         var record = identity.Record;
+        var members = record.Members.ToDictionary(
+            member => new NodeId(member.Key), member => RaftNodeOptions.ParseLoopback(member.Value));
         var directory = new PeerDirectory(record.ClusterId, options.Self, record.Incarnation, members);
         _transport = new PeerTransport(directory, listener, Deliver, logger);
         var coreOptions = new RaftCoreOptions
@@ -58,13 +65,33 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
             HeartbeatMs = options.HeartbeatMs,
             ElectionTimeoutMinMs = options.ElectionTimeoutMinMs,
             ElectionTimeoutMaxMs = options.ElectionTimeoutMaxMs,
+            DiskStallMs = options.DiskStallMs,
+            LeaseReads = options.LeaseReads,
         };
         var seed = options.Seed ?? ((ulong)Stopwatch.GetTimestamp() ^ (record.Incarnation << 32) ^ options.Self.Value);
         _core = new RaftCore(
-            options.Self, new Configuration(members.Keys), coreOptions, wal.Recovered.HardState, wal.Recovered.Entries,
-            new Xoshiro(seed), NowMs());
+            options.Self, InitialConfiguration(), coreOptions, recovered.HardState, recovered.Base, recovered.Entries,
+            recovered.Snapshot?.Meta, new Xoshiro(seed), NowMs());
+        if (recovered.Snapshot is { } snapshot)
+        {
+            Restore(snapshot);
+            _applied = snapshot.Meta.Last.Index;
+            snapshot.Dispose();
+        }
+        else
+        {
+            _appliedConfiguration = _core.ConfigurationAt(0);
+        }
+
+        if (LoadQuarantine(options.DataDirectory) is { } note) EnterQuarantine(note);
         _view = MakeView();
         RegisterForwarding();
+
+        Configuration InitialConfiguration() => record.Joined
+            ? Configuration.Empty
+            : new Configuration(
+                members.Keys, details: members.Select(member => new Member(
+                    member.Key, options.MemberNames.GetValueOrDefault(member.Key, string.Empty), member.Value.ToString())));
     }
 
     /// <inheritdoc/>
@@ -79,8 +106,8 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
     /// <summary>The cluster's id, the same on all nodes.</summary>
     public Guid ClusterId => _identity.Record.ClusterId;
 
-    /// <summary>Starts a node: takes the directory's lock, counts the incarnation up, recovers the log, listens, dials.
-    /// Committed entries of the log are applied again from the first on, since there are no snapshots yet.</summary>
+    /// <summary>Starts a node: takes the directory's lock, counts the incarnation up, recovers snapshot and log, listens, dials.
+    /// The state machine is restored from the newest snapshot before this returns; committed entries behind it are applied again.</summary>
     /// <param name="options">Its set-up.</param>
     /// <param name="stateMachine">Fresh; called by the apply thread only.</param>
     /// <param name="loggerFactory">Null for no log messages.</param>
@@ -106,6 +133,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         BeginStop();
         await Task.Run(() => _threads.ForEach(thread => thread.Join()));
         await _transport.DisposeAsync();
+        await _keepingSnapshots;
         AbandonRequests(isLoopStopped: true);
         if (Interlocked.Exchange(ref _isStopped, 1) != 0) return;
         _wal.Dispose();
@@ -134,12 +162,14 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         Socket? listener = null;
         try
         {
-            var members = identity.Record.Members.ToDictionary(
-                member => new NodeId(member.Key), member => RaftNodeOptions.ParseLoopback(member.Value));
             var storage = new DirectoryStorage(Path.Combine(options.DataDirectory, "raft"));
+            var snapshots = new SnapshotStore(
+                new DirectorySnapshotStorage(Path.Combine(options.DataDirectory, "snapshots")), identity.Record.ClusterId);
+            RecoveredState recovered;
             try
             {
                 wal = new WriteAheadLog(storage, options.SegmentBytes, identity.Record.Incarnation);
+                recovered = RecoveredState.Of(wal, snapshots, damage => Node.Log.SnapshotDamaged(logger, options.Self, damage));
             }
             catch (WalException error)
             {
@@ -147,10 +177,9 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
             }
 
             listener = options.BoundListener ?? Listen(options.PeerEndpoint);
-            var node = new RaftNode(options, stateMachine, logger, identity, wal, members, listener);
-            var recovered = wal.Recovered;
+            var node = new RaftNode(options, stateMachine, logger, identity, wal, snapshots, recovered, listener);
             Node.Log.Starting(
-                logger, options.Self, node.ClusterId, node.Incarnation, recovered.HardState.Term, recovered.Entries.Count, recovered.TornFrames);
+                logger, options.Self, node.ClusterId, node.Incarnation, recovered.HardState.Term, recovered.Entries.Count, wal.Recovered.TornFrames);
             node.StartThreads();
             return node;
         }
@@ -185,6 +214,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         StartThread("raft-loop", RunLoop);
         StartThread("raft-log", RunLog);
         StartThread("raft-apply", RunApply);
+        _keepingSnapshots = Task.Run(() => GuardAsync(KeepSnapshotsAsync));
     }
 
     private void StartThread(string name, Action body)
@@ -200,6 +230,23 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         try
         {
             body();
+        }
+#pragma warning disable CA1031 // Every failure stops the node, loudly.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            Node.Log.Fatal(_logger, _options.Self, error);
+            BeginStop();
+            AbandonRequests(isLoopStopped: false);
+            _failure.TrySetResult(error);
+        }
+    }
+
+    private async Task GuardAsync(Func<Task> body)
+    {
+        try
+        {
+            await body();
         }
 #pragma warning disable CA1031 // Every failure stops the node, loudly.
         catch (Exception error)

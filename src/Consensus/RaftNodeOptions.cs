@@ -24,6 +24,30 @@ public sealed record RaftNodeOptions
     /// clusters refuse each other. 1 to 200 characters.</summary>
     public required string ClusterName { get; init; }
 
+    /// <summary>Names of the first start's members, for people; missing ones are empty.</summary>
+    public IReadOnlyDictionary<NodeId, string> MemberNames { get; init; } = new Dictionary<NodeId, string>();
+
+    /// <summary>Set at the first start of a node that joins a running cluster: that cluster's id. <see cref="Self"/> is then the number that the
+    /// cluster gave it, and <see cref="InitialMembers"/> says only where others are: who votes it learns from the log.</summary>
+    public Guid? JoinClusterId { get; init; }
+
+    /// <summary>A snapshot is taken each time so many entries have been applied, 16 and up. The same on all nodes of a cluster.</summary>
+    public int SnapshotEntries { get; init; } = 8192;
+
+    /// <summary>Or so many bytes of entries. The same on all nodes of a cluster.</summary>
+    public long SnapshotBytes { get; init; } = 32 * 1024 * 1024;
+
+    /// <summary>The nodes' states are compared each time so many entries have been applied since the last snapshot, 1 and up. The same on all
+    /// nodes of a cluster.</summary>
+    public int CheckpointEntries { get; init; } = 512;
+
+    /// <summary>A write that takes longer than this many milliseconds is taken for a hung disk: the node gives leadership up.</summary>
+    public int DiskStallMs { get; init; } = 1000;
+
+    /// <summary>Read barriers may be answered from a lease, without asking a majority. Rests on clocks that run at nearly the same rate
+    /// (1 %); the same on all nodes of a cluster.</summary>
+    public bool LeaseReads { get; init; }
+
     /// <summary>Time between a leader's heartbeats, in milliseconds.</summary>
     public int HeartbeatMs { get; init; } = 50;
 

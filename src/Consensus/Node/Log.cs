@@ -19,4 +19,28 @@ internal static partial class Log
 
     [LoggerMessage(1004, LogLevel.Warning, "Dropped Raft messages of peers: {Count} inputs are waiting")]
     public static partial void InboxFull(ILogger logger, int count);
+
+    [LoggerMessage(1005, LogLevel.Information, "Node {Node} wrote a snapshot up to index {Index}: {Bytes} bytes, CRC-32C {Crc:x8}")]
+    public static partial void SnapshotWritten(ILogger logger, NodeId node, ulong index, long bytes, uint crc);
+
+    [LoggerMessage(1006, LogLevel.Warning, "Node {Node} could not write a snapshot up to index {Index}; the log is kept instead: {Error}")]
+    public static partial void SnapshotFailed(ILogger logger, NodeId node, ulong index, string error);
+
+    [LoggerMessage(1007, LogLevel.Information, "Node {Node} fetched a snapshot up to index {Index}: {Bytes} bytes")]
+    public static partial void SnapshotFetched(ILogger logger, NodeId node, ulong index, long bytes);
+
+    [LoggerMessage(1008, LogLevel.Warning, "Node {Node} could not fetch a snapshot: {Error}")]
+    public static partial void FetchFailed(ILogger logger, NodeId node, string error);
+
+    [LoggerMessage(1009, LogLevel.Information, "Node {Node} restored its state from a snapshot up to index {Index}, {Bytes} bytes")]
+    public static partial void Restored(ILogger logger, NodeId node, ulong index, long bytes);
+
+    [LoggerMessage(1010, LogLevel.Critical, "Node {Node} is quarantined and applies nothing any more: {Why}")]
+    public static partial void Diverged(ILogger logger, NodeId node, string why);
+
+    [LoggerMessage(1011, LogLevel.Information, "Node {Node}: members are {Configuration}, from index {Index} on")]
+    public static partial void MembersChanged(ILogger logger, NodeId node, string configuration, ulong index);
+
+    [LoggerMessage(1012, LogLevel.Error, "Node {Node}: a snapshot is damaged and was passed over: {Why}")]
+    public static partial void SnapshotDamaged(ILogger logger, NodeId node, string why);
 }

@@ -7,9 +7,11 @@ using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Node;
 
-/// <summary>node.json: who this data directory belongs to.</summary>
+/// <summary>node.json: who this data directory belongs to. Members are those of the cluster's first start; for a node that joined a running
+/// cluster, those that it was told then, which says where to dial and nothing about who votes.</summary>
 internal sealed record NodeRecord(
-    int Format, Guid ClusterId, string ClusterName, ushort NodeId, ulong Incarnation, SortedDictionary<ushort, string> Members);
+    int Format, Guid ClusterId, string ClusterName, ushort NodeId, ulong Incarnation, SortedDictionary<ushort, string> Members,
+    bool Joined = false);
 
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(NodeRecord))]
@@ -41,7 +43,7 @@ internal sealed class NodeIdentity : IDisposable
             var path = Path.Combine(options.DataDirectory, "node.json");
             var record = File.Exists(path) ? Load(path, options) : First(options);
             record = record with { Incarnation = record.Incarnation + 1 };
-            Save(path, options.DataDirectory, record);
+            Save(path, record);
             return new NodeIdentity(fileLock, record);
         }
         catch
@@ -67,13 +69,14 @@ internal sealed class NodeIdentity : IDisposable
     {
         if (Directory.Exists(Path.Combine(options.DataDirectory, "raft")))
             throw new InvalidOperationException($"{options.DataDirectory} has a log but no node.json: files are missing.");
-        if (!options.InitialMembers.ContainsKey(options.Self))
+        if (!options.InitialMembers.ContainsKey(options.Self) && options.JoinClusterId is null)
             throw new InvalidOperationException($"Node {options.Self} is not among the initial members.");
         if (options.ClusterName.Length is 0 or > 200) throw new InvalidOperationException("A cluster name has 1 to 200 characters.");
         var members = new SortedDictionary<ushort, string>();
         foreach (var (id, address) in options.InitialMembers) members.Add(id.Value, address);
+        var clusterId = options.JoinClusterId ?? ClusterIdOf(options.ClusterName, options.InitialMembers);
         return new NodeRecord(
-            Format, ClusterIdOf(options.ClusterName, options.InitialMembers), options.ClusterName, options.Self.Value, 0, members);
+            Format, clusterId, options.ClusterName, options.Self.Value, 0, members, options.JoinClusterId is not null);
     }
 
     private static NodeRecord Load(string path, RaftNodeOptions options)
@@ -104,16 +107,6 @@ internal sealed class NodeIdentity : IDisposable
         return record;
     }
 
-    private static void Save(string path, string directory, NodeRecord record)
-    {
-        var temporary = path + ".new";
-        using (var handle = File.OpenHandle(temporary, FileMode.Create, FileAccess.Write))
-        {
-            RandomAccess.Write(handle, JsonSerializer.SerializeToUtf8Bytes(record, NodeRecordJson.Default.NodeRecord), 0);
-            Linux.DataSync(handle);
-        }
-
-        File.Move(temporary, path, overwrite: true);
-        Linux.SyncDirectory(directory);
-    }
+    private static void Save(string path, NodeRecord record) =>
+        DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(record, NodeRecordJson.Default.NodeRecord));
 }

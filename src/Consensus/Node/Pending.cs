@@ -55,8 +55,28 @@ internal abstract record LoopInput
 
     internal sealed record ReadIndex(TaskCompletionSource<(Refusal, ulong)> Answer) : LoopInput;
 
+    internal sealed record ChangeMembers(MembershipChange Change, TaskCompletionSource<string?> Answer) : LoopInput;
+
+    internal sealed record SnapshotTaken(SnapshotMeta Snapshot) : LoopInput;
+
+    internal sealed record SnapshotReceived(SnapshotMeta Snapshot) : LoopInput;
+
+    internal sealed record Digest(ulong Index, ulong Value) : LoopInput;
+
+    /// <summary>This node's state is not to be trusted.</summary>
+    internal sealed record Bar : LoopInput;
+
+    /// <summary>A connection on which this peer spoke has ended.</summary>
+    internal sealed record PeerLost(NodeId Peer) : LoopInput;
+
     internal sealed record Transfer(NodeId? Target, TaskCompletionSource<string?> Answer) : LoopInput;
 }
+
+/// <summary>What the apply thread is to do: restore, if a snapshot is given, then apply.</summary>
+internal readonly record struct ApplyInput(SnapshotMeta? Installed, LogEntry[] Entries);
+
+/// <summary>A snapshot to be written.</summary>
+internal sealed record SnapshotJob(EntryId Last, Configuration Configuration, ulong StateChain, ISnapshotSource Source);
 
 /// <summary>What the loop thread publishes for other threads; immutable.</summary>
 internal sealed record CoreView(

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Snapshots;
 using RaftMirror.Consensus.Transport;
 
 namespace RaftMirror.Consensus;
@@ -52,6 +53,9 @@ public sealed partial class RaftNode
         _transport.Handle(ProposeMethod, AnswerProposeAsync);
         _transport.Handle(ReadMethod, AnswerReadAsync);
         _transport.Handle(TransferMethod, AnswerTransferAsync);
+        _transport.Handle(MembersMethod, AnswerMembersAsync);
+        _transport.Handle(SnapshotReadCodec.Method, AnswerChunkAsync);
+        _transport.Handle(NewestSnapshotMethod, AnswerNewestAsync);
     }
 
     private async Task ForwardProposalAsync(NodeId leader, PendingProposal proposal)

@@ -105,6 +105,24 @@ public sealed partial class RaftNode
                 _reads.Add(++_readToken, read.Answer);
                 _core.Read(_readToken);
                 break;
+            case LoopInput.ChangeMembers change:
+                BeginChange(change);
+                break;
+            case LoopInput.SnapshotTaken taken:
+                _core.SnapshotTaken(taken.Snapshot);
+                break;
+            case LoopInput.SnapshotReceived received:
+                _core.InstallSnapshot(received.Snapshot);
+                break;
+            case LoopInput.Digest digest:
+                _core.ReportDigest(digest.Index, digest.Value);
+                break;
+            case LoopInput.Bar:
+                _core.Bar();
+                break;
+            case LoopInput.PeerLost lost:
+                _core.PeerLost(lost.Peer);
+                break;
             case LoopInput.Transfer transfer:
                 transfer.Answer.TrySetResult(_core.TransferLeadership(transfer.Target));
                 break;
@@ -122,7 +140,17 @@ public sealed partial class RaftNode
             if (_reads.Remove(read.Token, out var answer)) answer.TrySetResult((read.Refusal, read.Index));
         }
 
-        if (ready.StateChanged || ready.Committed.Count > 0 || ready.Write is not null || NowMs() >= _viewDue) _view = MakeView();
+        if (ready.CompactTo > 0) Interlocked.Exchange(ref _compactTo, ready.CompactTo);
+        if (ready.Offer is { } offer && Quarantine is null) Fetch(offer);
+        if (ready.MembersChanged)
+        {
+            Node.Log.MembersChanged(_logger, Self, _core.Configuration.ToString(), _core.ConfigurationIndex);
+            ConnectMembers();
+        }
+
+        FinishChanges();
+        var isNews = ready.StateChanged || ready.MembersChanged || ready.Committed.Count > 0 || ready.Write is not null || ready.Installed is not null;
+        if (isNews || NowMs() >= _viewDue) _view = MakeView();
         if (ready.StateChanged)
         {
             Node.Log.RoleChanged(_logger, Self, _core.Role.ToString(), _core.Term, _core.Leader?.ToString() ?? "none");
@@ -132,7 +160,8 @@ public sealed partial class RaftNode
             changed.TrySetResult();
         }
 
-        if (ready.Committed.Count > 0 || ready.StateChanged) QueueApply([.. ready.Committed]);
+        if (ready.Committed.Count > 0 || ready.StateChanged || ready.MembersChanged || ready.Installed is not null)
+            QueueApply(new ApplyInput(ready.Installed, [.. ready.Committed]));
     }
 
     private CoreView MakeView()
@@ -141,16 +170,18 @@ public sealed partial class RaftNode
         var members = new MemberStatus[_core.Configuration.Members.Length];
         for (var slot = 0; slot < members.Length; slot++)
         {
-            var id = _core.Configuration.Members[slot];
-            var address = _identity.Record.Members[id.Value];
-            var isVoter = _core.Configuration.IsVoter(id);
-            if (id == Self) members[slot] = new MemberStatus(id, address, isVoter, _core.DurableIndex, true);
-            else if (_core.ProgressOf(id) is not { } progress) members[slot] = new MemberStatus(id, address, isVoter, 0, false);
-            else
+            var member = _core.Configuration.Details[slot];
+            var isVoter = _core.Configuration.IsVoter(member.Id);
+            ulong match = 0;
+            var isActive = member.Id == Self;
+            if (member.Id == Self) match = _core.DurableIndex;
+            else if (_core.ProgressOf(member.Id) is { } progress)
             {
-                var isActive = NowMs() - progress.LastHeardMs <= _options.ElectionTimeoutMaxMs && progress.RoundAcked > 0;
-                members[slot] = new MemberStatus(id, address, isVoter, progress.Match, isActive);
+                match = progress.Match;
+                isActive = NowMs() - progress.LastHeardMs <= _options.ElectionTimeoutMaxMs && progress.RoundAcked > 0;
             }
+
+            members[slot] = new MemberStatus(member.Id, member.Address, isVoter, match, isActive, member.Name, member.Priority);
         }
 
         return new CoreView(_core.Role, _core.Term, _core.Leader, _core.Commit, _core.Log.LastIndex, _core.FirstOwnIndex, members);

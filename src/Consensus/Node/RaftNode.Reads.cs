@@ -81,10 +81,6 @@ public sealed partial class RaftNode
     }
 
     /// <inheritdoc/>
-    public ValueTask<string?> ChangeMembersAsync(MembershipChange change, CancellationToken cancellationToken) =>
-        ValueTask.FromResult<string?>("membership changes are not wired yet");
-
-    /// <inheritdoc/>
     public async ValueTask WaitAppliedAsync(LogPosition position, CancellationToken cancellationToken)
     {
         TaskCompletionSource waiter;

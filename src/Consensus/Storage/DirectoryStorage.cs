@@ -8,21 +8,35 @@ internal sealed class DirectoryStorage : IWalStorage
 {
     private const string Unfinished = ".new";
     private readonly string _path;
+    private readonly bool _isReadOnly;
 
-    public DirectoryStorage(string path)
+    /// <summary>Opens a directory; a log's directory is made if it is missing, and unfinished files are removed.</summary>
+    /// <param name="path">The directory.</param>
+    /// <param name="isReadOnly">Nothing is made, removed or written, and what would do so throws.</param>
+    public DirectoryStorage(string path, bool isReadOnly = false)
     {
         _path = path;
-        Directory.CreateDirectory(path);
-        foreach (var name in Directory.GetFiles(path, "*" + Unfinished)) File.Delete(name);
-        Linux.SyncDirectory(path);
-        if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } parent) Linux.SyncDirectory(parent);
+        _isReadOnly = isReadOnly;
+        if (isReadOnly) return;
+        Strict(() =>
+        {
+            Directory.CreateDirectory(path);
+            foreach (var name in Directory.GetFiles(path, "*" + Unfinished)) File.Delete(name);
+            Linux.SyncDirectory(path);
+            if (Path.GetDirectoryName(Path.GetFullPath(path)) is { } parent) Linux.SyncDirectory(parent);
+        });
     }
 
-    public IReadOnlyList<string> List() =>
-        [.. Directory.GetFiles(_path).Select(name => Path.GetFileName(name)).Order(StringComparer.Ordinal)];
+    public IReadOnlyList<string> List()
+    {
+        string[] names = [];
+        Strict(() => names = [.. Directory.GetFiles(_path).Select(name => Path.GetFileName(name)).Order(StringComparer.Ordinal)]);
+        return names;
+    }
 
     public IWalFile Create(string name, long lengthBytes)
     {
+        RequireWritable();
         var path = Path.Combine(_path, name);
         var handle = Linux.Open(path + Unfinished, writable: true, create: true);
         try
@@ -30,9 +44,9 @@ internal sealed class DirectoryStorage : IWalStorage
             // Zeros that are really written: blocks that are only reserved cost a metadata write at each flush.
             var zeros = new byte[Math.Min(lengthBytes, 1 << 20)];
             for (long offset = 0; offset < lengthBytes; offset += zeros.Length)
-                RandomAccess.Write(handle, zeros.AsSpan(0, (int)Math.Min(zeros.Length, lengthBytes - offset)), offset);
+                RealFile.WriteAll(handle, offset, zeros.AsSpan(0, (int)Math.Min(zeros.Length, lengthBytes - offset)));
             Linux.DataSync(handle);
-            File.Move(path + Unfinished, path);
+            Strict(() => File.Move(path + Unfinished, path));
             Linux.SyncDirectory(_path);
             return new RealFile(handle);
         }
@@ -43,29 +57,57 @@ internal sealed class DirectoryStorage : IWalStorage
         }
     }
 
-    public IWalFile Open(string name) => new RealFile(Linux.Open(Path.Combine(_path, name), writable: true));
+    public IWalFile Open(string name) => new RealFile(Linux.Open(Path.Combine(_path, name), writable: !_isReadOnly));
+
+    public void Rename(string from, string to)
+    {
+        RequireWritable();
+        Strict(() => File.Move(Path.Combine(_path, from), Path.Combine(_path, to), overwrite: true));
+        Linux.SyncDirectory(_path);
+    }
 
     public void Delete(string name)
     {
-        File.Delete(Path.Combine(_path, name));
+        RequireWritable();
+        Strict(() => File.Delete(Path.Combine(_path, name)));
         Linux.SyncDirectory(_path);
+    }
+
+    /// <summary>The framework says some refusals of the system by another exception than the contract's.</summary>
+    private static void Strict(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (UnauthorizedAccessException error)
+        {
+            throw new IOException(error.Message, error);
+        }
+    }
+
+    private void RequireWritable()
+    {
+        if (_isReadOnly) throw new IOException($"{_path} was opened to be read only.");
     }
 
     private sealed class RealFile(SafeFileHandle handle) : IWalFile
     {
         public long LengthBytes { get; } = RandomAccess.GetLength(handle);
 
-        public void Write(long offset, ReadOnlySpan<byte> data) => RandomAccess.Write(handle, data, offset);
+        public static void WriteAll(SafeFileHandle handle, long offset, ReadOnlySpan<byte> data)
+        {
+            var result = Linux.WriteAt(handle, data, offset);
+            if (result < 0) throw new IOException($"Writing a log file failed at {offset}: errno {-result}.", -result);
+        }
+
+        public void Write(long offset, ReadOnlySpan<byte> data) => WriteAll(handle, offset, data);
 
         public void Read(long offset, Span<byte> buffer)
         {
-            while (buffer.Length > 0)
-            {
-                var count = RandomAccess.Read(handle, buffer, offset);
-                if (count == 0) throw new IOException($"A log file ends at {offset}, before its length.");
-                buffer = buffer[count..];
-                offset += count;
-            }
+            var result = Linux.ReadAt(handle, buffer, offset);
+            if (result < 0) throw new IOException($"Reading a log file failed at {offset}: errno {-result}.", -result);
+            if (result < buffer.Length) throw new IOException($"A log file ends at {offset + result}, before its length.");
         }
 
         public void Flush() => Linux.DataSync(handle);

@@ -1,7 +1,7 @@
 namespace RaftMirror.Consensus.Storage;
 
-/// <summary>The files of one write-ahead log: a real directory, or the simulator's. One thread at a time. Any failure is an
-/// <see cref="IOException"/> and final.</summary>
+/// <summary>The files of one write-ahead log: a real directory, or the simulator's. The log's thread uses it, and one
+/// other may create, rename and delete other files meanwhile. Any failure is an <see cref="IOException"/> and final.</summary>
 internal interface IWalStorage
 {
     /// <summary>Names of all files, in ordinal order.</summary>
@@ -12,6 +12,10 @@ internal interface IWalStorage
     IWalFile Create(string name, long lengthBytes);
 
     IWalFile Open(string name);
+
+    /// <summary>Gives a file another name, in place of the file that had it. Durable when this returns; after a crash the
+    /// file has one of the names. It is not open.</summary>
+    void Rename(string from, string to);
 
     /// <summary>Removes a file durably.</summary>
     void Delete(string name);

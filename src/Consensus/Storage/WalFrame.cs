@@ -10,19 +10,22 @@ namespace RaftMirror.Consensus.Storage;
 /// <code>
 ///   0  4 magic "RMWF"            56  8 hard state: term         100  4 CRC of the previous frame's bytes 0..123
 ///   4  2 format, 1               64  2 hard state: vote         104  8 highest frame known durable when this was written
-///   6  2 zero                    66  6 zero                     112  8 incarnation of the writer
+///   6  2 flags: 1 reset           66  6 zero                     112  8 incarnation of the writer
 ///   8  8 segment id              72  8 commit hint              120  4 zero
 ///  16  8 frame sequence          80  4 number of entries        124  4 CRC of bytes 0..123
 ///  24  8 first index             84  4 bytes of entry headers
 ///  32  8 last index              88  4 bytes of payloads
 ///  40  8 previous entry: index   92  4 CRC of entry headers
-///  48  8 previous entry: term    96  4 CRC of payloads
+///  48  8 previous entry: term    96  4 zero
 /// then per entry 48 bytes:
 ///   0  8 term     8  1 type     9  1 zero   10  2 proposer   12  4 payload bytes
 ///  16  8 proposer's incarnation  24  8 proposal sequence     32  4 CRC of the payload   36 12 zero
 /// then the payloads, one after the other.
 /// </code>
-/// CRCs are CRC-32C. The chain (offset 100) and the incarnation make a stale frame unreadable as a continuation.
+/// CRCs are CRC-32C. Each payload is covered by its CRC in the entry header, so that it is summed once.
+/// A reset frame stands for an installed snapshot whose last entry is the frame's previous entry: nothing before it counts, and it is
+/// the first of its segment. Segment ids are never used twice for frames that may be read: with sequence, chain (offset 100) and
+/// incarnation they make stale frames of a recycled segment unreadable.
 /// </summary>
 internal readonly record struct WalFrame
 {
@@ -35,6 +38,7 @@ internal readonly record struct WalFrame
 
     private const uint Magic = 0x46574D52; // "RMWF"
     private const ushort Format = 1;
+    private const ushort ResetFlag = 1;
 
     public required ulong SegmentId { get; init; }
 
@@ -50,6 +54,9 @@ internal readonly record struct WalFrame
 
     public required ulong Incarnation { get; init; }
 
+    /// <summary>A snapshot that ends with <see cref="Previous"/> replaced everything before.</summary>
+    public bool IsReset { get; init; }
+
     public int EntryCount { get; init; }
 
     public int PayloadBytes { get; init; }
@@ -59,8 +66,6 @@ internal readonly record struct WalFrame
 
     public uint EntryHeadersCrc { get; init; }
 
-    public uint PayloadsCrc { get; init; }
-
     public long PaddedBytes => PaddedLength(EntryCount, PayloadBytes);
 
     public static long PaddedLength(int entryCount, long payloadBytes)
@@ -69,13 +74,14 @@ internal readonly record struct WalFrame
         return (length + BlockBytes - 1) / BlockBytes * BlockBytes;
     }
 
-    /// <summary>Encodes a frame into <paramref name="buffer"/>, which is zeroed and exactly as long as the padded frame.</summary>
+    /// <summary>Encodes a frame into <paramref name="buffer"/>, which is exactly as long as the padded frame and may hold anything.</summary>
     /// <returns>The header checksum, for the next frame's chain.</returns>
     public uint Encode(ReadOnlySpan<LogEntry> entries, Span<byte> buffer)
     {
         var headers = buffer.Slice(HeaderBytes, entries.Length * EntryHeaderBytes);
         var payloadStart = HeaderBytes + headers.Length;
         var position = payloadStart;
+        buffer[..payloadStart].Clear();
         for (var i = 0; i < entries.Length; i++)
         {
             ref readonly var entry = ref entries[i];
@@ -92,8 +98,10 @@ internal readonly record struct WalFrame
             position += payload.Length;
         }
 
+        buffer[position..].Clear();
         BinaryPrimitives.WriteUInt32LittleEndian(buffer, Magic);
         BinaryPrimitives.WriteUInt16LittleEndian(buffer[4..], Format);
+        if (IsReset) BinaryPrimitives.WriteUInt16LittleEndian(buffer[6..], ResetFlag);
         BinaryPrimitives.WriteUInt64LittleEndian(buffer[8..], SegmentId);
         BinaryPrimitives.WriteUInt64LittleEndian(buffer[16..], Sequence);
         BinaryPrimitives.WriteUInt64LittleEndian(buffer[24..], Previous.Index + 1);
@@ -107,7 +115,6 @@ internal readonly record struct WalFrame
         BinaryPrimitives.WriteInt32LittleEndian(buffer[84..], headers.Length);
         BinaryPrimitives.WriteInt32LittleEndian(buffer[88..], position - payloadStart);
         BinaryPrimitives.WriteUInt32LittleEndian(buffer[92..], Crc32C.Compute(headers));
-        BinaryPrimitives.WriteUInt32LittleEndian(buffer[96..], Crc32C.Compute(buffer[payloadStart..position]));
         BinaryPrimitives.WriteUInt32LittleEndian(buffer[100..], ChainCrc);
         BinaryPrimitives.WriteUInt64LittleEndian(buffer[104..], DurableSequence);
         BinaryPrimitives.WriteUInt64LittleEndian(buffer[112..], Incarnation);
@@ -123,15 +130,17 @@ internal readonly record struct WalFrame
         if (header.Length < HeaderBytes || BinaryPrimitives.ReadUInt32LittleEndian(header) != Magic) return null;
         var crc = BinaryPrimitives.ReadUInt32LittleEndian(header[124..]);
         if (Crc32C.Compute(header[..124]) != crc || BinaryPrimitives.ReadUInt16LittleEndian(header[4..]) != Format) return null;
+        var flags = BinaryPrimitives.ReadUInt16LittleEndian(header[6..]);
         var count = BinaryPrimitives.ReadInt32LittleEndian(header[80..]);
         var payloadBytes = BinaryPrimitives.ReadInt32LittleEndian(header[88..]);
         var first = BinaryPrimitives.ReadUInt64LittleEndian(header[24..]);
         var last = BinaryPrimitives.ReadUInt64LittleEndian(header[32..]);
         var previous = BinaryPrimitives.ReadUInt64LittleEndian(header[40..]);
-        var isSane = count >= 0 && payloadBytes >= 0
+        var isSane = (flags & ~ResetFlag) == 0 && count >= 0 && payloadBytes >= 0
             && ((long)count * EntryHeaderBytes) + payloadBytes <= MaxBodyBytes
             && BinaryPrimitives.ReadInt32LittleEndian(header[84..]) == count * EntryHeaderBytes
-            && first == previous + 1 && last == previous + (ulong)count;
+            && first == previous + 1 && last == previous + (ulong)count
+            && BinaryPrimitives.ReadUInt64LittleEndian(header[104..]) < BinaryPrimitives.ReadUInt64LittleEndian(header[16..]);
         if (!isSane) return null;
         return new WalFrame
         {
@@ -145,11 +154,11 @@ internal readonly record struct WalFrame
             ChainCrc = BinaryPrimitives.ReadUInt32LittleEndian(header[100..]),
             DurableSequence = BinaryPrimitives.ReadUInt64LittleEndian(header[104..]),
             Incarnation = BinaryPrimitives.ReadUInt64LittleEndian(header[112..]),
+            IsReset = flags == ResetFlag,
             EntryCount = count,
             PayloadBytes = payloadBytes,
             HeaderCrc = crc,
             EntryHeadersCrc = BinaryPrimitives.ReadUInt32LittleEndian(header[92..]),
-            PayloadsCrc = BinaryPrimitives.ReadUInt32LittleEndian(header[96..]),
         };
     }
 
@@ -160,7 +169,7 @@ internal readonly record struct WalFrame
     {
         var headers = frame.Slice(HeaderBytes, EntryCount * EntryHeaderBytes);
         var payloads = frame.Slice(HeaderBytes + headers.Length, PayloadBytes);
-        if (Crc32C.Compute(headers) != EntryHeadersCrc || Crc32C.Compute(payloads) != PayloadsCrc) return null;
+        if (Crc32C.Compute(headers) != EntryHeadersCrc) return null;
         var entries = new LogEntry[EntryCount];
         for (var i = 0; i < entries.Length; i++)
         {

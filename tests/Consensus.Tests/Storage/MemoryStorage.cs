@@ -26,6 +26,12 @@ internal sealed class MemoryStorage : IWalStorage
 
     public IWalFile Open(string name) => new MemoryFile(this, Files[name]);
 
+    public void Rename(string from, string to)
+    {
+        Files.Remove(from, out var bytes);
+        Files[to] = bytes!;
+    }
+
     public void Delete(string name) => Files.Remove(name);
 
     private sealed class MemoryFile(MemoryStorage storage, byte[] bytes) : IWalFile

@@ -145,6 +145,7 @@ public sealed class WriteAheadLogTests
         {
             log.Append(Batch((ulong)i, i, (i - 1) * 2));
             if (i <= FlushedBatches) log.Flush();
+            else log.Submit();
         }
 
         return storage;

@@ -212,6 +212,7 @@ internal sealed partial class ClusterSimulation
             node.Wal!.Append(batch);
         }
 
+        node.Wal!.Submit(); // In the system's cache from here on: loss of power may tear it, a kill does not.
         var last = node.WriteQueue[^1].Sequence;
         node.WriteQueue.Clear();
         var wal = node.Wal;

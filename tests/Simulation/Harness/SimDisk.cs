@@ -24,6 +24,12 @@ internal sealed class SimDisk(Xoshiro random) : IWalStorage
 
     public IWalFile Open(string name) => _files[name];
 
+    public void Rename(string from, string to)
+    {
+        _files.Remove(from, out var file);
+        _files[to] = file!;
+    }
+
     public void Delete(string name) => _files.Remove(name);
 
     /// <summary>Flips one bit of what is stored.</summary>

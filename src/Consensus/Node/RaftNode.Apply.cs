@@ -1,0 +1,157 @@
+using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Snapshots;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Consensus;
+
+/// <summary>
+/// The apply thread: committed entries in order into the state machine, restores in between, checkpoints and snapshots at indices that are
+/// the same on every node: both are counted in entries (and snapshots in bytes too) from the snapshot before, so that a node which was
+/// restored counts like one that was not.
+/// </summary>
+public sealed partial class RaftNode
+{
+    private readonly object _applyGate = new();
+    private readonly object _waitersGate = new();
+    private readonly PriorityQueue<TaskCompletionSource, ulong> _waiters = new();
+    private readonly SortedDictionary<ulong, ulong> _ownDigests = [];
+    private List<ApplyInput> _applies = [];
+    private List<ApplyInput> _appliesSpare = [];
+    private ulong _applied;
+    private LogStatus? _announced;
+
+    // Of the apply thread.
+    private Configuration _appliedConfiguration = Configuration.Empty;
+    private ulong _stateChain;
+    private ulong _entriesSinceSnapshot;
+    private long _bytesSinceSnapshot;
+
+    private void QueueApply(ApplyInput input)
+    {
+        lock (_applyGate)
+        {
+            _applies.Add(input);
+            if (_applies.Count == 1) Monitor.Pulse(_applyGate);
+        }
+    }
+
+    private void RunApply()
+    {
+        while (Take(_applyGate, ref _applies, ref _appliesSpare) is { } inputs)
+        {
+            foreach (var input in inputs)
+            {
+                if (Quarantine is not null) continue; // What is applied stays as it is, to be looked at.
+                if (input.Installed is { } snapshot) Restore(snapshot);
+                Apply(input.Entries);
+            }
+
+            inputs.Clear();
+            Announce();
+        }
+    }
+
+    private void Apply(LogEntry[] entries)
+    {
+        if (entries.Length == 0) return;
+        foreach (ref readonly var entry in entries.AsSpan())
+        {
+            ReadOnlyMemory<byte> result = default;
+            switch (entry.Type)
+            {
+                case EntryType.Command:
+                    result = _stateMachine.Apply(new LogPosition(entry.Index), entry.Term, entry.Payload.Span);
+                    break;
+                case EntryType.Configuration:
+                    ConfigurationCodec.TryDecode(entry.Payload.Span, out _appliedConfiguration);
+                    break;
+                case EntryType.Digest:
+                    if (HasDiverged(DigestVerdict.Decode(entry.Payload.Span))) return;
+                    break;
+            }
+
+            _stateChain = Mix(Mix(_stateChain, entry.Index ^ (entry.Term << 40)), Crc32C.Compute(result.Span));
+            PublishApplied(entry.Index);
+            Checkpoint(entry);
+            var isOwn = entry.Proposal.Node == Self.Value && entry.Proposal.Incarnation == Incarnation;
+            if (isOwn && _proposals.TryRemove(entry.Proposal.Sequence, out var proposal))
+                proposal.Outcome.TrySetResult(new CommitResult(ProposalOutcome.Committed, new LogPosition(entry.Index), result, null));
+        }
+
+        Post(new LoopInput.Applied(entries[^1].Index));
+    }
+
+    /// <summary>Applied is visible before the proposer is told, so that it never finds itself behind its own command.</summary>
+    private void PublishApplied(ulong index)
+    {
+        lock (_waitersGate)
+        {
+            Volatile.Write(ref _applied, index);
+            while (_waiters.TryPeek(out var waiter, out var wanted) && wanted <= index)
+            {
+                _waiters.Dequeue();
+                waiter.TrySetResult();
+            }
+        }
+    }
+
+    private void Checkpoint(in LogEntry entry)
+    {
+        _entriesSinceSnapshot++;
+        _bytesSinceSnapshot += entry.SizeBytes;
+        var takesSnapshot = _entriesSinceSnapshot >= (ulong)_options.SnapshotEntries || _bytesSinceSnapshot >= _options.SnapshotBytes;
+        if (takesSnapshot || _entriesSinceSnapshot % (ulong)_options.CheckpointEntries == 0)
+        {
+            var digest = Mix(_stateChain, _stateMachine.StateHash);
+            _ownDigests[entry.Index] = digest;
+            while (_ownDigests.Count > MaxOwnDigests) _ownDigests.Remove(_ownDigests.First().Key);
+            Post(new LoopInput.Digest(entry.Index, digest));
+        }
+
+        if (!takesSnapshot) return;
+        _entriesSinceSnapshot = 0;
+        _bytesSinceSnapshot = 0;
+        QueueSnapshot(new SnapshotJob(entry.Id, _appliedConfiguration, _stateChain, _stateMachine.BeginSnapshot()));
+    }
+
+    private void Restore(SnapshotMeta snapshot)
+    {
+        using (var reader = _snapshots.OpenVerified(snapshot.Last)) Restore(reader);
+        PublishApplied(snapshot.Last.Index);
+        Post(new LoopInput.Applied(snapshot.Last.Index));
+        Node.Log.Restored(_logger, Self, snapshot.Last.Index, snapshot.LengthBytes);
+    }
+
+    private void Restore(SnapshotReader reader)
+    {
+        reader.RestoreInto(_stateMachine);
+        _appliedConfiguration = reader.Meta.Configuration;
+        _stateChain = reader.StateChain;
+        _entriesSinceSnapshot = 0;
+        _bytesSinceSnapshot = 0;
+        _ownDigests.Clear();
+    }
+
+    /// <summary>Tells subscribers of changes of leadership, epoch or members; on this thread only, so in order.</summary>
+    private void Announce()
+    {
+        var status = Status;
+        var isNews = _announced is not { } last || last.IsLeader != status.IsLeader || last.Epoch != status.Epoch || last.Leader != status.Leader
+            || last.Members.Count != status.Members.Count || !last.Members.Select(Who).SequenceEqual(status.Members.Select(Who));
+        if (!isNews) return;
+        _announced = status;
+        StatusChanged?.Invoke(status);
+
+        static (NodeId, string, bool) Who(MemberStatus member) => (member.Id, member.Address, member.IsVoter);
+    }
+
+    /// <summary>Stafford's mixer over a running value: cheap, and every bit counts. No defence against malice.</summary>
+    private static ulong Mix(ulong chain, ulong value)
+    {
+        var x = (chain ^ value) + 0x9E3779B97F4A7C15;
+        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
+        x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
+        return x ^ (x >> 31);
+    }
+}
