@@ -57,9 +57,14 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         _recoveredBase = recovered.Base;
         var record = identity.Record;
         var members = record.Members.ToDictionary(
-            member => new NodeId(member.Key), member => RaftNodeOptions.ParseLoopback(member.Value));
-        var directory = new PeerDirectory(record.ClusterId, options.Self, record.Incarnation, members);
-        _transport = new PeerTransport(directory, listener, Deliver, logger);
+            member => new NodeId(member.Key), member => RaftNodeOptions.ParsePeer(member.Value, options.Tls is not null));
+        var directory = new PeerDirectory(record.ClusterId, options.Self, record.Incarnation, members)
+        {
+            Advertised = options.InitialMembers.GetValueOrDefault(options.Self) ?? options.PeerEndpoint.ToString(),
+        };
+        var tls = options.Tls is null ? null : new PeerTls(options.Tls, options.Self, logger);
+        var limits = (options.TransportLimits ?? TransportLimits.Default) with { SnapshotBytesPerSecond = options.SnapshotBytesPerSecond };
+        _transport = new PeerTransport(directory, listener, Deliver, logger, tls, limits);
         var coreOptions = new RaftCoreOptions
         {
             HeartbeatMs = options.HeartbeatMs,
@@ -145,14 +150,16 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
 
     private static void Validate(RaftNodeOptions options)
     {
-        RaftNodeOptions.RequireLoopback(options.PeerEndpoint);
+        var hasTls = options.Tls is not null;
+        if (!hasTls) RaftNodeOptions.RequireLoopback(options.PeerEndpoint);
+        if (options.SnapshotBytesPerSecond <= 0) throw new ArgumentException("Snapshots need at least one byte per second.");
         if (options.Self.Value == 0) throw new ArgumentException("Node ids start at 1.");
         if (options.SegmentBytes < 4 * 1024 * 1024 || options.SegmentBytes % 4096 != 0 || options.SegmentBytes > int.MaxValue / 2)
             throw new ArgumentException("A segment has 4 MiB to 1 GiB, in multiples of 4096 bytes.");
         var isOrdered = options.HeartbeatMs > 0 && options.HeartbeatMs < options.ElectionTimeoutMinMs
             && options.ElectionTimeoutMinMs < options.ElectionTimeoutMaxMs;
         if (!isOrdered) throw new ArgumentException("Heartbeat < shortest < longest election timeout is required.");
-        foreach (var address in options.InitialMembers.Values) RaftNodeOptions.ParseLoopback(address);
+        foreach (var address in options.InitialMembers.Values) RaftNodeOptions.ParsePeer(address, hasTls);
     }
 
     private static RaftNode Start(RaftNodeOptions options, IStateMachine stateMachine, ILogger logger)

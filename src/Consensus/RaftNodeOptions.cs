@@ -13,7 +13,7 @@ public sealed record RaftNodeOptions
     /// <summary>This node's id; must be among <see cref="InitialMembers"/> at the first start.</summary>
     public required NodeId Self { get; init; }
 
-    /// <summary>Where peers connect; loopback only, port 1 to 65535.</summary>
+    /// <summary>Where peers connect; loopback only unless <see cref="Tls"/> is set; port 1 to 65535.</summary>
     public required IPEndPoint PeerEndpoint { get; init; }
 
     /// <summary>HOST:PORT of every member's peer listener, this node's included; HOST is an IP address or "localhost". All nodes of
@@ -66,18 +66,33 @@ public sealed record RaftNodeOptions
     /// <summary>Seeds election timeouts; by default made from node id, incarnation and the clock.</summary>
     public ulong? Seed { get; init; }
 
+    /// <summary>Mutual TLS between nodes, the same kind on all of them; null for none, on this host only.</summary>
+    public PeerTlsOptions? Tls { get; init; }
+
+    /// <summary>What this node sends of snapshots per second, in bytes, to all others together.</summary>
+    public long SnapshotBytesPerSecond { get; init; } = 256L * 1024 * 1024;
+
     /// <summary>A listener that is bound already, so that tests need no fixed ports. The node owns it.</summary>
     internal Socket? BoundListener { get; init; }
 
-    /// <summary>Parses HOST:PORT and refuses what is not on the loopback interface: there is no mutual TLS yet.</summary>
+    /// <summary>Bounds of the transport; null for the defaults. For tests.</summary>
+    internal Transport.TransportLimits? TransportLimits { get; init; }
+
+    /// <summary>Parses HOST:PORT and refuses what is not on the loopback interface.</summary>
     /// <exception cref="ArgumentException">Not an address, or off the host.</exception>
-    public static IPEndPoint ParseLoopback(string address)
+    public static IPEndPoint ParseLoopback(string address) => ParsePeer(address, isOffHostAllowed: false);
+
+    /// <summary>Parses HOST:PORT.</summary>
+    /// <param name="address">HOST is an IP address or "localhost".</param>
+    /// <param name="isOffHostAllowed">With mutual TLS only: else anyone could take part.</param>
+    /// <exception cref="ArgumentException">Not an address, or off the host and not allowed to be.</exception>
+    public static IPEndPoint ParsePeer(string address, bool isOffHostAllowed)
     {
         ArgumentNullException.ThrowIfNull(address);
         var text = address.StartsWith("localhost:", StringComparison.Ordinal) ? "127.0.0.1" + address["localhost".Length..] : address;
         if (!IPEndPoint.TryParse(text, out var endpoint) || endpoint.Port == 0 || !text.Contains(':', StringComparison.Ordinal))
             throw new ArgumentException($"\"{address}\" is no HOST:PORT with an IP address or localhost.", nameof(address));
-        RequireLoopback(endpoint);
+        if (!isOffHostAllowed) RequireLoopback(endpoint);
         return endpoint;
     }
 

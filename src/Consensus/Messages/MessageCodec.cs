@@ -95,6 +95,8 @@ internal static class MessageCodec
 
     private static string? DecodeEntries(ReadOnlySpan<byte> data, ulong leaderTerm, EntryId previous, LogEntry[] entries)
     {
+        // One array for all payloads of a message: they enter the log together and leave it about together.
+        ReadOnlyMemory<byte> owned = entries.Length == 0 ? default : data.ToArray();
         for (var i = 0; i < entries.Length; i++)
         {
             if (data.Length < EntryHeaderBytes) return "an entry is cut short";
@@ -107,8 +109,8 @@ internal static class MessageCodec
                 BinaryPrimitives.ReadUInt16LittleEndian(data[10..]),
                 BinaryPrimitives.ReadUInt64LittleEndian(data[16..]),
                 BinaryPrimitives.ReadUInt64LittleEndian(data[24..]));
-            var payload = data.Slice(EntryHeaderBytes, length).ToArray();
-            if (Refuse((EntryType)data[8], payload) is { } error) return error;
+            var payload = owned.Slice(owned.Length - data.Length + EntryHeaderBytes, length);
+            if (Refuse((EntryType)data[8], payload.Span) is { } error) return error;
             entries[i] = new LogEntry(id, (EntryType)data[8], proposal, payload);
             data = data[(EntryHeaderBytes + length)..];
             previous = id;

@@ -39,7 +39,7 @@ internal sealed class PendingProposal(ulong sequence, ReadOnlyMemory<byte> comma
 /// <summary>Inputs of the loop thread besides messages.</summary>
 internal abstract record LoopInput
 {
-    internal sealed record Received(Messages.Message Message) : LoopInput;
+    internal sealed record Received(Messages.Message Message, Transport.InboundBudget Budget, int Bytes) : LoopInput;
 
     internal sealed record Written(ulong Sequence) : LoopInput;
 

@@ -22,18 +22,19 @@ public sealed partial class RaftNode
     private volatile CoreView _view;
     private volatile TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private void Deliver(Message message)
+    private void Deliver(in Message message, Transport.InboundBudget budget, int bytes)
     {
         lock (_inboxGate)
         {
             if (_inbox.Count >= MaxInboxMessages)
             {
                 if (_inbox.Count == MaxInboxMessages) Node.Log.InboxFull(_logger, _inbox.Count);
+                budget.Return(bytes);
                 return; // Raft repeats what matters.
             }
         }
 
-        Post(new LoopInput.Received(message));
+        Post(new LoopInput.Received(message, budget, bytes));
     }
 
     private void Post(LoopInput input)
@@ -82,6 +83,7 @@ public sealed partial class RaftNode
         {
             case LoopInput.Received received:
                 _core.Step(received.Message);
+                received.Budget.Return(received.Bytes);
                 break;
             case LoopInput.Written written:
                 _core.WriteDone(written.Sequence);
@@ -132,7 +134,7 @@ public sealed partial class RaftNode
     private void CarryOut(Ready ready)
     {
         foreach (var outbound in ready.Messages) _gate.Add(outbound, _released);
-        foreach (var message in _released) _transport.Send(message);
+        _transport.Send(_released);
         _released.Clear();
         if (ready.Write is { } write) QueueWrite(write);
         foreach (var read in ready.Reads)
@@ -145,8 +147,9 @@ public sealed partial class RaftNode
         if (ready.MembersChanged)
         {
             Node.Log.MembersChanged(_logger, Self, _core.Configuration.ToString(), _core.ConfigurationIndex);
-            ConnectMembers();
         }
+
+        ConnectMembers();
 
         FinishChanges();
         var isNews = ready.StateChanged || ready.MembersChanged || ready.Committed.Count > 0 || ready.Write is not null || ready.Installed is not null;

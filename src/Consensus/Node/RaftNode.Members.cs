@@ -16,6 +16,7 @@ public sealed partial class RaftNode
 {
     private const string MembersMethod = "raft.members";
     private readonly List<(EntryId Place, TaskCompletionSource<string?> Answer)> _memberChanges = [];
+    private (Configuration? InForce, Configuration? Committed) _connected;
 
     /// <inheritdoc/>
     public async ValueTask<string?> ChangeMembersAsync(MembershipChange change, CancellationToken cancellationToken)
@@ -97,20 +98,18 @@ public sealed partial class RaftNode
         }
     }
 
-    /// <summary>Connections follow the configuration in force. Loop thread.</summary>
+    /// <summary>Connections follow the configuration in force; who has left is said by the committed one alone. Loop thread.</summary>
     private void ConnectMembers()
     {
         var configuration = _core.Configuration;
-        var addresses = new Dictionary<NodeId, IPEndPoint>();
-        foreach (var member in configuration.Details)
-        {
-            if (AddressOf(member) is { } address) addresses.Add(member.Id, address);
-        }
+        var committed = _core.ConfigurationAt(_core.Commit);
+        if (ReferenceEquals(_connected.InForce, configuration) && ReferenceEquals(_connected.Committed, committed)) return;
+        _connected = (configuration, committed);
+        var addresses = configuration.Details.Where(member => member.Address.Length > 0).ToDictionary(member => member.Id, member => member.Address);
 
-        if (addresses.Count > 0) _transport.UpdateMembers(addresses, configuration.HasLeft);
+        // A node that waits to be told who takes part keeps to those whom it was told when it joined.
+        if (addresses.Count > 0) _transport.UpdateMembers(addresses, id => committed.HasLeft(id) && configuration.SlotOf(id) < 0);
     }
-
-    private static IPEndPoint? AddressOf(Member member) => IPEndPoint.TryParse(member.Address, out var endpoint) ? endpoint : null;
 
     private static byte[] Encode(MembershipChange change)
     {

@@ -5,11 +5,8 @@ namespace RaftMirror.Consensus.Transport;
 /// <summary>Log messages of the transport: ids 1100 to 1199.</summary>
 internal static partial class Log
 {
-    [LoggerMessage(1100, LogLevel.Warning, "Refused a connection from {Remote} as node {From}: {Status}")]
-    public static partial void Refused(ILogger logger, string remote, NodeId from, HandshakeStatus status);
-
-    [LoggerMessage(1101, LogLevel.Error, "Node {Peer} refused our {Lane} connection: {Status}")]
-    public static partial void RefusedByPeer(ILogger logger, NodeId peer, Lane lane, HandshakeStatus status);
+    [LoggerMessage(1100, LogLevel.Warning, "Refused a connection from {Remote} as node {From}: {Status} {Detail}")]
+    public static partial void Refused(ILogger logger, string remote, NodeId from, HandshakeStatus status, string detail);
 
     [LoggerMessage(1102, LogLevel.Information, "{Lane} connection to node {Peer} is up (incarnation {Incarnation})")]
     public static partial void Connected(ILogger logger, Lane lane, NodeId peer, ulong incarnation);
@@ -25,4 +22,31 @@ internal static partial class Log
 
     [LoggerMessage(1106, LogLevel.Debug, "Connection from {Remote} ended: {Reason}")]
     public static partial void InboundEnded(ILogger logger, string remote, string reason);
+
+    [LoggerMessage(1107, LogLevel.Warning, "Refused a connection from {Remote}: {Reason}")]
+    public static partial void NotAuthenticated(ILogger logger, string remote, string reason);
+
+    [LoggerMessage(1108, LogLevel.Information, "The peer certificates were read anew; this node's is valid until {NotAfter:O}")]
+    public static partial void CertificatesReloaded(ILogger logger, DateTime notAfter);
+
+    [LoggerMessage(1109, LogLevel.Error, "The changed peer certificates are not used, those read before are: {Reason}")]
+    public static partial void CertificatesNotReloaded(ILogger logger, string reason);
+
+    [LoggerMessage(1110, LogLevel.Information, "Node {Peer}, which has left, did not take all that was queued for it")]
+    public static partial void NotDrained(ILogger logger, NodeId peer);
+
+    [LoggerMessage(1111, LogLevel.Error, "Node {Peer} says that this node has been removed from the cluster")]
+    public static partial void RemovedByPeer(ILogger logger, NodeId peer);
+
+    [LoggerMessage(1112, LogLevel.Information, "Node {Peer} connected from {Remote}; no configuration known here names it")]
+    public static partial void UnknownPeer(ILogger logger, NodeId peer, string remote);
+
+    [LoggerMessage(1113, LogLevel.Warning, "The connection of {Remote} was ended to make room: too many do not say who they are")]
+    public static partial void HandshakeEvicted(ILogger logger, string remote);
+
+    [LoggerMessage(1114, LogLevel.Warning, "Cannot accept connections: {Reason}")]
+    public static partial void AcceptFailed(ILogger logger, string reason);
+
+    [LoggerMessage(1115, LogLevel.Warning, "Peer address \"{Address}\" is not dialled: {Reason}")]
+    public static partial void BadAddress(ILogger logger, string address, string reason);
 }

@@ -1,63 +1,91 @@
-using System.Buffers.Binary;
 using System.Collections.Concurrent;
+using System.Net;
 using System.Net.Sockets;
-using System.Text;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Consensus.Messages;
 
 namespace RaftMirror.Consensus.Transport;
 
-/// <summary>Answers a request of a peer; concurrent, on pool threads.</summary>
-internal delegate ValueTask<ReadOnlyMemory<byte>> RpcHandler(NodeId from, ReadOnlyMemory<byte> request, CancellationToken cancellationToken);
+/// <summary>Takes a Raft message; called on pool threads, must not wait. What it took of the budget is to be returned when the
+/// message has been handled or dropped.</summary>
+internal delegate void RaftReceiver(in Message message, InboundBudget budget, int bytes);
 
 /// <summary>All connections of one node: links to each peer, and what peers dialled. Safe on any thread.</summary>
-internal sealed class PeerTransport : IAsyncDisposable
+internal sealed partial class PeerTransport : IAsyncDisposable
 {
     private const int MaxRaftFrameBytes = 4 * 1024 * 1024;
-    private const int MaxInboundConnections = 256;
-    private const int MaxConcurrentRequestsPerPeer = 256;
-    private static readonly TimeSpan HandshakeTimeout = TimeSpan.FromSeconds(3);
 
     private readonly PeerDirectory _directory;
-    private readonly Socket _listener;
-    private readonly Action<Message> _deliver;
+    private readonly Socket _socket;
+    private readonly RaftReceiver _deliver;
+    private readonly TransportLimits _limits;
     private readonly ILogger _logger;
-    private readonly Dictionary<NodeId, RaftLink> _raftLinks = [];
-    private readonly Dictionary<NodeId, RpcLink> _rpcLinks = [];
+    private readonly Handshaker _handshaker;
+    private readonly PeerConnections _connections;
+    private readonly InboundPeers _inbound;
+    private readonly SendRate _snapshotRate;
     private readonly ConcurrentDictionary<string, RpcHandler> _handlers = new(StringComparer.Ordinal);
-    private readonly Dictionary<(NodeId, Lane), Socket> _inbound = [];
-    private readonly HashSet<Task> _serving = [];
-    private readonly CancellationTokenSource _stop = new();
-    private Task _accepting = Task.CompletedTask;
+    private readonly ConcurrentDictionary<(NodeId Peer, Lane Lane), RpcLink> _rpcLinks = new();
+    private readonly object _linksGate = new();
+    private readonly HashSet<Task> _ending = [];
+    private readonly HashSet<NodeId> _removedBy = [];
+    private volatile Dictionary<NodeId, RaftLink> _raftLinks = []; // Copied, never changed.
+    private volatile bool _isStopped;
+    private PeerListener? _listener;
 
     /// <param name="directory">Members and identity.</param>
     /// <param name="listener">Bound and listening; owned from now on.</param>
-    /// <param name="deliver">Takes Raft messages; called on pool threads, must not wait.</param>
+    /// <param name="deliver">Takes Raft messages.</param>
     /// <param name="logger">For connections and refusals.</param>
-    public PeerTransport(PeerDirectory directory, Socket listener, Action<Message> deliver, ILogger logger)
+    /// <param name="tls">Null: no TLS, on this host only.</param>
+    /// <param name="limits">Null for the defaults.</param>
+    public PeerTransport(
+        PeerDirectory directory, Socket listener, RaftReceiver deliver, ILogger logger, PeerTls? tls = null, TransportLimits? limits = null)
     {
         _directory = directory;
-        _listener = listener;
+        _socket = listener;
         _deliver = deliver;
         _logger = logger;
+        _limits = limits ?? TransportLimits.Default;
+        _isOffHostAllowed = tls is not null;
+        _handshaker = new Handshaker(directory, tls, _limits, logger);
+        _connections = new PeerConnections(_limits);
+        _inbound = new InboundPeers(directory, _limits);
+        _snapshotRate = new SendRate(_limits.SnapshotBytesPerSecond, TimeProvider.System);
     }
+
+    /// <summary>A peer says, for the first time, that this node has been removed from the cluster: who, and a text. On a pool thread.</summary>
+    public event Action<NodeId, string>? Removed;
+
+    /// <summary>Connections that have not said who they are.</summary>
+    public int Handshaking => _listener?.Handshaking ?? 0;
 
     /// <summary>Begins to accept and to dial.</summary>
     public void Start()
     {
-        foreach (var peer in _directory.Others)
-        {
-            _raftLinks.Add(peer, new RaftLink(_directory, peer, _logger));
-            _rpcLinks.Add(peer, new RpcLink(_directory, peer, _logger));
-        }
-
-        _accepting = Task.Run(AcceptAsync);
+        _listener = new PeerListener(_socket, _handshaker, _limits, ServeAsync, _logger);
+        Reconcile();
     }
 
-    /// <summary>Sends, or drops, a Raft message; never waits.</summary>
+    /// <summary>Sends, or drops, one Raft message; never waits.</summary>
     public void Send(in Message message)
     {
-        if (_raftLinks.TryGetValue(message.To, out var link)) link.Send(message);
+        if (!_raftLinks.TryGetValue(message.To, out var link)) return;
+        link.Add(message);
+        link.Flush();
+    }
+
+    /// <summary>Sends, or drops, Raft messages, those to one peer together; never waits.</summary>
+    public void Send(List<Message> messages)
+    {
+        var links = _raftLinks;
+        foreach (var message in messages)
+        {
+            if (links.TryGetValue(message.To, out var link)) link.Add(message);
+        }
+
+        if (messages.Count == 0) return;
+        foreach (var link in links.Values) link.Flush();
     }
 
     public void Handle(string method, RpcHandler handler)
@@ -65,256 +93,113 @@ internal sealed class PeerTransport : IAsyncDisposable
         if (!_handlers.TryAdd(method, handler)) throw new InvalidOperationException($"Method {method} has a handler.");
     }
 
-    /// <summary>Calls a peer, or this node itself without a connection.</summary>
+    /// <summary>Calls a peer, or this node itself without a connection. Methods that begin with "raft.snapshot" use their own
+    /// connection and rate.</summary>
     /// <exception cref="NotSentException">The peer did not see it.</exception>
     /// <exception cref="PeerUnreachableException">It may have run.</exception>
     public async ValueTask<ReadOnlyMemory<byte>> CallAsync(
         NodeId node, string method, ReadOnlyMemory<byte> request, CancellationToken cancellationToken)
     {
-        if (node != _directory.Self)
-        {
-            if (!_rpcLinks.TryGetValue(node, out var link))
-                throw new NotSentException($"node {node} is no member", new ArgumentException("unknown node", nameof(node)));
-            return await link.CallAsync(method, request, cancellationToken);
-        }
-
-        if (!_handlers.TryGetValue(method, out var handler)) throw new PeerUnreachableException($"no handler of {method}");
-        try
-        {
-            return await handler(node, request, cancellationToken);
-        }
-        catch (Exception error) when (error is not OperationCanceledException)
-        {
-            Log.HandlerFailed(_logger, method, node, error);
-            throw new PeerUnreachableException($"the handler of {method} failed: {error.Message}", error);
-        }
+        if (node == _directory.Self) return await CallSelfAsync(method, request, cancellationToken);
+        var lane = RpcServer.IsForSnapshots(method) ? Lane.Snapshot : Lane.Rpc;
+        if (LinkTo(node, lane) is not { } link) throw new NotSentException($"node {node} is no member, and has not said where it listens");
+        if (lane == Lane.Snapshot) await _snapshotRate.TakeAsync(request.Length, cancellationToken);
+        return await link.CallAsync(method, request, cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
-        _listener.Dispose();
-        await _accepting;
-        foreach (var link in _raftLinks.Values) await link.DisposeAsync();
+        Task[] ending;
+        Dictionary<NodeId, RaftLink> links;
+        lock (_linksGate)
+        {
+            _isStopped = true;
+            links = _raftLinks;
+            _raftLinks = [];
+            ending = [.. _ending];
+        }
+
+        var listening = _listener?.DisposeAsync() ?? ValueTask.CompletedTask;
+        _socket.Dispose();
+        _connections.EndAll("this node is stopping");
+        await Task.WhenAll(links.Values.Select(link => link.DisposeAsync().AsTask()));
         foreach (var link in _rpcLinks.Values) await link.DisposeAsync();
-        Task[] serving;
-        lock (_serving) serving = [.. _serving];
-        await Task.WhenAll(serving);
+        await Task.WhenAll(ending);
+        await listening;
+        _connections.Dispose();
     }
 
-    private async Task AcceptAsync()
+    private RpcLink? LinkTo(NodeId node, Lane lane)
     {
-        while (!_stop.IsCancellationRequested)
+        if (_rpcLinks.TryGetValue((node, lane), out var link)) return link;
+        lock (_linksGate)
         {
-            Socket socket;
-            try
+            if (_isStopped || _directory.AddressOf(node) is null) return null;
+            return _rpcLinks.GetOrAdd((node, lane), _ => new RpcLink(_handshaker, _connections, _limits, node, lane, _logger));
+        }
+    }
+
+    private async ValueTask<ReadOnlyMemory<byte>> CallSelfAsync(string method, ReadOnlyMemory<byte> request, CancellationToken cancellationToken)
+    {
+        if (!_handlers.TryGetValue(method, out var handler)) throw new PeerUnreachableException($"no handler of {method}");
+        try
+        {
+            return await handler(_directory.Self, request, cancellationToken);
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            Log.HandlerFailed(_logger, method, _directory.Self, error);
+            throw new PeerUnreachableException($"the handler of {method} failed: {error.Message}", error);
+        }
+    }
+
+    private async Task ServeAsync(PeerConnection connection, Hello hello, string remote)
+    {
+        using var owned = connection;
+        _connections.Watch(connection);
+        var budget = _inbound.Add(connection);
+        try
+        {
+            if (_isStopped) return;
+            if (connection.Lane != Lane.Raft)
             {
-                socket = await _listener.AcceptAsync(_stop.Token);
-            }
-            catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
-            {
+                await new RpcServer(connection, _handlers, _limits, connection.Lane == Lane.Snapshot ? _snapshotRate : null, _logger).ServeAsync();
                 return;
             }
-            catch (SocketException error)
-            {
-                if (_stop.IsCancellationRequested) return;
-                Log.InboundEnded(_logger, "listener", error.Message); // A peer that gave up before it was accepted.
-                continue;
-            }
 
-            lock (_serving)
-            {
-                if (_serving.Count >= MaxInboundConnections)
-                {
-                    socket.Dispose();
-                    continue;
-                }
-
-                var task = ServeAsync(socket);
-                _serving.Add(task);
-                _ = task.ContinueWith(Forget, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
-            }
+            Welcome(hello, remote);
+            await ReceiveRaftAsync(connection, budget);
         }
-    }
-
-    private void Forget(Task task)
-    {
-        lock (_serving) _serving.Remove(task);
-    }
-
-    private async Task ServeAsync(Socket socket)
-    {
-        await Task.Yield();
-        var remote = socket.RemoteEndPoint?.ToString() ?? "?";
-        Hello hello = default;
-        var isPeer = false;
-        try
+        catch (ProtocolException error)
         {
-            using var stream = new FrameStream(socket);
-            hello = await ShakeHandsAsync(stream, remote);
-            isPeer = true;
-            Replace((hello.From, hello.Lane), socket);
-            if (hello.Lane == Lane.Raft) await ReceiveRaftAsync(stream, hello);
-            else await ServeRpcAsync(stream, hello.From);
-        }
-        catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
-        {
-            if (isPeer && error is ProtocolException) Log.ProtocolError(_logger, hello.From, error.Message);
-            else Log.InboundEnded(_logger, remote, error.Message);
+            Log.ProtocolError(_logger, connection.Peer, error.Message);
         }
         finally
         {
-            lock (_inbound)
-            {
-                if (isPeer && _inbound.GetValueOrDefault((hello.From, hello.Lane)) == socket) _inbound.Remove((hello.From, hello.Lane));
-            }
+            connection.End("closed");
+            _connections.Forget(connection);
+            _inbound.Remove(connection);
+            if (connection.Lane == Lane.Raft && !_directory.IsMember(connection.Peer)) Reconcile();
         }
     }
 
-    private async Task<Hello> ShakeHandsAsync(FrameStream stream, string remote)
+    private async Task ReceiveRaftAsync(PeerConnection connection, InboundBudget budget)
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-        limit.CancelAfter(HandshakeTimeout);
-        var buffer = new byte[Hello.Bytes];
-        await stream.Raw.ReadExactlyAsync(buffer, limit.Token);
-        var hello = Hello.Decode(buffer);
-        var status = hello is { } sound ? _directory.Judge(sound) : HandshakeStatus.Malformed;
-        _directory.Answer(status).Encode(buffer);
-        await stream.Raw.WriteAsync(buffer, limit.Token);
-        if (status == HandshakeStatus.Accepted) return hello!.Value;
-        Log.Refused(_logger, remote, hello?.From ?? default, status);
-        throw new HandshakeRefusedException(status);
-    }
-
-    /// <summary>A peer has one connection per lane: a new one ends its predecessor.</summary>
-    private void Replace((NodeId, Lane) key, Socket socket)
-    {
-        lock (_inbound)
-        {
-            if (_inbound.Remove(key, out var old)) old.Dispose();
-            _inbound.Add(key, socket);
-        }
-    }
-
-    private async Task ReceiveRaftAsync(FrameStream stream, Hello hello)
-    {
+        var reader = connection.Reader;
         while (true)
         {
-            var (kind, body) = await stream.ReadAsync(MaxRaftFrameBytes, _stop.Token);
-            if (kind != FrameKind.Raft) throw new ProtocolException("not a Raft message");
-            if (!_directory.IsCurrent(hello.From, hello.Incarnation)) throw new HandshakeRefusedException(HandshakeStatus.StaleIncarnation);
-            var error = MessageCodec.TryDecode(body, hello.From, _directory.Self, out var message);
-            if (error is not null) throw new ProtocolException(error);
-            _deliver(message);
-        }
-    }
-
-    private async Task ServeRpcAsync(FrameStream stream, NodeId from)
-    {
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-        using var slots = new SemaphoreSlim(MaxConcurrentRequestsPerPeer);
-        using var writing = new SemaphoreSlim(1, 1);
-        var running = new ConcurrentDictionary<ulong, (Task Task, CancellationTokenSource Cancel)>();
-        try
-        {
-            while (true)
+            while (reader.TryRead(MaxRaftFrameBytes, out var kind, out var body))
             {
-                var (kind, body) = await stream.ReadAsync(RpcLink.MaxFrameBytes, ended.Token);
-                if (body.Length < 8) throw new ProtocolException("a request is cut short");
-                var correlation = BinaryPrimitives.ReadUInt64LittleEndian(body);
-                if (kind == FrameKind.Cancel)
-                {
-                    if (running.TryGetValue(correlation, out var request)) await CancelAsync(request.Cancel);
-                    continue;
-                }
-
-                if (kind != FrameKind.Request || body.Length < 10) throw new ProtocolException("not a request");
-                var methodBytes = BinaryPrimitives.ReadUInt16LittleEndian(body.AsSpan(8));
-                if (methodBytes > RpcLink.MaxMethodBytes || 10 + methodBytes > body.Length) throw new ProtocolException("a request is cut short");
-                await slots.WaitAsync(ended.Token); // A peer with too many requests waits; nobody else does.
-                var cancel = CancellationTokenSource.CreateLinkedTokenSource(ended.Token);
-                var method = Encoding.UTF8.GetString(body.AsSpan(10, methodBytes));
-                var gate = new TaskCompletionSource();
-                var task = AnswerAfter(gate.Task, body.AsMemory(10 + methodBytes), method, correlation, cancel);
-                if (!running.TryAdd(correlation, (task, cancel))) throw new ProtocolException("a correlation number is used twice");
-                gate.SetResult();
+                if (kind != FrameKind.Raft) throw new ProtocolException("not a Raft message");
+                if (!_directory.IsCurrent(connection.Peer, connection.Incarnation))
+                    throw new HandshakeRefusedException(HandshakeStatus.StaleIncarnation);
+                var error = MessageCodec.TryDecode(body.Span, connection.Peer, _directory.Self, out var message);
+                if (error is not null) throw new ProtocolException(error);
+                if (!budget.TryTake(body.Length)) await budget.TakeAsync(body.Length, connection.Ended);
+                _deliver(message, budget, body.Length);
             }
-        }
-        finally
-        {
-            await ended.CancelAsync();
-            stream.Dispose();
-            await Task.WhenAll(running.Values.Select(request => request.Task));
-        }
 
-        async Task AnswerAfter(Task start, ReadOnlyMemory<byte> request, string method, ulong correlation, CancellationTokenSource cancel)
-        {
-            await start;
-            await Task.Yield();
-            try
-            {
-                var frame = await AnswerAsync(from, method, request, correlation, cancel.Token);
-                await writing.WaitAsync(ended.Token);
-                try
-                {
-                    await stream.WriteAsync(frame, ended.Token);
-                }
-                finally
-                {
-                    writing.Release();
-                }
-            }
-            catch (Exception error) when (error is IOException or OperationCanceledException or ObjectDisposedException)
-            {
-                Log.InboundEnded(_logger, $"node {from}, {method}", error.Message);
-            }
-            finally
-            {
-                running.TryRemove(correlation, out _);
-                cancel.Dispose();
-                slots.Release();
-            }
+            await reader.FillAsync(connection.Ended);
         }
-    }
-
-    private static async Task CancelAsync(CancellationTokenSource request)
-    {
-        try
-        {
-            await request.CancelAsync();
-        }
-        catch (ObjectDisposedException)
-        {
-            // It was answered in this very moment.
-        }
-    }
-
-    private async Task<byte[]> AnswerAsync(
-        NodeId from, string method, ReadOnlyMemory<byte> request, ulong correlation, CancellationToken cancellationToken)
-    {
-        if (!_handlers.TryGetValue(method, out var handler)) return Response(correlation, 2, Encoding.UTF8.GetBytes($"no handler of {method}"));
-        try
-        {
-            var answer = await handler(from, request, cancellationToken);
-            if (answer.Length <= RpcLink.MaxBodyBytes) return Response(correlation, 0, answer.Span);
-            return Response(correlation, 1, Encoding.UTF8.GetBytes($"the answer of {method} is over 8 MiB"));
-        }
-        catch (Exception error)
-        {
-            // Whatever a handler throws is the caller's to know; this node goes on.
-            if (error is not OperationCanceledException) Log.HandlerFailed(_logger, method, from, error);
-            return Response(correlation, 1, Encoding.UTF8.GetBytes($"{method} failed: {error.Message}"));
-        }
-    }
-
-    private static byte[] Response(ulong correlation, byte status, ReadOnlySpan<byte> body)
-    {
-        var frame = FrameStream.Rent(9 + body.Length);
-        var content = frame.AsSpan(FrameStream.HeaderBytes);
-        BinaryPrimitives.WriteUInt64LittleEndian(content, correlation);
-        content[8] = status;
-        body.CopyTo(content[9..]);
-        FrameStream.Seal(frame, FrameKind.Response);
-        return frame;
     }
 }

@@ -1,130 +1,177 @@
-using System.Net.Sockets;
-using System.Threading.Channels;
+using System.Net;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Consensus.Messages;
 
 namespace RaftMirror.Consensus.Transport;
 
-/// <summary>The way of Raft messages to one peer: a bounded outbox and a task that dials, sends and dials again. When the peer
-/// is slow or away messages are dropped: the core repeats what matters.</summary>
+/// <summary>The way of Raft messages to one peer: a task that dials, and dials again. When the peer is slow or away messages
+/// are dropped: the core repeats what matters.</summary>
 internal sealed class RaftLink : IAsyncDisposable
 {
-    private const int MaxQueuedMessages = 4096;
-    private const long MaxQueuedBytes = 32 * 1024 * 1024;
-    private const int MinBackoffMs = 50;
-    private const int MaxBackoffMs = 500;
+    private const int MaxEarlyMessages = 256;
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(2);
 
     private readonly PeerDirectory _directory;
+    private readonly Handshaker _handshaker;
+    private readonly PeerConnections _connections;
+    private readonly TransportLimits _limits;
     private readonly NodeId _peer;
     private readonly ILogger _logger;
+    private readonly Action<string> _removed;
     private readonly CancellationTokenSource _stop = new();
-    private readonly Channel<Message> _outbox = Channel.CreateBounded<Message>(
-        new BoundedChannelOptions(MaxQueuedMessages) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
-
+    private readonly SemaphoreSlim _nudge = new(0, 1);
+    private readonly object _gate = new();
     private readonly Task _run;
-    private long _queuedBytes;
-    private volatile bool _isUp;
+    private List<Message>? _early = [];
+    private volatile PeerConnection? _connection;
+    private IPEndPoint? _dialled;
 
-    public RaftLink(PeerDirectory directory, NodeId peer, ILogger logger)
+    /// <param name="directory">Addresses.</param>
+    /// <param name="handshaker">Dials.</param>
+    /// <param name="connections">Watches connections.</param>
+    /// <param name="limits">Bounds.</param>
+    /// <param name="peer">The other end.</param>
+    /// <param name="removed">Told when the peer says that this node has been removed.</param>
+    /// <param name="logger">For connections and refusals.</param>
+    public RaftLink(
+        PeerDirectory directory, Handshaker handshaker, PeerConnections connections, TransportLimits limits, NodeId peer,
+        Action<string> removed, ILogger logger)
     {
         _directory = directory;
+        _handshaker = handshaker;
+        _connections = connections;
+        _limits = limits;
         _peer = peer;
+        _removed = removed;
         _logger = logger;
         _run = Task.Run(RunAsync);
     }
 
-    /// <summary>Queues a message, or drops it. Never waits. Any thread.</summary>
-    public void Send(in Message message)
+    /// <summary>Queues a message, or drops it; it leaves with <see cref="Flush"/>. Never waits. Any thread.</summary>
+    public void Add(in Message message)
     {
-        var bytes = MessageCodec.Length(message);
-        if (!_isUp || Interlocked.Read(ref _queuedBytes) > MaxQueuedBytes) return;
-        Interlocked.Add(ref _queuedBytes, bytes);
-        if (!_outbox.Writer.TryWrite(message)) Interlocked.Add(ref _queuedBytes, -bytes);
+        if (_connection is { } connection)
+        {
+            connection.Writer.TryAdd(message);
+            return;
+        }
+
+        lock (_gate)
+        {
+            // While the first dial is under way: a new peer's request for a vote is answered as soon as it can be.
+            if (_early is not null && _early.Count < MaxEarlyMessages) _early.Add(message);
+        }
     }
 
-    public async ValueTask DisposeAsync()
+    public void Flush() => _connection?.Writer.Flush();
+
+    /// <summary>The peer gave a sign of life, or its address has changed: dial now, not when the backoff is over.</summary>
+    public void Nudge()
     {
+        if (_connection is { } connection && !Equals(_dialled, _directory.AddressOf(_peer))) connection.End("the peer's address has changed");
+        lock (_gate)
+        {
+            if (_nudge.CurrentCount == 0) _nudge.Release();
+        }
+    }
+
+    /// <summary>Ends the link.</summary>
+    /// <param name="drain">Whether what is queued may leave first, for at most two seconds.</param>
+    public async Task EndAsync(bool drain)
+    {
+        if (drain && _connection is { } connection)
+        {
+            using var limit = new CancellationTokenSource(DrainLimit);
+            try
+            {
+                await connection.Writer.DrainedAsync(limit.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                Log.NotDrained(_logger, _peer);
+            }
+        }
+
         await _stop.CancelAsync();
         await _run;
-        _stop.Dispose();
     }
+
+    public ValueTask DisposeAsync() => new(EndAsync(drain: false));
 
     private async Task RunAsync()
     {
-        var backoffMs = MinBackoffMs;
+        var backoff = _limits.MinBackoff;
         string? lastReason = null;
         while (!_stop.IsCancellationRequested)
         {
+            string reason;
             try
             {
-                var (stream, reply) = await _directory.DialAsync(_peer, Lane.Raft, _stop.Token);
-                using (stream)
-                {
-                    Log.Connected(_logger, Lane.Raft, _peer, reply.Incarnation);
-                    backoffMs = MinBackoffMs;
-                    lastReason = null;
-                    _isUp = true;
-                    await SendAllAsync(stream);
-                }
+                _dialled = _directory.AddressOf(_peer);
+                using var connection = await _handshaker.DialAsync(_peer, Lane.Raft, _stop.Token);
+                Log.Connected(_logger, Lane.Raft, _peer, connection.Incarnation);
+                backoff = _limits.MinBackoff;
+                lastReason = null;
+                reason = await UseAsync(connection);
             }
-            catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
+            catch (Exception error) when (error is IOException or OperationCanceledException or ObjectDisposedException)
             {
-                // Said once per reason: a peer that is down for a day fills no log.
-                if (!_stop.IsCancellationRequested && error.Message != lastReason)
+                reason = error.Message;
+                if (error is HandshakeRefusedException { Status: HandshakeStatus.Removed })
                 {
-                    lastReason = error.Message;
-                    if (error is HandshakeRefusedException refused) Log.RefusedByPeer(_logger, _peer, Lane.Raft, refused.Status);
-                    else Log.Disconnected(_logger, Lane.Raft, _peer, error.Message);
+                    backoff = _limits.MaxBackoff * 10; // It will not change its mind.
+                    _removed(error.Message);
                 }
             }
 
-            _isUp = false;
-            while (_outbox.Reader.TryRead(out var dropped)) Interlocked.Add(ref _queuedBytes, -MessageCodec.Length(dropped));
+            lock (_gate) _early = null;
 
-            // Backoff between dials: there is no event that tells that a peer has come back.
-            await Task.Delay(backoffMs, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            backoffMs = Math.Min(backoffMs * 2, MaxBackoffMs);
+            // Said once per reason: a peer that is down for a day fills no log.
+            if (!_stop.IsCancellationRequested && reason != lastReason) Log.Disconnected(_logger, Lane.Raft, _peer, reason);
+            lastReason = reason;
+            await BackOffAsync(backoff);
+            backoff = backoff * 2 < _limits.MaxBackoff ? backoff * 2 : backoff > _limits.MaxBackoff ? backoff : _limits.MaxBackoff;
         }
     }
 
-    private async Task SendAllAsync(FrameStream stream)
+    private async Task<string> UseAsync(PeerConnection connection)
     {
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
-        var watch = WatchEndAsync(stream, ended);
-        try
+        _connections.Watch(connection);
+        using var stopping = _stop.Token.UnsafeRegister(static state => ((PeerConnection)state!).End("this node ends the link"), connection);
+        lock (_gate)
         {
-            await foreach (var message in _outbox.Reader.ReadAllAsync(ended.Token))
-            {
-                var length = MessageCodec.Length(message);
-                Interlocked.Add(ref _queuedBytes, -length);
-                var frame = FrameStream.Rent(length);
-                MessageCodec.Encode(message, frame.AsSpan(FrameStream.HeaderBytes));
-                FrameStream.Seal(frame, FrameKind.Raft);
-                await stream.WriteAsync(frame, ended.Token);
-            }
+            _connection = connection;
+            foreach (var message in _early ?? []) connection.Writer.TryAdd(message);
+            _early = null;
         }
-        catch (OperationCanceledException) when (!_stop.IsCancellationRequested)
-        {
-            throw new IOException("the peer closed the connection");
-        }
-        finally
-        {
-            await ended.CancelAsync();
-            await watch;
-        }
-    }
 
-    /// <summary>The peer never speaks on this lane: whatever ends the read, the connection is over.</summary>
-    private static async Task WatchEndAsync(FrameStream stream, CancellationTokenSource ended)
-    {
+        connection.Writer.Flush();
         try
         {
-            await stream.Raw.ReadExactlyAsync(new byte[1], ended.Token);
+            // The peer never speaks on this lane: whatever ends the read, the connection is over.
+            await connection.Reader.FillAsync(connection.Ended);
+            return "the peer spoke where it must not";
         }
         catch (Exception error) when (error is IOException or OperationCanceledException or ObjectDisposedException)
         {
+            return connection.IsUp ? error.Message : connection.Reason;
         }
+        finally
+        {
+            _connection = null;
+            _connections.Forget(connection);
+        }
+    }
 
-        await ended.CancelAsync();
+    private async Task BackOffAsync(TimeSpan backoff)
+    {
+        try
+        {
+            await _nudge.WaitAsync(backoff, _stop.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // The link ends.
+        }
     }
 }

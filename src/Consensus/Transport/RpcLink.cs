@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 namespace RaftMirror.Consensus.Transport;
 
 /// <summary>The request was never handed to a connection: the peer has not seen it.</summary>
-internal sealed class NotSentException(string message, Exception inner) : Exception(message, inner);
+internal sealed class NotSentException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>
 /// Requests to one peer, correlated by number, over a connection dialled on demand.
@@ -16,7 +16,14 @@ internal sealed class NotSentException(string message, Exception inner) : Except
 /// Cancel:   0 8 correlation
 /// </code>
 /// </summary>
-internal sealed class RpcLink(PeerDirectory directory, NodeId peer, ILogger logger) : IAsyncDisposable
+/// <param name="handshaker">Dials.</param>
+/// <param name="connections">Watches connections.</param>
+/// <param name="limits">Bounds.</param>
+/// <param name="peer">The other end.</param>
+/// <param name="lane">Requests or snapshots.</param>
+/// <param name="logger">For connections.</param>
+internal sealed class RpcLink(
+    Handshaker handshaker, PeerConnections connections, TransportLimits limits, NodeId peer, Lane lane, ILogger logger) : IAsyncDisposable
 {
     public const int MaxBodyBytes = 8 * 1024 * 1024;
     public const int MaxMethodBytes = 128;
@@ -24,53 +31,56 @@ internal sealed class RpcLink(PeerDirectory directory, NodeId peer, ILogger logg
 
     private readonly SemaphoreSlim _dialling = new(1, 1);
     private readonly CancellationTokenSource _stop = new();
-    private Connection? _current;
+    private Session? _current;
     private long _correlation;
+    private int _outstanding;
 
-    /// <exception cref="NotSentException">No connection: the peer did not see the request.</exception>
+    /// <exception cref="NotSentException">No connection, or too much waits: the peer did not see the request.</exception>
     /// <exception cref="PeerUnreachableException">The connection broke or the handler failed: it may have run.</exception>
     public async ValueTask<byte[]> CallAsync(string method, ReadOnlyMemory<byte> request, CancellationToken cancellationToken)
     {
-        var frame = EncodeRequest(method, request, Interlocked.Increment(ref _correlation), out var correlation);
-        Connection connection;
-        try
+        var bytes = Encoding.UTF8.GetByteCount(method);
+        if (bytes is 0 or > MaxMethodBytes) throw new ArgumentException("A method name has 1 to 128 bytes.", nameof(method));
+        if (request.Length > MaxBodyBytes) throw new ArgumentException("A request has at most 8 MiB.", nameof(request));
+        if (Interlocked.Increment(ref _outstanding) > limits.MaxOutstandingCalls)
         {
-            connection = await ConnectAsync(cancellationToken);
-        }
-        catch (Exception error) when (error is IOException or ObjectDisposedException)
-        {
-            throw new NotSentException($"node {peer} is not reachable: {error.Message}", error);
+            Interlocked.Decrement(ref _outstanding);
+            throw new NotSentException($"node {peer} owes {limits.MaxOutstandingCalls} answers already");
         }
 
-        return await connection.CallAsync(frame, correlation, cancellationToken);
+        try
+        {
+            Session session;
+            try
+            {
+                session = await ConnectAsync(cancellationToken);
+            }
+            catch (Exception error) when (error is IOException or ObjectDisposedException)
+            {
+                throw new NotSentException($"node {peer} is not reachable: {error.Message}", error);
+            }
+
+            return await session.CallAsync((ulong)Interlocked.Increment(ref _correlation), method, request, cancellationToken);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _outstanding);
+        }
     }
+
+    /// <summary>Ends the connection, if there is one; the next call dials anew.</summary>
+    public void Reset(string reason) => Volatile.Read(ref _current)?.End(reason);
 
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
         await _dialling.WaitAsync();
-        if (_current is { } connection) await connection.DisposeAsync();
+        if (_current is { } session) await session.DisposeAsync("this node is stopping");
         _current = null;
         _dialling.Release();
     }
 
-    private static byte[] EncodeRequest(string method, ReadOnlyMemory<byte> request, long number, out ulong correlation)
-    {
-        var methodBytes = Encoding.UTF8.GetBytes(method);
-        if (methodBytes.Length is 0 or > MaxMethodBytes) throw new ArgumentException("A method name has 1 to 128 bytes.", nameof(method));
-        if (request.Length > MaxBodyBytes) throw new ArgumentException("A request has at most 8 MiB.", nameof(request));
-        correlation = (ulong)number;
-        var frame = FrameStream.Rent(10 + methodBytes.Length + request.Length);
-        var body = frame.AsSpan(FrameStream.HeaderBytes);
-        BinaryPrimitives.WriteUInt64LittleEndian(body, correlation);
-        BinaryPrimitives.WriteUInt16LittleEndian(body[8..], (ushort)methodBytes.Length);
-        methodBytes.CopyTo(body[10..]);
-        request.Span.CopyTo(body[(10 + methodBytes.Length)..]);
-        FrameStream.Seal(frame, FrameKind.Request);
-        return frame;
-    }
-
-    private async Task<Connection> ConnectAsync(CancellationToken cancellationToken)
+    private async ValueTask<Session> ConnectAsync(CancellationToken cancellationToken)
     {
         if (Volatile.Read(ref _current) is { IsUp: true } current) return current;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token, cancellationToken);
@@ -80,11 +90,12 @@ internal sealed class RpcLink(PeerDirectory directory, NodeId peer, ILogger logg
             try
             {
                 if (_current is { IsUp: true } other) return other;
-                if (_current is not null) await _current.DisposeAsync();
+                if (_current is not null) await _current.DisposeAsync("lost");
                 _current = null;
-                var (stream, reply) = await directory.DialAsync(peer, Lane.Rpc, limit.Token);
-                Log.Connected(logger, Lane.Rpc, peer, reply.Incarnation);
-                return _current = new Connection(stream, peer, logger);
+                limit.Token.ThrowIfCancellationRequested();
+                var connection = await handshaker.DialAsync(peer, lane, limit.Token);
+                Log.Connected(logger, lane, peer, connection.Incarnation);
+                return _current = new Session(connection, connections, logger);
             }
             finally
             {
@@ -93,44 +104,45 @@ internal sealed class RpcLink(PeerDirectory directory, NodeId peer, ILogger logg
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
-            throw new IOException("this node is stopping");
+            throw new IOException("this node ends the link");
         }
     }
 
-    private sealed class Connection : IAsyncDisposable
+    private sealed class Session
     {
-        private readonly FrameStream _stream;
-        private readonly NodeId _peer;
+        private readonly PeerConnection _connection;
+        private readonly PeerConnections _connections;
         private readonly ILogger _logger;
         private readonly ConcurrentDictionary<ulong, TaskCompletionSource<byte[]>> _pending = new();
-        private readonly SemaphoreSlim _writing = new(1, 1);
-        private readonly CancellationTokenSource _stop = new();
         private readonly Task _reading;
-        private volatile string? _ended;
 
-        public Connection(FrameStream stream, NodeId peer, ILogger logger)
+        public Session(PeerConnection connection, PeerConnections connections, ILogger logger)
         {
-            _stream = stream;
-            _peer = peer;
+            _connection = connection;
+            _connections = connections;
             _logger = logger;
+            connections.Watch(connection);
             _reading = Task.Run(ReadAsync);
         }
 
-        public bool IsUp => _ended is null;
+        public bool IsUp => _connection.IsUp;
 
-        public async Task<byte[]> CallAsync(byte[] frame, ulong correlation, CancellationToken cancellationToken)
+        public void End(string reason) => _connection.End(reason);
+
+        public async Task<byte[]> CallAsync(ulong correlation, string method, ReadOnlyMemory<byte> request, CancellationToken cancellationToken)
         {
             var answer = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
             _pending[correlation] = answer;
             try
             {
-                await WriteAsync(frame, cancellationToken);
-                if (_ended is { } reason) throw Lost(reason);
+                if (!Send(correlation, method, request.Span))
+                    throw new NotSentException(IsUp ? $"too much waits for node {_connection.Peer}" : Lost().Message);
+                if (!IsUp) throw Lost(); // It may have ended before the answer was registered.
                 return await answer.Task.WaitAsync(cancellationToken);
             }
             catch (OperationCanceledException)
             {
-                if (IsUp) await CancelAsync(correlation);
+                Cancel(correlation);
                 throw;
             }
             finally
@@ -139,44 +151,28 @@ internal sealed class RpcLink(PeerDirectory directory, NodeId peer, ILogger logg
             }
         }
 
-        public async ValueTask DisposeAsync()
+        public async ValueTask DisposeAsync(string reason)
         {
-            End("this node is stopping");
+            End(reason);
             await _reading;
         }
 
-        private async Task WriteAsync(byte[] frame, CancellationToken cancellationToken)
+        private bool Send(ulong correlation, string method, ReadOnlySpan<byte> request)
         {
-            await _writing.WaitAsync(cancellationToken);
-            try
-            {
-                // Once begun a frame is written whole: half of one would be garbage to the peer.
-                await _stream.WriteAsync(frame, _stop.Token);
-            }
-            catch (Exception error) when (error is IOException or ObjectDisposedException or OperationCanceledException)
-            {
-                End(error.Message);
-                throw Lost(error.Message);
-            }
-            finally
-            {
-                _writing.Release();
-            }
+            Span<byte> head = stackalloc byte[10 + MaxMethodBytes];
+            var methodBytes = Encoding.UTF8.GetBytes(method, head[10..]);
+            BinaryPrimitives.WriteUInt64LittleEndian(head, correlation);
+            BinaryPrimitives.WriteUInt16LittleEndian(head[8..], (ushort)methodBytes);
+            if (!_connection.Writer.TryAdd(FrameKind.Request, head[..(10 + methodBytes)], request)) return false;
+            _connection.Writer.Flush();
+            return true;
         }
 
-        private async Task CancelAsync(ulong correlation)
+        private void Cancel(ulong correlation)
         {
-            var frame = FrameStream.Rent(8);
-            BinaryPrimitives.WriteUInt64LittleEndian(frame.AsSpan(FrameStream.HeaderBytes), correlation);
-            FrameStream.Seal(frame, FrameKind.Cancel);
-            try
-            {
-                await WriteAsync(frame, _stop.Token);
-            }
-            catch (Exception error) when (error is PeerUnreachableException or OperationCanceledException)
-            {
-                // The connection is gone, and the request with it.
-            }
+            Span<byte> body = stackalloc byte[8];
+            BinaryPrimitives.WriteUInt64LittleEndian(body, correlation);
+            if (_connection.Writer.TryAdd(FrameKind.Cancel, body, [])) _connection.Writer.Flush();
         }
 
         private async Task ReadAsync()
@@ -185,32 +181,36 @@ internal sealed class RpcLink(PeerDirectory directory, NodeId peer, ILogger logg
             {
                 while (true)
                 {
-                    var (kind, body) = await _stream.ReadAsync(MaxFrameBytes, _stop.Token);
-                    if (kind != FrameKind.Response || body.Length < 9) throw new ProtocolException("not a response");
-                    if (!_pending.TryRemove(BinaryPrimitives.ReadUInt64LittleEndian(body), out var answer)) continue; // Cancelled.
-                    if (body[8] == 0) answer.TrySetResult(body[9..]);
-                    else answer.TrySetException(new PeerUnreachableException($"node {_peer}: {Encoding.UTF8.GetString(body.AsSpan(9))}"));
+                    while (_connection.Reader.TryRead(MaxFrameBytes, out var kind, out var body)) Receive(kind, body.Span);
+                    await _connection.Reader.FillAsync(_connection.Ended);
                 }
             }
             catch (Exception error) when (error is IOException or ObjectDisposedException or OperationCanceledException)
             {
-                if (error is ProtocolException) Log.ProtocolError(_logger, _peer, error.Message);
-                else if (!_stop.IsCancellationRequested) Log.Disconnected(_logger, Lane.Rpc, _peer, error.Message);
-                End(error.Message);
+                _connection.End(error.Message);
+                if (error is ProtocolException) Log.ProtocolError(_logger, _connection.Peer, error.Message);
+                else Log.Disconnected(_logger, _connection.Lane, _connection.Peer, _connection.Reason);
             }
-        }
-
-        private void End(string reason)
-        {
-            _ended ??= reason;
-            _stop.Cancel();
-            _stream.Dispose();
-            foreach (var (correlation, _) in _pending)
+            finally
             {
-                if (_pending.TryRemove(correlation, out var answer)) answer.TrySetException(Lost(reason));
+                _connections.Forget(_connection);
+                foreach (var (correlation, _) in _pending)
+                {
+                    if (_pending.TryRemove(correlation, out var answer)) answer.TrySetException(Lost());
+                }
+
+                _connection.Dispose();
             }
         }
 
-        private PeerUnreachableException Lost(string reason) => new($"the connection to node {_peer} was lost: {reason}");
+        private void Receive(FrameKind kind, ReadOnlySpan<byte> body)
+        {
+            if (kind != FrameKind.Response || body.Length < 9) throw new ProtocolException("not a response");
+            if (!_pending.TryRemove(BinaryPrimitives.ReadUInt64LittleEndian(body), out var answer)) return; // Cancelled.
+            if (body[8] == 0) answer.TrySetResult(body[9..].ToArray());
+            else answer.TrySetException(new PeerUnreachableException($"node {_connection.Peer}: {Encoding.UTF8.GetString(body[9..])}"));
+        }
+
+        private PeerUnreachableException Lost() => new($"the connection to node {_connection.Peer} was lost: {_connection.Reason}");
     }
 }

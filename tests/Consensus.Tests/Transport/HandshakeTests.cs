@@ -1,6 +1,4 @@
-using System.Buffers.Binary;
 using System.Net;
-using System.Net.Sockets;
 using RaftMirror.Consensus.Messages;
 using RaftMirror.Consensus.Tests.Nodes;
 using RaftMirror.Consensus.Transport;
@@ -15,29 +13,35 @@ public sealed class HandshakeTests
     [Theory]
     [InlineData("cluster", (ushort)HandshakeStatus.WrongCluster)]
     [InlineData("to", (ushort)HandshakeStatus.WrongNode)]
-    [InlineData("from", (ushort)HandshakeStatus.UnknownPeer)]
+    [InlineData("self", (ushort)HandshakeStatus.UnknownPeer)]
+    [InlineData("nobody", (ushort)HandshakeStatus.UnknownPeer)]
     [InlineData("version", (ushort)HandshakeStatus.VersionMismatch)]
+    [InlineData("old", (ushort)HandshakeStatus.VersionMismatch)]
     [InlineData("garbage", (ushort)HandshakeStatus.Malformed)]
+    [InlineData("address", (ushort)HandshakeStatus.Malformed)]
     public async Task Hello_WithOneThingWrong_IsRefusedWithItsReason(string wrong, ushort expected)
     {
         await using var cluster = await LocalCluster.StartAsync(1);
-        var hello = HelloOf(cluster);
+        var hello = RawPeer.HelloOf(cluster.Nodes[One].ClusterId, Two, One, Lane.Raft) with { Address = "127.0.0.1:1" };
         hello = wrong switch
         {
             "cluster" => hello with { ClusterId = Guid.NewGuid() },
             "to" => hello with { To = Two },
-            "from" => hello with { From = new NodeId(9) },
-            "version" => hello with { LowestVersion = 2, HighestVersion = 3 },
+            "self" => hello with { From = One },
+            "nobody" => hello with { From = default },
+            "version" => hello with { Versions = new VersionRange(7, 9) },
+            "old" => hello with { Versions = new VersionRange(1, 1) },
             _ => hello,
         };
-        using var socket = Connect(cluster);
-        var bytes = new byte[Hello.Bytes];
-        hello.Encode(bytes);
+        using var peer = RawPeer.Connect(EndpointOf(cluster, One));
+        var bytes = hello.Encode();
         if (wrong == "garbage") bytes[20] ^= 1;
-        await socket.SendAsync(bytes);
-        var reply = await ReplyAsync(socket);
+        if (wrong == "address") bytes[^6] ^= 1;
+        await peer.SendAsync(bytes);
+        var reply = await peer.ReplyAsync();
         Assert.Equal((HandshakeStatus)expected, reply.Status);
-        Assert.Equal(0, await socket.ReceiveAsync(new byte[1])); // And closed.
+        Assert.Equal(VersionRange.Own, reply.Versions);
+        await peer.EndAsync();
     }
 
     [Fact]
@@ -46,35 +50,24 @@ public sealed class HandshakeTests
         var cluster = Guid.NewGuid();
         var members = new Dictionary<NodeId, IPEndPoint> { [One] = new(IPAddress.Loopback, 1), [Two] = new(IPAddress.Loopback, 2) };
         var directory = new PeerDirectory(cluster, One, 1, members);
-        var hello = new Hello(1, 1, Lane.Raft, cluster, Two, One, 5);
-        Assert.Equal(HandshakeStatus.Accepted, directory.Judge(hello));
+        var hello = RawPeer.HelloOf(cluster, Two, One, Lane.Raft, 5);
+        Assert.Equal(HandshakeStatus.Accepted, directory.Judge(hello with { Incarnation = 9 })); // Only judged: it may be a recording.
+        Assert.True(directory.Admit(Two, 5, 0));
         Assert.Equal(HandshakeStatus.StaleIncarnation, directory.Judge(hello with { Incarnation = 4 }));
+        Assert.False(directory.Admit(Two, 4, 0));
         Assert.Equal(HandshakeStatus.Accepted, directory.Judge(hello with { Incarnation = 6 }));
+        Assert.True(directory.Admit(Two, 6, 0));
         Assert.False(directory.IsCurrent(Two, 5));
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Frame_OversizeOrGarbage_EndsThatConnectionOnly(bool isOversize)
-    {
-        await using var cluster = await LocalCluster.StartAsync(3);
-        var leader = await cluster.LeaderAsync();
-        var self = leader.Status.Self;
-        using var socket = Connect(cluster, self);
-        var bytes = new byte[Hello.Bytes];
-        var from = leader.Status.Members.First(member => member.Id != self).Id;
-        new Hello(1, 1, Lane.Rpc, leader.ClusterId, from, self, 1).Encode(bytes);
-        await socket.SendAsync(bytes);
-        Assert.Equal(HandshakeStatus.Accepted, (await ReplyAsync(socket)).Status);
-        var frame = FrameStream.Rent(100);
-        FrameStream.Seal(frame, FrameKind.Request);
-        if (isOversize) BinaryPrimitives.WriteInt32LittleEndian(frame, int.MaxValue);
-        else frame[50] ^= 1;
-        await socket.SendAsync(frame);
-        Assert.Equal(0, await socket.ReceiveAsync(new byte[1]).WaitAsync(LocalCluster.Patience));
-        await LocalCluster.CommitAsync(leader, "still here");
-    }
+    [InlineData(1, 5, 3, 9, 5)]
+    [InlineData(3, 9, 1, 5, 5)]
+    [InlineData(2, 2, 2, 2, 2)]
+    [InlineData(1, 2, 3, 4, null)]
+    [InlineData(3, 4, 1, 2, null)]
+    public void Versions_OfTwoRanges_TheHighestCommonOneIsSpoken(int low, int high, int otherLow, int otherHigh, int? expected) =>
+        Assert.Equal((ushort?)expected, new VersionRange((ushort)low, (ushort)high).CommonWith(new VersionRange((ushort)otherLow, (ushort)otherHigh)));
 
     [Fact]
     public void Message_EncodedAndCutAnywhere_IsRefusedNotBelieved()
@@ -107,26 +100,6 @@ public sealed class HandshakeTests
         Assert.Equal(5, RaftNodeOptions.ParseLoopback("localhost:5").Port);
     }
 
-    private static Hello HelloOf(LocalCluster cluster) => new(1, 1, Lane.Raft, cluster.Nodes[One].ClusterId, Two, One, 1);
-
-    private static Socket Connect(LocalCluster cluster, NodeId? to = null)
-    {
-        var address = cluster.Nodes[to ?? One].Status.Members.First(member => member.Id == (to ?? One)).Address;
-        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Connect(IPEndPoint.Parse(address));
-        return socket;
-    }
-
-    private static async Task<HelloReply> ReplyAsync(Socket socket)
-    {
-        var bytes = new byte[Hello.Bytes];
-        for (var got = 0; got < bytes.Length;)
-        {
-            var count = await socket.ReceiveAsync(bytes.AsMemory(got));
-            Assert.NotEqual(0, count);
-            got += count;
-        }
-
-        return HelloReply.Decode(bytes)!.Value;
-    }
+    private static IPEndPoint EndpointOf(LocalCluster cluster, NodeId id) =>
+        IPEndPoint.Parse(cluster.Nodes[id].Status.Members.First(member => member.Id == id).Address);
 }

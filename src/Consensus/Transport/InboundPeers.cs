@@ -1,0 +1,91 @@
+namespace RaftMirror.Consensus.Transport;
+
+/// <summary>Who is connected to this node: one connection per peer and lane, of the peer's latest life; a bounded number of
+/// peers that no configuration names. Any thread.</summary>
+internal sealed class InboundPeers(PeerDirectory directory, TransportLimits limits)
+{
+    private readonly object _gate = new();
+    private readonly Dictionary<(NodeId Peer, Lane Lane), PeerConnection> _connections = [];
+    private readonly Dictionary<NodeId, InboundBudget> _budgets = [];
+    private readonly List<NodeId> _unknown = [];
+
+    /// <summary>Adds a connection: its predecessor on the lane ends, and all of earlier lives. Of too many unknown peers the one
+    /// that came first goes.</summary>
+    /// <returns>The peer's share of the loop's inbox, the same for all its connections.</returns>
+    public InboundBudget Add(PeerConnection connection)
+    {
+        var peer = connection.Peer;
+        lock (_gate)
+        {
+            foreach (var (key, other) in _connections)
+            {
+                if (key.Peer != peer) continue;
+                if (key.Lane == connection.Lane) other.End("the peer has connected anew");
+                else if (other.Incarnation < connection.Incarnation) other.End("the peer has started anew");
+            }
+
+            _connections[(peer, connection.Lane)] = connection;
+            var isMember = directory.IsMember(peer);
+            if (isMember) _unknown.Remove(peer);
+            else if (!_unknown.Contains(peer))
+            {
+                if (_unknown.Count >= limits.MaxUnknownPeers) EndLocked(_unknown[0], "too many peers that no configuration names");
+                _unknown.Add(peer);
+                _budgets.Remove(peer);
+            }
+
+            if (!_budgets.TryGetValue(peer, out var budget))
+            {
+                var items = isMember ? limits.MaxPeerMessages : limits.MaxUnknownPeerMessages;
+                _budgets.Add(peer, budget = new InboundBudget(items, limits.MaxPeerBytes));
+            }
+
+            return budget;
+        }
+    }
+
+    /// <summary>A connection has ended.</summary>
+    public void Remove(PeerConnection connection)
+    {
+        lock (_gate)
+        {
+            var key = (connection.Peer, connection.Lane);
+            if (_connections.GetValueOrDefault(key) == connection) _connections.Remove(key);
+            if (!_connections.Keys.Any(other => other.Peer == connection.Peer) && _unknown.Remove(connection.Peer)) _budgets.Remove(connection.Peer);
+        }
+    }
+
+    /// <summary>Unknown peers that hold a Raft connection here: they get a way back.</summary>
+    public List<NodeId> UnknownOnRaftLane()
+    {
+        lock (_gate) return [.. _unknown.Where(peer => _connections.ContainsKey((peer, Lane.Raft)))];
+    }
+
+    /// <summary>The members have changed: some that were unknown are members now, with a member's share.</summary>
+    public void MembersChanged()
+    {
+        lock (_gate)
+        {
+            foreach (var peer in _connections.Keys.Select(key => key.Peer).Distinct())
+            {
+                if (directory.HasLeft(peer)) EndLocked(peer, "the peer has left the cluster"); // It dials again, and is told.
+                else if (directory.IsMember(peer))
+                {
+                    // A member's share comes with its next connection, which it is made to open.
+                    if (_unknown.Remove(peer) && _budgets.Remove(peer)) EndLocked(peer, "the peer is a member now");
+                }
+                else if (!_unknown.Contains(peer)) _unknown.Add(peer);
+            }
+        }
+    }
+
+    private void EndLocked(NodeId peer, string reason)
+    {
+        foreach (var (key, connection) in _connections)
+        {
+            if (key.Peer == peer) connection.End(reason);
+        }
+
+        _unknown.Remove(peer);
+    }
+}

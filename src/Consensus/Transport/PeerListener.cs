@@ -1,0 +1,137 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+
+namespace RaftMirror.Consensus.Transport;
+
+/// <summary>Accepts connections and shakes hands. Those that have not said who they are are bounded, the oldest goes first; they
+/// cost nobody else anything. Any thread.</summary>
+internal sealed class PeerListener : IAsyncDisposable
+{
+    private static readonly TimeSpan PauseAfterError = TimeSpan.FromMilliseconds(100);
+
+    private readonly Socket _listener;
+    private readonly Handshaker _handshaker;
+    private readonly TransportLimits _limits;
+    private readonly Func<PeerConnection, Hello, string, Task> _serve;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly object _gate = new();
+    private readonly LinkedList<(Socket Socket, string Remote)> _handshaking = [];
+    private readonly HashSet<Task> _serving = [];
+    private readonly Task _accepting;
+
+    /// <param name="listener">Bound and listening; owned from now on.</param>
+    /// <param name="handshaker">Lets them in.</param>
+    /// <param name="limits">Bounds.</param>
+    /// <param name="serve">Serves a connection to its end; owns it. Throws IOException and its like when it ends.</param>
+    /// <param name="logger">For refusals.</param>
+    public PeerListener(
+        Socket listener, Handshaker handshaker, TransportLimits limits, Func<PeerConnection, Hello, string, Task> serve, ILogger logger)
+    {
+        _listener = listener;
+        _handshaker = handshaker;
+        _limits = limits;
+        _serve = serve;
+        _logger = logger;
+        _accepting = Task.Run(AcceptAsync);
+    }
+
+    /// <summary>Connections that have not said who they are.</summary>
+    public int Handshaking
+    {
+        get
+        {
+            lock (_gate) return _handshaking.Count;
+        }
+    }
+
+    /// <summary>Accepts nothing more and ends handshakes; waits for those who serve, whose connections the owner has ended.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        _listener.Dispose();
+        await _accepting;
+        Task[] serving;
+        lock (_gate) serving = [.. _serving];
+        await Task.WhenAll(serving);
+    }
+
+    private async Task AcceptAsync()
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                var socket = await _listener.AcceptAsync(_stop.Token);
+                Begin(socket, socket.RemoteEndPoint?.ToString() ?? "?");
+            }
+            catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
+            {
+                return;
+            }
+            catch (SocketException error)
+            {
+                if (_stop.IsCancellationRequested) return;
+
+                // A peer that gave up before it was accepted; or no file descriptor is free, which no event tells the end of.
+                Log.AcceptFailed(_logger, error.Message);
+                await Task.Delay(PauseAfterError, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    private void Begin(Socket socket, string remote)
+    {
+        lock (_gate)
+        {
+            while (_handshaking.Count >= _limits.MaxHandshaking)
+            {
+                var oldest = _handshaking.First!.Value;
+                _handshaking.RemoveFirst();
+                oldest.Socket.Dispose();
+                Log.HandshakeEvicted(_logger, oldest.Remote);
+            }
+
+            var place = _handshaking.AddLast((socket, remote));
+            var task = Task.Run(() => ServeAsync(socket, remote, place));
+            _serving.Add(task);
+            _ = task.ContinueWith(Forget, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        }
+    }
+
+    private void Forget(Task task)
+    {
+        lock (_gate) _serving.Remove(task);
+    }
+
+    private async Task ServeAsync(Socket socket, string remote, LinkedListNode<(Socket Socket, string Remote)> place)
+    {
+        try
+        {
+            PeerConnection connection;
+            Hello hello;
+            try
+            {
+                (connection, hello) = await _handshaker.AcceptAsync(socket, remote, _stop.Token);
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
+            finally
+            {
+                lock (_gate)
+                {
+                    if (place.List is not null) _handshaking.Remove(place);
+                }
+            }
+
+            await _serve(connection, hello, remote);
+        }
+        catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
+        {
+            Log.InboundEnded(_logger, remote, error.Message);
+        }
+    }
+}
