@@ -48,6 +48,12 @@ internal static class Mutants
         (nameof(ReadsDropped), 36, "reads are dropped without an answer when leadership ends"),
         (nameof(LeaderCountsUnflushed), 2, "the leader counts what it has not flushed"),
         (nameof(JointSkipped), 9, "voters change without a joint phase"),
+        (nameof(AppliesBeforeCommit), 20, "after a restart the whole log counts as committed: reads see state that may never be"),
+        (nameof(AppliedIndexApart), 21, "a snapshot's index is taken apart from its state"),
+        (nameof(FlushErrorIgnored), 22, "a failed flush of the log is ignored"),
+        (nameof(DamageTakenForTorn), 23, "a durable frame that is damaged is cut off as if it were torn"),
+        (nameof(DamageUnnoticed), 23, "the log's checksums of entries are not checked when it is read"),
+        (nameof(StaleFramesReplayed), 24, "frames that a recycled segment held before are read again"),
     ];
 
     /// <summary>The bug that this thread's cores have; null for none.</summary>
@@ -130,6 +136,18 @@ internal static class Mutants
     public static bool LeaderCountsUnflushed => _active == nameof(LeaderCountsUnflushed);
 
     public static bool JointSkipped => _active == nameof(JointSkipped);
+
+    public static bool AppliesBeforeCommit => _active == nameof(AppliesBeforeCommit);
+
+    public static bool AppliedIndexApart => _active == nameof(AppliedIndexApart);
+
+    public static bool FlushErrorIgnored => _active == nameof(FlushErrorIgnored);
+
+    public static bool DamageTakenForTorn => _active == nameof(DamageTakenForTorn);
+
+    public static bool DamageUnnoticed => _active == nameof(DamageUnnoticed);
+
+    public static bool StaleFramesReplayed => _active == nameof(StaleFramesReplayed);
 }
 #else
 /// <summary>The places of the bugs that builds of the configuration "Mutants" can put back; here there are none.</summary>
@@ -172,5 +190,11 @@ internal static class Mutants
     public const bool ReadsDropped = false;
     public const bool LeaderCountsUnflushed = false;
     public const bool JointSkipped = false;
+    public const bool AppliesBeforeCommit = false;
+    public const bool AppliedIndexApart = false;
+    public const bool FlushErrorIgnored = false;
+    public const bool DamageTakenForTorn = false;
+    public const bool DamageUnnoticed = false;
+    public const bool StaleFramesReplayed = false;
 }
 #endif

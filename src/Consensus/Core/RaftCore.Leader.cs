@@ -242,7 +242,7 @@ internal sealed partial class RaftCore
 
         Invariant.Require(message.Log.Index <= _log.LastIndex, "Nobody has matched more than we have.");
         if (progress.Acknowledge(message.Log.Index, _now)) AdvanceCommit();
-        ContinueTransfer(slot);
+        ContinueTransfer(_configuration.SlotOf(message.From)); // Commit may have brought the next configuration, with other slots.
     }
 
     private void HandleRefusedAppend(Progress progress, in Message message)

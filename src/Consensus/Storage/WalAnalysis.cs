@@ -232,7 +232,7 @@ internal sealed class WalAnalysis
         _image = [];
         foreach (var frame in _behind) KnownDurable = Math.Max(KnownDurable, frame.DurableSequence);
         HardState = HardState with { Commit = Math.Max(HardState.Commit, Base.Index) };
-        if (KnownDurable > Sequence) ReportLoss();
+        if (KnownDurable > Sequence && !Mutants.DamageTakenForTorn) ReportLoss();
         if (Damage is not null) Damage = Damage with { KnownDurable = KnownDurable };
     }
 
@@ -294,7 +294,7 @@ internal sealed class WalAnalysis
 
     private bool Continues(in WalFrame frame)
     {
-        var isNext = frame.Sequence == Sequence + 1 && frame.ChainCrc == ChainCrc;
+        var isNext = (frame.Sequence == Sequence + 1 && frame.ChainCrc == ChainCrc) || Mutants.StaleFramesReplayed;
         if (!isNext) return false;
         if (frame.IsReset) return true;
         var previous = frame.Previous;
@@ -313,7 +313,8 @@ internal sealed class WalAnalysis
     {
         if (position + WalFrame.HeaderBytes > _imageBytes) return null;
         var bytes = _image.AsSpan((int)position, _imageBytes - (int)position);
-        if (WalFrame.DecodeHeader(bytes) is not { } frame || frame.SegmentId != segmentId || frame.PaddedBytes > bytes.Length) return null;
+        if (WalFrame.DecodeHeader(bytes) is not { } frame || (frame.SegmentId != segmentId && !Mutants.StaleFramesReplayed)
+            || frame.PaddedBytes > bytes.Length) return null;
         return frame.DecodeEntries(bytes) is { } entries ? (frame, entries) : null;
     }
 

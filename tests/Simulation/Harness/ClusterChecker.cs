@@ -43,11 +43,11 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
                 + $"commit {core.Commit}, last {core.Log.LastIndex}");
         }
 
-        CheckMembers(node, core);
         CheckLeader(node, core);
         if (core.Role == RaftRole.Leader && core.Commit != node.SeenCommit && core.Log.TermAt(core.Commit) != core.Term)
             throw new SimulationException($"paper 5.4.2: leader {node.Id} of term {core.Term} committed {core.Commit} of an older term by counting");
         for (var index = node.SeenCommit + 1; index <= core.Commit; index++) CheckCommitted(node, core, index);
+        CheckMembers(node, core);
         if (core.Role != RaftRole.Leader && node.Reads.Count > 0)
             throw new SimulationException($"14 reads answered: node {node.Id} does not lead and owes {node.Reads.Count} answers");
         node.SeenTerm = core.Term;

@@ -133,7 +133,8 @@ internal sealed partial class ClusterSimulation
             node.Core!.ReportDigest(entry.Index, digest);
         }
 
-        if (!takesSnapshot || node.IsWritingSnapshot) return;
+        // A node that joined and reads the log from its start does not know yet who took part then.
+        if (!takesSnapshot || node.IsWritingSnapshot || node.AppliedConfiguration.Voters.Length == 0) return;
         node.IsWritingSnapshot = true;
         var (last, configuration, chain, core, machine) = (entry.Id, node.AppliedConfiguration, node.StateChain, node.Core, node.StateMachine);
         var source = node.StateMachine!.BeginSnapshot();

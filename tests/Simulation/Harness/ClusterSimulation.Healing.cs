@@ -66,7 +66,7 @@ internal sealed partial class ClusterSimulation
 
     private void Exercise()
     {
-        if (_nodes.Values.FirstOrDefault(static node => node.IsQuarantined) is { } wrong) Reseed(wrong);
+        if (!_parameters.Exercises) return;
         ReplaceTheDead();
         HandOver();
         Disturb();
@@ -129,7 +129,7 @@ internal sealed partial class ClusterSimulation
     /// <summary>Leadership can be handed over, and commands go on afterwards.</summary>
     private void HandOver()
     {
-        if (Leading() is not { } first || first.Core!.Configuration.Voters.Length < 2) return;
+        if (Leading() is not { } first || first.Core!.Configuration.Voters.Count(id => _nodes[id].IsUp) < 2) return;
         var term = first.Core.Term;
         var before = 0L;
         Insist(
@@ -140,7 +140,9 @@ internal sealed partial class ClusterSimulation
             },
             leader =>
             {
-                if (leader.Core!.Term == term) Step(leader, core => core.TransferLeadership(null));
+                if (leader.Core!.Term != term) return;
+                NodeId[] others = [.. leader.Core.Configuration.Voters.Where(id => id != leader.Id && _nodes[id].IsUp)];
+                Step(leader, core => core.TransferLeadership(Draw(others)));
             },
             "leadership was not handed over, or nothing was acknowledged afterwards");
     }

@@ -75,7 +75,8 @@ internal sealed partial class ClusterSimulation
         RunUntil(() => _now >= _parameters.FaultPhaseMs);
         Heal();
         Demand(HasServed, "nothing served");
-        if (_parameters.Exercises) Exercise();
+        if (_nodes.Values.FirstOrDefault(static node => node.IsQuarantined) is { } wrong) Reseed(wrong);
+        Exercise();
 
         // Nothing slows a leader down for its slowest follower: while a majority is offered all it can take, the others may lag
         // without bound, and rightly so. That they catch up can be asked only once the clients are done.
