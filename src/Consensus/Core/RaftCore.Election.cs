@@ -6,6 +6,9 @@ namespace RaftMirror.Consensus.Core;
 /// <summary>Elections (Raft paper 5.2, 5.4.1; pre-vote, thesis 9.6; stickiness and check-quorum, thesis 6.2 and 6.4.1).</summary>
 internal sealed partial class RaftCore
 {
+    /// <summary>So many election timeouts a voter of priority 0 waits for others to lead.</summary>
+    private const int LeaderlessTimeouts = 4;
+
     private sbyte[] _votes = [];
     private long _electionDeadline;
     private long _leaderContact;
@@ -56,7 +59,10 @@ internal sealed partial class RaftCore
     private void StartPreVote()
     {
         ResetElectionDeadline();
-        if (!_configuration.IsVoter(Self) || IsBarred || IsDiskStalled || _configuration.Details[_selfSlot].Priority == 0) return;
+        if (!_configuration.IsVoter(Self) || IsBarred || IsDiskStalled) return;
+
+        // Priority 0 leads only if nobody else can: it may be alone, or alone have what is committed.
+        if (_configuration.Details[_selfSlot].Priority == 0 && _now - _leaderContact <= LeaderlessTimeouts * _options.ElectionTimeoutMaxMs) return;
         if (Mutants.NoPreVote)
         {
             StartElection(isTransfer: false);

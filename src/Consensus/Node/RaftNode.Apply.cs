@@ -112,6 +112,9 @@ public sealed partial class RaftNode
         if (!takesSnapshot) return;
         _entriesSinceSnapshot = 0;
         _bytesSinceSnapshot = 0;
+
+        // A node that joined and reads the log from its start does not know yet who took part then: its snapshot would be another one.
+        if (_appliedConfiguration.Voters.Length == 0) return;
         QueueSnapshot(new SnapshotJob(entry.Id, _appliedConfiguration, _stateChain, _stateMachine.BeginSnapshot()));
     }
 
