@@ -232,7 +232,7 @@ internal sealed class WalAnalysis
         _image = [];
         foreach (var frame in _behind) KnownDurable = Math.Max(KnownDurable, frame.DurableSequence);
         HardState = HardState with { Commit = Math.Max(HardState.Commit, Base.Index) };
-        if (KnownDurable > Sequence) ReportLoss();
+        if (KnownDurable > Sequence && !Mutants.DamageTakenForTorn) ReportLoss();
         if (Damage is not null) Damage = Damage with { KnownDurable = KnownDurable };
     }
 
