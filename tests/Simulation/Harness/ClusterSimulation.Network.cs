@@ -105,6 +105,7 @@ internal sealed partial class ClusterSimulation
         {
             if (core.Role == RaftRole.Leader && message.Term == core.Term) node.HeardMs[from] = node.LocalTime(_now);
             core.Step(message);
+            if (message.Kind == MessageKind.AppendReply) ClusterChecker.Progressed(node, from);
         });
     }
 

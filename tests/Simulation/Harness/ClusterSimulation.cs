@@ -15,6 +15,9 @@ namespace RaftMirror.Simulation.Harness;
 /// </summary>
 internal sealed partial class ClusterSimulation
 {
+    /// <summary>A hundred times what a run takes.</summary>
+    private const long MaxEvents = 1_500_000;
+
     private static readonly Guid ClusterId = new(0x5eed, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
 
     private readonly PriorityQueue<Action, (long At, long Order)> _events = new();
@@ -28,6 +31,7 @@ internal sealed partial class ClusterSimulation
     private readonly List<Message> _released = [];
     private readonly Action<string>? _trace;
     private long _now;
+    private long _steps;
     private long _order;
     private ulong _hash = 14695981039346656037;
     private bool _isHealed;
@@ -108,6 +112,7 @@ internal sealed partial class ClusterSimulation
         {
             _now = when.At;
             action();
+            if (++_steps > MaxEvents) throw new SimulationException($"18 liveness: {MaxEvents} events and no end: {Describe()}");
         }
     }
 
