@@ -21,6 +21,7 @@ public class WalBenchmarks
     private ulong _index;
     private ulong _sequence;
     private long _offset;
+    private LogEntry[] _entries = [];
 
     /// <summary>Commands of 256 bytes that share one flush.</summary>
     [Params(1, 64)]
@@ -30,6 +31,7 @@ public class WalBenchmarks
     public void Setup()
     {
         _folder = Directory.CreateTempSubdirectory("raftmirror-bench-").FullName;
+        _entries = new LogEntry[EntriesPerFlush];
         _log = new WriteAheadLog(new DirectoryStorage(Path.Combine(_folder, "wal")), SegmentBytes, incarnation: 1);
         _file = Linux.Open(Path.Combine(_folder, "raw"), writable: true, create: true);
         RandomAccess.Write(_file, new byte[SegmentBytes], 0);
@@ -58,14 +60,40 @@ public class WalBenchmarks
         Linux.DataSync(_file!);
     }
 
+    /// <summary>One batch. What is allocated is the batch, which is the caller's.</summary>
     [Benchmark]
     public void AppendAndFlush()
     {
-        var previous = new EntryId(_index == 0 ? 0UL : 1UL, _index);
-        var entries = new LogEntry[EntriesPerFlush];
-        for (var i = 0; i < entries.Length; i++)
-            entries[i] = new LogEntry(new EntryId(1, ++_index), EntryType.Command, default, _raw.AsMemory(0, 256));
-        _log!.Append(new WriteBatch(++_sequence, new HardState(1, default, previous.Index), previous, entries));
+        var previous = Last;
+        for (var i = 0; i < _entries.Length; i++) _entries[i] = NextEntry();
+        _log!.Append(new WriteBatch(++_sequence, new HardState(1, default, previous.Index), previous, _entries));
         _log.Flush();
+        Compact();
+    }
+
+    /// <summary>A group commit: as many batches of one entry, one write and one flush.</summary>
+    [Benchmark]
+    public void AppendGroupAndFlush()
+    {
+        for (var i = 0; i < _entries.Length; i++)
+        {
+            var previous = Last;
+            _log!.Append(new WriteBatch(++_sequence, new HardState(1, default, previous.Index), previous, [NextEntry()]));
+        }
+
+        _log!.Flush();
+        Compact();
+    }
+
+    private EntryId Last => new(_index == 0 ? 0UL : 1UL, _index);
+
+    private LogEntry NextEntry() => new(new EntryId(1, ++_index), EntryType.Command, default, _raw.AsMemory(0, 256));
+
+    /// <summary>As behind a snapshot now and then: segments are used again, and the disk does not fill.</summary>
+    private void Compact()
+    {
+        if (!_log!.IsMaintenanceDue) return;
+        _log.Compact(_index);
+        _log.Maintain();
     }
 }

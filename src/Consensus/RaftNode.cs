@@ -65,6 +65,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         var tls = options.Tls is null ? null : new PeerTls(options.Tls, options.Self, logger);
         var limits = (options.TransportLimits ?? TransportLimits.Default) with { SnapshotBytesPerSecond = options.SnapshotBytesPerSecond };
         _transport = new PeerTransport(directory, listener, Deliver, logger, tls, limits);
+        _transport.RaftEnded += peer => Post(new LoopInput.PeerLost(peer));
         var coreOptions = new RaftCoreOptions
         {
             HeartbeatMs = options.HeartbeatMs,
@@ -77,6 +78,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         _core = new RaftCore(
             options.Self, InitialConfiguration(), coreOptions, recovered.HardState, recovered.Base, recovered.Entries,
             recovered.Snapshot?.Meta, new Xoshiro(seed), NowMs());
+        wal.ForgetRecovered();
         if (recovered.Snapshot is { } snapshot)
         {
             Restore(snapshot);
@@ -138,7 +140,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         BeginStop();
         await Task.Run(() => _threads.ForEach(thread => thread.Join()));
         await _transport.DisposeAsync();
-        await _keepingSnapshots;
+        await Task.WhenAll(_keepingSnapshots, _maintaining);
         AbandonRequests(isLoopStopped: true);
         if (Interlocked.Exchange(ref _isStopped, 1) != 0) return;
         _wal.Dispose();

@@ -45,6 +45,10 @@ public sealed class CommandLineTests
     [InlineData("node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 192.168.1.1:2 --nbd 127.0.0.1:3 --cluster a=192.168.1.1:2")]
     [InlineData("node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 0.0.0.0:3 --cluster a=127.0.0.1:2")]
     [InlineData("node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster b=127.0.0.1:2")]
+    [InlineData("node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster a=127.0.0.1:2 --peer-cert /x")]
+    [InlineData(
+        "node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster a=127.0.0.1:2 "
+        + "--peer-cert /nowhere --peer-key /nowhere --peer-ca /nowhere")]
     public async Task Parse_BadInput_Exits2AndAsksNobody(string line)
     {
         await using var server = await StartAsync(new FakeNode("a"));
@@ -71,6 +75,24 @@ public sealed class CommandLineTests
         Assert.Equal(2, given!.Cluster.Count);
         Assert.Equal("/tmp/x/nbd.sock", given.NbdSocket);
         Assert.Equal(1000, given.Lease.TotalMilliseconds);
+    }
+
+    [Fact]
+    public async Task NodeRun_WithPeerCertificates_MayListenOffTheHost()
+    {
+        NodeRunOptions? given = null;
+        var file = typeof(CommandLineTests).Assembly.Location;
+        var (code, _, error) = await RunAsync(
+            "node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 192.0.2.1:2 --nbd 127.0.0.1:3 --cluster a=192.0.2.1:2 "
+            + $"--peer-cert {file} --peer-key {file} --peer-ca {file}",
+            (options, _) =>
+            {
+                given = options;
+                return Task.FromResult(0);
+            });
+        Assert.True(code == ExitCode.Ok, error);
+        Assert.Equal("192.0.2.1:2", given!.Peer.ToString());
+        Assert.Equal(file, given.PeerTls!.AuthorityPath);
     }
 
     [Fact]

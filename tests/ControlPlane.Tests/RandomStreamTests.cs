@@ -44,7 +44,7 @@ public sealed class RandomStreamTests
         Assert.Equal(StateCodec.Hash(bench.State), StateCodec.Hash(state));
     }
 
-    private static CommandBody Draw(Bench bench, Xoshiro random)
+    internal static CommandBody Draw(Bench bench, Xoshiro random)
     {
         var state = bench.State;
         string[] names = ["a", "b", "c"];

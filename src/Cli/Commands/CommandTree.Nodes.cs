@@ -1,6 +1,8 @@
 using System.CommandLine;
+using System.Net;
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Output;
+using RaftMirror.Consensus;
 
 namespace RaftMirror.Cli.Commands;
 
@@ -17,24 +19,29 @@ internal sealed partial class CommandTree
         var name = new Option<string>("--name") { HelpName = "NAME", Required = true, Description = "This node's name." };
         var data = new Option<string>("--data") { HelpName = "DIR", Required = true, Description = "Its log and state; made if it is missing." };
         var api = new Option<string>("--api") { HelpName = "HOST:PORT", Required = true, Description = "HTTP API, loopback only." };
-        var peer = new Option<string>("--peer") { HelpName = "HOST:PORT", Required = true, Description = "Where other nodes connect, loopback only." };
+        var peer = new Option<string>("--peer") { HelpName = "HOST:PORT", Required = true, Description = "Where other nodes connect; off this host with --peer-cert only." };
         var nbd = new Option<string>("--nbd") { HelpName = "HOST:PORT[,unix:PATH]", Required = true, Description = "NBD server, loopback only." };
         var cluster = new Option<string>("--cluster") { HelpName = "a=HOST:PORT,…", Required = true, Description = "Peer addresses of the first start; later ignored." };
+        var peerCert = new Option<string>("--peer-cert") { HelpName = "FILE", Description = "Mutual TLS between nodes: certificate for DNS:node-N (PEM)." };
+        var peerKey = new Option<string>("--peer-key") { HelpName = "FILE", Description = "Its private key (PEM)." };
+        var peerCa = new Option<string>("--peer-ca") { HelpName = "FILE", Description = "The authority that signed all nodes' certificates (PEM)." };
         var clusterName = new Option<string>("--cluster-name") { HelpName = "NAME", Hidden = true };
         var times = TimeOptions.Select(option => new Option<int?>(option) { HelpName = "MS", Hidden = true, Description = "For tests." }).ToArray();
-        var run = new Command("run", "Runs a node in the foreground.") { name, data, api, peer, nbd, cluster, clusterName };
+        var run = new Command("run", "Runs a node in the foreground.") { name, data, api, peer, nbd, cluster, peerCert, peerKey, peerCa, clusterName };
         foreach (var time in times) run.Options.Add(time);
         Add(group, run, async (parsed, _, token) =>
         {
+            var tls = PeerTls(parsed.GetValue(peerCert), parsed.GetValue(peerKey), parsed.GetValue(peerCa));
             var options = CheckNode(new NodeRunOptions
             {
                 Name = Arguments.Name(parsed.GetRequiredValue(name), "node"),
                 DataDirectory = Path.GetFullPath(parsed.GetRequiredValue(data)),
                 Api = Loopback("--api", parsed.GetRequiredValue(api)),
-                Peer = Loopback("--peer", parsed.GetRequiredValue(peer)),
+                Peer = PeerAddress("--peer", parsed.GetRequiredValue(peer), tls),
+                PeerTls = tls,
                 Nbd = Loopback("--nbd", parsed.GetRequiredValue(nbd).Split(',')[0]),
                 NbdSocket = NbdSocket(parsed.GetRequiredValue(nbd)),
-                Cluster = ParseCluster(parsed.GetRequiredValue(cluster)),
+                Cluster = ParseCluster(parsed.GetRequiredValue(cluster), tls),
             });
             if (parsed.GetValue(clusterName) is { } text) options = options with { ClusterName = Arguments.Name(text, "cluster") };
             options = WithTimes(options, [.. times.Select(time => Time(time.Name, parsed.GetValue(time)))]);
@@ -67,6 +74,38 @@ internal sealed partial class CommandTree
     private static HostPort Loopback(string option, string text) =>
         HostPort.TryParseLoopback(text, out var result) is { } error ? throw CliFailure.Usage($"{option}: {error}") : result;
 
+    /// <summary>Off the host only where every peer must show who it is.</summary>
+    private static HostPort PeerAddress(string option, string text, PeerTlsOptions? tls)
+    {
+        if (HostPort.TryParse(text, out var result) is { } error) throw CliFailure.Usage($"{option}: {error}");
+        if (tls is null && !IPAddress.IsLoopback(result.Address))
+        {
+            throw CliFailure.Usage(
+                $"{option}: '{text}' is not a loopback address. Off the host, nodes must prove to each other who they are.",
+                "Give --peer-cert, --peer-key and --peer-ca, or use 127.0.0.1.");
+        }
+
+        if (result.Address.Equals(IPAddress.Any) || result.Address.Equals(IPAddress.IPv6Any))
+            throw CliFailure.Usage($"{option}: '{text}' is no address that another node can dial.");
+        return result;
+    }
+
+    private static PeerTlsOptions? PeerTls(string? certificate, string? key, string? authority)
+    {
+        if (certificate is null && key is null && authority is null) return null;
+        if (certificate is null || key is null || authority is null)
+            throw CliFailure.Usage("--peer-cert, --peer-key and --peer-ca belong together.", "Give all three, or none.");
+        Readable("--peer-cert", certificate);
+        Readable("--peer-key", key);
+        Readable("--peer-ca", authority);
+        return new PeerTlsOptions(Path.GetFullPath(certificate), Path.GetFullPath(key), Path.GetFullPath(authority));
+
+        static void Readable(string option, string path)
+        {
+            if (!File.Exists(path)) throw CliFailure.Usage($"{option}: there is no file {path}.");
+        }
+    }
+
     private static string? NbdSocket(string text)
     {
         var parts = text.Split(',');
@@ -79,14 +118,14 @@ internal sealed partial class CommandTree
             : throw CliFailure.Usage($"--nbd: '{path}' is longer than a Unix socket's path may be.");
     }
 
-    private static SortedDictionary<string, HostPort> ParseCluster(string text)
+    private static SortedDictionary<string, HostPort> ParseCluster(string text, PeerTlsOptions? tls)
     {
         var nodes = new SortedDictionary<string, HostPort>(StringComparer.Ordinal);
         foreach (var item in text.Split(',', StringSplitOptions.TrimEntries))
         {
             var equals = item.IndexOf('=');
             if (equals <= 0) throw CliFailure.Usage($"--cluster: '{item}' is not NAME=HOST:PORT.");
-            var address = Loopback("--cluster", item[(equals + 1)..]);
+            var address = PeerAddress("--cluster", item[(equals + 1)..], tls);
             if (!nodes.TryAdd(Arguments.Name(item[..equals], "node"), address)) throw CliFailure.Usage($"--cluster: {item[..equals]} is named twice.");
         }
 

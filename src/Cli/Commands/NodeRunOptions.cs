@@ -1,4 +1,5 @@
 using RaftMirror.Cli.Api;
+using RaftMirror.Consensus;
 
 namespace RaftMirror.Cli.Commands;
 
@@ -13,6 +14,9 @@ internal sealed record NodeRunOptions
     public required HostPort Api { get; init; }
 
     public required HostPort Peer { get; init; }
+
+    /// <summary>Certificate, key and authority of the connections between nodes; null for none, on this host only.</summary>
+    public PeerTlsOptions? PeerTls { get; init; }
 
     /// <summary>TCP address of the NBD server.</summary>
     public required HostPort Nbd { get; init; }

@@ -96,6 +96,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
                 DataDirectory = options.DataDirectory,
                 Self = id,
                 PeerEndpoint = options.Peer.ToEndPoint(),
+                Tls = options.PeerTls,
                 InitialMembers = directory.Addresses,
                 ClusterName = options.ClusterName,
                 HeartbeatMs = (int)options.Heartbeat.TotalMilliseconds,

@@ -55,6 +55,19 @@ internal static class ConfigurationCodec
         return bytes;
     }
 
+    /// <summary>True if the member's name and address fit. What an operator sends is checked by this before it is proposed.</summary>
+    public static bool CanEncode(Member member)
+    {
+        try
+        {
+            return Utf8.GetByteCount(member.Name) <= MaxNameBytes && Utf8.GetByteCount(member.Address) <= MaxAddressBytes;
+        }
+        catch (EncoderFallbackException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Decodes bytes of a log, a snapshot or a peer. Nothing in them is believed.</summary>
     /// <param name="data">One configuration, no more. Copied.</param>
     /// <param name="configuration">The configuration, if sound.</param>

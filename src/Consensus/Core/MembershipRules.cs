@@ -26,6 +26,12 @@ internal static class MembershipRules
         foreach (var change in changes)
         {
             if (error is not null) return null;
+            if (change.Action is MembershipAction.AddLearner or MembershipAction.Update && !ConfigurationCodec.CanEncode(change.Member))
+            {
+                error = "a member's name or address is too long or no text";
+                return null;
+            }
+
             var id = change.Member.Id;
             if (change.Action == MembershipAction.AddLearner && id.Value == 0) id = new NodeId(nextId);
             if (!touched.Add(id))
@@ -76,6 +82,7 @@ internal static class MembershipRules
         }
 
         if (error is null && voters.Count == 0) error = "at least one voter must remain";
+        if (error is null && voters.TrueForAll(voter => details[voter].Priority == 0)) error = "nobody would be left who may lead";
         if (error is null && voters.Count > MaxVoters) error = $"more than {MaxVoters} voters";
         if (error is null && voters.Count + learners.Count > MaxMembers) error = $"more than {MaxMembers} members";
         return error is null ? new Configuration(voters, null, learners, details.Values, nextId) : null;

@@ -45,7 +45,11 @@ internal sealed partial class RaftCore
     public bool IsBarred { get; private set; }
 
     /// <summary>Bars this node from leading; for good, in this process life.</summary>
-    public void Bar() => IsBarred = true;
+    public void Bar()
+    {
+        IsBarred = true;
+        if (_role is RaftRole.PreCandidate or RaftRole.Candidate) BecomeFollower(_term, leader: null);
+    }
 
     /// <summary>The state machine reached a checkpoint.</summary>
     /// <param name="index">An applied index; grows.</param>

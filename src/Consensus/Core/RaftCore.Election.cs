@@ -15,10 +15,12 @@ internal sealed partial class RaftCore
     private readonly long _stickyUntil;
 
     /// <summary>A live leader is not deposed by a vote: it was heard within the shortest election timeout, or is this node, which steps
-    /// down by itself when it loses touch with a majority.</summary>
+    /// down by itself when it loses touch with a majority. What was echoed to a leader that may hold a lease on it binds this node also
+    /// when it has learned of a later term meanwhile and follows nobody.</summary>
     private bool HasFreshLeader =>
         !Mutants.NoStickiness
-        && (_role == RaftRole.Leader || _now < _stickyUntil || (_leader is not null && _now - _leaderContact < _options.ElectionTimeoutMinMs));
+        && (_role == RaftRole.Leader || _now < _stickyUntil
+            || ((_leader is not null || _options.LeaseReads) && _now - _leaderContact < _options.ElectionTimeoutMinMs));
 
     /// <summary>The connection on which this peer spoke has ended: a process that dies says so at once. If it led, this node need
     /// not wait a whole timeout; nor does it have to refuse others. A leader that is alive after all is not deposed: most nodes still hear it.</summary>
@@ -112,8 +114,9 @@ internal sealed partial class RaftCore
             return;
         }
 
-        if (_role == RaftRole.PreCandidate) StartElection(isTransfer: false);
-        else BecomeLeader();
+        if (_role == RaftRole.Candidate) BecomeLeader();
+        else if (IsDiskStalled) BecomeFollower(_term, leader: null);
+        else StartElection(isTransfer: false);
     }
 
     /// <summary>Says whether a campaign could succeed; changes nothing. The local configuration is not consulted (rule 6).</summary>
@@ -143,12 +146,10 @@ internal sealed partial class RaftCore
 
     private void HandleVote(in Message message)
     {
-        if (message.Term > _term)
-        {
-            // Ignored without even adopting the term: the candidate would depose a live leader (thesis 4.2.3).
-            if (HasFreshLeader && !message.IsTransfer) return;
-            BecomeFollower(message.Term, leader: null);
-        }
+        // Ignored without even adopting the term: the candidate would depose a live leader (thesis 4.2.3).
+        var isNew = message.Term > _term || (_options.LeaseReads && message.Term == _term && _vote.Value == 0);
+        if (isNew && HasFreshLeader && !message.IsTransfer) return;
+        if (message.Term > _term) BecomeFollower(message.Term, leader: null);
 
         var grant = message.Term == _term
             && (_vote == message.From || (_vote.Value == 0 && _leader is null))

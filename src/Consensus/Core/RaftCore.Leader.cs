@@ -70,6 +70,7 @@ internal sealed partial class RaftCore
         _heartbeatDue = _now + _options.HeartbeatMs;
         _transferDeadline = long.MaxValue;
         _transferTarget = null;
+        _timeoutNowSent = false;
         ResetReads();
         BroadcastHeartbeat();
     }
@@ -242,7 +243,7 @@ internal sealed partial class RaftCore
 
         Invariant.Require(message.Log.Index <= _log.LastIndex, "Nobody has matched more than we have.");
         if (progress.Acknowledge(message.Log.Index, _now)) AdvanceCommit();
-        ContinueTransfer(slot);
+        ContinueTransfer(message.From); // The commit may have ended a joint configuration: members have other slots now.
     }
 
     private void HandleRefusedAppend(Progress progress, in Message message)
@@ -284,11 +285,10 @@ internal sealed partial class RaftCore
         var reached = Quorum.Reached(_configuration, _scratch);
         if (reached <= _commit) return;
         if (_log.TermAt(reached) != _term && !Mutants.CommitOlderTerm) return;
-        for (var index = _commit + 1; index <= reached; index++)
+        for (var index = Math.Max(_commit + 1, _firstOwnIndex); index <= reached; index++)
             _uncommittedBytes = Math.Max(0, _uncommittedBytes - _log[index].SizeBytes);
         var first = !HasCommittedOwnTerm;
         _commit = reached;
         if (first && HasCommittedOwnTerm) AdmitEarlyReads();
-        ContinueChange();
     }
 }

@@ -16,7 +16,9 @@ internal sealed partial class RaftCore
 
     /// <summary>Until when a majority cannot have elected anybody else, by this node's clock; 0 if leases are off or none is held.</summary>
     public long LeaseUntilMs =>
-        _role == RaftRole.Leader && _options.LeaseReads && (_transferTarget is null || Mutants.ReadDuringTransfer) ? _leaseUntil : 0;
+        _role == RaftRole.Leader && _options.LeaseReads && ((_transferTarget is null && !_timeoutNowSent) || Mutants.ReadDuringTransfer)
+            ? _leaseUntil
+            : 0;
 
     /// <summary>Asks for a linearizable read index.</summary>
     /// <param name="token">The caller's number, given back in <see cref="Ready.Reads"/>.</param>

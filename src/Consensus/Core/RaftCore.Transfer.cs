@@ -8,6 +8,7 @@ internal sealed partial class RaftCore
 {
     private NodeId? _transferTarget;
     private long _transferDeadline = long.MaxValue;
+    private bool _timeoutNowSent;
 
     /// <summary>Who is being handed leadership, if a transfer is under way.</summary>
     public NodeId? TransferTarget => _transferTarget;
@@ -26,7 +27,7 @@ internal sealed partial class RaftCore
         if (_transferTarget is not null) return null;
         _transferTarget = target;
         _transferDeadline = _now + _options.ElectionTimeoutMaxMs;
-        ContinueTransfer(_configuration.SlotOf(target.Value));
+        ContinueTransfer(target.Value);
         return null;
     }
 
@@ -46,17 +47,20 @@ internal sealed partial class RaftCore
         return best;
     }
 
-    private void ContinueTransfer(int slot)
+    private void ContinueTransfer(NodeId member)
     {
         // Match is what the target has flushed, so it can win with what it has (§7 bug 35).
-        if (slot < 0 || _transferTarget != _configuration.Members[slot]) return;
+        var slot = _configuration.SlotOf(member);
+        if (slot < 0 || _transferTarget != member) return;
         if (_progress[slot].Match < _log.LastIndex && !Mutants.TransferBeforeFlush) return;
-        SendTimeoutNow(_configuration.Members[slot]);
+        SendTimeoutNow(member);
     }
 
-    /// <summary>Whoever gets this may win at once: no lease is held any more.</summary>
+    /// <summary>Whoever gets this may win at once, whenever that is: no lease is held any more in this term, even if the transfer is given up
+    /// because the message is late.</summary>
     private void SendTimeoutNow(NodeId target)
     {
+        _timeoutNowSent = true;
         if (!Mutants.ReadDuringTransfer) _leaseUntil = 0;
         Send(new Message { Kind = MessageKind.TimeoutNow, From = Self, To = target, Term = _term }, releaseAfter: 0);
     }
@@ -66,7 +70,7 @@ internal sealed partial class RaftCore
         if (_transferTarget is not { } target) return;
         if (_now < _transferDeadline)
         {
-            if (_now >= _heartbeatDue) ContinueTransfer(_configuration.SlotOf(target)); // The first may be lost.
+            if (_now >= _heartbeatDue) ContinueTransfer(target); // The first may be lost.
             return;
         }
 

@@ -236,6 +236,8 @@ internal sealed partial class RaftCore
     {
         if (_role == RaftRole.Leader)
         {
+            // Here and not where the commit index moves: slots must not change under a handler.
+            ContinueChange();
             FlushLeader();
             LeaveIfRemoved();
         }

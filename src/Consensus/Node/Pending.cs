@@ -75,9 +75,13 @@ internal abstract record LoopInput
 /// <summary>What the apply thread is to do: restore, if a snapshot is given, then apply.</summary>
 internal readonly record struct ApplyInput(SnapshotMeta? Installed, LogEntry[] Entries);
 
+/// <summary>What the log thread is to do: write, if there is something to write; then, once it is durable, drop what is not needed any more.</summary>
+internal readonly record struct LogInput(WriteBatch? Write, ulong CompactTo);
+
 /// <summary>A snapshot to be written.</summary>
 internal sealed record SnapshotJob(EntryId Last, Configuration Configuration, ulong StateChain, ISnapshotSource Source);
 
 /// <summary>What the loop thread publishes for other threads; immutable.</summary>
 internal sealed record CoreView(
-    RaftRole Role, ulong Term, NodeId? Leader, ulong Commit, ulong Last, ulong FirstOwnIndex, IReadOnlyList<MemberStatus> Members);
+    RaftRole Role, ulong Term, NodeId? Leader, ulong Commit, ulong Last, ulong FirstOwnIndex, IReadOnlyList<MemberStatus> Members,
+    bool IsChanging);

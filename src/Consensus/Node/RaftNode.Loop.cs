@@ -136,13 +136,13 @@ public sealed partial class RaftNode
         foreach (var outbound in ready.Messages) _gate.Add(outbound, _released);
         _transport.Send(_released);
         _released.Clear();
-        if (ready.Write is { } write) QueueWrite(write);
+        var compactTo = ready.Installed?.Last.Index ?? ready.CompactTo;
+        if (ready.Write is not null || compactTo > 0) QueueWrite(new LogInput(ready.Write, compactTo));
         foreach (var read in ready.Reads)
         {
             if (_reads.Remove(read.Token, out var answer)) answer.TrySetResult((read.Refusal, read.Index));
         }
 
-        if (ready.CompactTo > 0) Interlocked.Exchange(ref _compactTo, ready.CompactTo);
         if (ready.Offer is { } offer && Quarantine is null) Fetch(offer);
         if (ready.MembersChanged)
         {
@@ -187,6 +187,8 @@ public sealed partial class RaftNode
             members[slot] = new MemberStatus(member.Id, member.Address, isVoter, match, isActive, member.Name, member.Priority);
         }
 
-        return new CoreView(_core.Role, _core.Term, _core.Leader, _core.Commit, _core.Log.LastIndex, _core.FirstOwnIndex, members);
+        var isChanging = _core.Configuration.IsJoint || _core.ConfigurationIndex > _core.Commit;
+        return new CoreView(
+            _core.Role, _core.Term, _core.Leader, _core.Commit, _core.Log.LastIndex, _core.FirstOwnIndex, members, isChanging);
     }
 }

@@ -38,8 +38,33 @@ public sealed partial class RaftNode
         }
         catch (Exception broken) when (broken is PeerUnreachableException or OperationCanceledException)
         {
-            return $"whether it was done is unknown: {broken.Message}";
+            // A leader that removes itself may be gone before its answer arrives. This node's own view says what became of it.
+            return await WasDoneAsync(change, cancellationToken) ? null : $"whether it was done is unknown: {broken.Message}";
         }
+    }
+
+    private async ValueTask<bool> WasDoneAsync(MembershipChange change, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await ReadBarrierAsync(cancellationToken);
+        }
+        catch (Exception error) when (error is NoLeaderException or OperationCanceledException)
+        {
+            return false;
+        }
+
+        var view = _view;
+        var member = view.Members.FirstOrDefault(known => known.Id == change.Member.Id);
+        return !view.IsChanging && change.Action switch
+        {
+            MembershipAction.Remove => member is null,
+            MembershipAction.Promote => member is { IsVoter: true },
+            MembershipAction.Demote => member is { IsVoter: false },
+            MembershipAction.Update => member is not null && member.Address == change.Member.Address && member.Name == change.Member.Name
+                && member.Priority == change.Member.Priority,
+            _ => change.Member.Id.Value != 0 && member is not null,
+        };
     }
 
     /// <summary>What no leader needs to be asked about.</summary>

@@ -36,7 +36,8 @@ public sealed partial class RaftNode
     /// <summary>Brings a waiting proposal on its way, if there is one. Loop thread.</summary>
     private void Advance(PendingProposal proposal)
     {
-        if (!_proposals.ContainsKey(proposal.Sequence)) return;
+        // The sweep may have come before its own input: once appended or on its way, it is not taken again.
+        if (proposal.Stage != ProposalStage.Waiting || !_proposals.ContainsKey(proposal.Sequence)) return;
         if (_core.Role == RaftRole.Leader)
         {
             var refusal = _core.Propose([(IdOf(proposal), proposal.Command)], proposal.ExpectedEpoch, out var place);

@@ -7,31 +7,50 @@ namespace RaftMirror.Consensus;
 public sealed partial class RaftNode
 {
     private readonly object _writesGate = new();
-    private List<WriteBatch> _writes = [];
-    private List<WriteBatch> _writesSpare = [];
-    private ulong _compactTo;
+    private List<LogInput> _writes = [];
+    private List<LogInput> _writesSpare = [];
+    private Task _maintaining = Task.CompletedTask;
 
-    private void QueueWrite(WriteBatch write)
+    private void QueueWrite(LogInput input)
     {
         lock (_writesGate)
         {
-            _writes.Add(write);
-            Monitor.Pulse(_writesGate);
+            _writes.Add(input);
+            if (_writes.Count == 1) Monitor.Pulse(_writesGate);
         }
     }
 
     /// <summary>Group commit without a timer: everything that came during the last flush is written and flushed together.</summary>
     private void RunLog()
     {
-        while (Take(_writesGate, ref _writes, ref _writesSpare) is { } writes)
+        while (Take(_writesGate, ref _writes, ref _writesSpare) is { } inputs)
         {
-            foreach (var write in writes) _wal.Append(write);
-            _wal.Flush();
-            Post(new LoopInput.Written(writes[^1].Sequence));
-            writes.Clear();
-            var compactTo = Interlocked.Exchange(ref _compactTo, 0);
+            ulong sequence = 0, compactTo = 0;
+            foreach (var (write, compact) in inputs)
+            {
+                compactTo = Math.Max(compactTo, compact);
+                if (write is null) continue;
+                _wal.Append(write);
+                sequence = write.Sequence;
+            }
+
+            inputs.Clear();
+            if (sequence > 0)
+            {
+                _wal.Flush();
+                Post(new LoopInput.Written(sequence));
+            }
+
             if (compactTo > 0) _wal.Compact(compactTo);
+            Maintain();
         }
+    }
+
+    /// <summary>Old segments go and the next one is prepared on another thread, so that no flush waits for it.</summary>
+    private void Maintain()
+    {
+        if (!_maintaining.IsCompleted || !_wal.IsMaintenanceDue) return;
+        _maintaining = Task.Run(() => Guard(_wal.Maintain));
     }
 
     private List<T>? Take<T>(object gate, ref List<T> queue, ref List<T> spare)

@@ -30,8 +30,10 @@ internal sealed class DirectoryStorage : IWalStorage
     public IReadOnlyList<string> List()
     {
         string[] names = [];
-        Strict(() => names = [.. Directory.GetFiles(_path).Select(name => Path.GetFileName(name)).Order(StringComparer.Ordinal)]);
-        return names;
+        Strict(() => names = Directory.GetFiles(_path));
+        return [.. names.Select(name => Path.GetFileName(name)!)
+            .Where(name => !name.EndsWith(Unfinished, StringComparison.Ordinal)) // Not there yet; a reader cannot remove it.
+            .Order(StringComparer.Ordinal)];
     }
 
     public IWalFile Create(string name, long lengthBytes)

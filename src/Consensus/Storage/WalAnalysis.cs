@@ -295,7 +295,7 @@ internal sealed class WalAnalysis
     private bool Continues(in WalFrame frame)
     {
         var isNext = frame.Sequence == Sequence + 1 && frame.ChainCrc == ChainCrc;
-        if (!isNext) return false;
+        if (!isNext && !Mutants.StaleFrames) return false;
         if (frame.IsReset) return true;
         var previous = frame.Previous;
         if (previous.Index < Base.Index || previous.Index > LastIndex) return false;
@@ -313,7 +313,8 @@ internal sealed class WalAnalysis
     {
         if (position + WalFrame.HeaderBytes > _imageBytes) return null;
         var bytes = _image.AsSpan((int)position, _imageBytes - (int)position);
-        if (WalFrame.DecodeHeader(bytes) is not { } frame || frame.SegmentId != segmentId || frame.PaddedBytes > bytes.Length) return null;
+        if (WalFrame.DecodeHeader(bytes) is not { } frame || frame.PaddedBytes > bytes.Length) return null;
+        if (frame.SegmentId != segmentId && !Mutants.StaleFrames) return null;
         return frame.DecodeEntries(bytes) is { } entries ? (frame, entries) : null;
     }
 

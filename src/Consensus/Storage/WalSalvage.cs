@@ -38,7 +38,7 @@ internal sealed record SalvageReceipt(
 
 /// <summary>
 /// Disaster recovery: makes a new log of the longest intact prefix of an old one, when a majority is lost for ever or no intact copy is
-/// left. Offline; the source is only read. The receipt is durable before the log has its first frame, so no salvaged log exists without it.
+/// left. Offline; the source is only read. Receipt and log get their name together, so that neither is there without the other.
 /// </summary>
 internal static class WalSalvage
 {
@@ -48,27 +48,31 @@ internal static class WalSalvage
 
     /// <summary>Salvages into a new directory.</summary>
     /// <param name="source">The old log's directory; the caller holds the node's lock.</param>
-    /// <param name="target">A directory that does not exist or is empty.</param>
+    /// <param name="target">A directory that does not exist. Until all is done it has ".unfinished" behind its name.</param>
     /// <param name="segmentBytes">Of the new log; holds the largest entry.</param>
     /// <param name="incarnation">Of the new log's frames: higher than any before.</param>
     /// <param name="reason">The operator's words, not empty.</param>
     /// <param name="at">Now.</param>
     /// <exception cref="ArgumentException">The target is in use, or there is no reason.</exception>
-    /// <exception cref="IOException">The source cannot be listed, or the target not be written. The target is then worth nothing.</exception>
+    /// <exception cref="IOException">The source cannot be listed, or the target not be written. There is no target then.</exception>
     public static SalvageReceipt Recover(
         string source, string target, long segmentBytes, ulong incarnation, string reason, DateTimeOffset at)
     {
         if (string.IsNullOrWhiteSpace(reason)) throw new ArgumentException("A reason is needed: it goes into the receipt.");
-        if (File.Exists(target) || (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()))
-            throw new ArgumentException($"{target} exists and is not empty: a log is never salvaged in place.");
+        target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
+        var unfinished = target + ".unfinished";
+        if (Path.Exists(target)) throw new ArgumentException($"{target} exists: a log is never salvaged in place.");
+        if (Path.Exists(unfinished)) throw new ArgumentException($"{unfinished} is left of an attempt that did not end: remove it.");
         var from = new DirectoryStorage(source, isReadOnly: true);
         var analysis = WalAnalysis.Read(from);
         var isEmpty = analysis.TailSegment == 0 && analysis.Base.Index == 0;
         if (isEmpty && analysis.Damage is null) throw new ArgumentException($"{source} holds no log.");
         var receipt = MakeReceipt(analysis, from, source, reason, at);
-        var to = new DirectoryStorage(target);
+        var to = new DirectoryStorage(unfinished);
         WriteReceipt(to, receipt);
         Write(to, analysis, segmentBytes, incarnation);
+        Directory.Move(unfinished, target); // At once: half a log would open as a shorter one.
+        Linux.SyncDirectory(Path.GetDirectoryName(target)!);
         return receipt;
     }
 
@@ -100,14 +104,14 @@ internal static class WalSalvage
     private static void WriteReceipt(DirectoryStorage to, SalvageReceipt receipt)
     {
         var bytes = JsonSerializer.SerializeToUtf8Bytes(receipt, Json);
-        const string unfinished = ReceiptName + ".part";
-        using (var file = to.Create(unfinished, bytes.Length))
+        const string part = ReceiptName + ".part";
+        using (var file = to.Create(part, bytes.Length))
         {
             file.Write(0, bytes);
             file.Flush();
         }
 
-        to.Rename(unfinished, ReceiptName);
+        to.Rename(part, ReceiptName);
     }
 
     private static void Write(DirectoryStorage to, WalAnalysis analysis, long segmentBytes, ulong incarnation)

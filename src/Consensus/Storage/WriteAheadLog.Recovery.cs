@@ -27,7 +27,12 @@ internal sealed partial class WriteAheadLog
 
         OpenMark(analysis);
         if (analysis.HasNextStart) _storage.Delete(WalFiles.NextStart);
-        _spares.AddRange(analysis.Spares);
+        foreach (var spare in analysis.Spares)
+        {
+            if (_spares.Count < MaxSpares && LengthOf(spare) == _segmentBytes) _spares.Add(spare);
+            else _storage.Delete(spare);
+        }
+
         foreach (var id in analysis.Obsolete) _dropped.Add(id);
         _segments.AddRange(analysis.Segments);
         _segmentId = analysis.TailSegment != 0 ? analysis.TailSegment : analysis.Start.SegmentId - 1;
@@ -35,6 +40,8 @@ internal sealed partial class WriteAheadLog
         _chainCrc = analysis.ChainCrc;
         _baseIndex = analysis.Base.Index;
         _lastIndex = analysis.LastIndex;
+        _term = analysis.HardState.Term;
+        _commit = analysis.HardState.Commit;
         DropBehind(analysis);
         if (analysis.TailSegment != 0) OpenTail(analysis);
         return new RecoveredLog(analysis.HardState, analysis.Base, analysis.Entries, analysis.Behind.Count > 0);
@@ -64,7 +71,8 @@ internal sealed partial class WriteAheadLog
         for (var i = analysis.Ids.Count - 1; i >= 0 && analysis.Ids[i] > _segmentId; i--)
         {
             var name = WalFiles.Segment(analysis.Ids[i]);
-            if (analysis.Ids[i] == _segmentId + 1 && analysis.Behind.All(frame => frame.Segment != name)) _preparedId = _segmentId + 1;
+            var isUnused = analysis.Ids[i] == _segmentId + 1 && analysis.Behind.All(frame => frame.Segment != name);
+            if (isUnused && LengthOf(name) == _segmentBytes) _preparedId = _segmentId + 1;
             else _storage.Delete(name);
         }
     }

@@ -38,6 +38,8 @@ internal sealed partial class WriteAheadLog : IDisposable
     private uint _chainCrc;
     private ulong _baseIndex;
     private ulong _lastIndex;
+    private ulong _term;
+    private ulong _commit;
     private bool _isDirty;
     private volatile Exception? _failure;
 
@@ -156,9 +158,11 @@ internal sealed partial class WriteAheadLog : IDisposable
 
     private void RequireFits(WriteBatch batch)
     {
+        Invariant.Require(batch.HardState.Term >= _term, "Terms never fall; recovery would refuse the frame.");
         if (batch.IsReset)
         {
             Invariant.Require(batch.HardState.Commit >= batch.Previous.Index, "What a snapshot covers is committed.");
+            Invariant.Require(batch.Previous.Index >= _commit, "A snapshot never takes a committed entry back.");
             return;
         }
 
@@ -193,6 +197,8 @@ internal sealed partial class WriteAheadLog : IDisposable
         _buffered += length;
         _position += length;
         _sequence++;
+        _term = hardState.Term;
+        _commit = Math.Max(_commit, hardState.Commit);
         if (isReset) _baseIndex = previous.Index;
         _lastIndex = previous.Index + (ulong)entries.Length;
     }

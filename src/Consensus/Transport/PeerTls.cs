@@ -45,6 +45,7 @@ internal sealed class PeerTls
                     TargetHost = NameOf(peer),
                     EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
                     ClientCertificateContext = current.Own,
+                    AllowTlsResume = false, // Each connection is judged by the certificates of its own time.
                     CertificateChainPolicy = current.Policy(),
                     RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
                     {
@@ -81,6 +82,7 @@ internal sealed class PeerTls
                 {
                     ServerCertificateContext = current.Own,
                     ClientCertificateRequired = true,
+                    AllowTlsResume = false,
                     EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
                     CertificateChainPolicy = current.Policy(),
                     RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>

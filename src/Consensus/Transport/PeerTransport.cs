@@ -57,6 +57,9 @@ internal sealed partial class PeerTransport : IAsyncDisposable
     /// <summary>A peer says, for the first time, that this node has been removed from the cluster: who, and a text. On a pool thread.</summary>
     public event Action<NodeId, string>? Removed;
 
+    /// <summary>The connection on which this peer sent Raft messages has ended. On a pool thread, and not while this node stops.</summary>
+    public event Action<NodeId>? RaftEnded;
+
     /// <summary>Connections that have not said who they are.</summary>
     public int Handshaking => _listener?.Handshaking ?? 0;
 
@@ -179,7 +182,11 @@ internal sealed partial class PeerTransport : IAsyncDisposable
             connection.End("closed");
             _connections.Forget(connection);
             _inbound.Remove(connection);
-            if (connection.Lane == Lane.Raft && !_directory.IsMember(connection.Peer)) Reconcile();
+            if (connection.Lane == Lane.Raft)
+            {
+                if (!_isStopped) RaftEnded?.Invoke(connection.Peer);
+                if (!_directory.IsMember(connection.Peer)) Reconcile();
+            }
         }
     }
 

@@ -78,7 +78,7 @@ internal sealed class MirrorVolume : IExport
             isDropped = _dropReason is not null;
         }
 
-        Post(new Input(InputKind.SessionOpened, Id: session.Number));
+        Post(new Input(InputKind.SessionOpened, Id: session.Number, AtNs: _host.NowNs));
         if (isDropped) session.Drop();
         return session;
     }
@@ -215,7 +215,7 @@ internal sealed class MirrorVolume : IExport
                 _core.PeerMessageReceived(now, input.Disk!, (PeerMessage)input.Payload!);
                 break;
             case InputKind.SessionOpened:
-                _core.SessionOpened(now, (uint)input.Id);
+                _core.SessionOpened(now, (uint)input.Id, input.AtNs);
                 break;
             case InputKind.SessionClosed:
                 _core.SessionClosed(now, (uint)input.Id);
@@ -388,7 +388,8 @@ internal sealed class MirrorVolume : IExport
         DeviceStatus Status = DeviceStatus.Ok,
         string? Disk = null,
         object? Payload = null,
-        bool IsFlagged = false);
+        bool IsFlagged = false,
+        long AtNs = 0);
 }
 
 /// <summary>What a volume's shell uses of its set. Any thread.</summary>

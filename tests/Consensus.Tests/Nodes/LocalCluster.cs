@@ -22,11 +22,17 @@ internal sealed class RecordingMachine : IStateMachine
 
     public ulong StateHash { get; private set; }
 
+    public int Restores { get; private set; }
+
+    /// <summary>Makes this node's state differ from the others'.</summary>
+    public void Corrupt() => StateHash++;
+
     public ISnapshotSource BeginSnapshot() => new Snapshot(StateHash, [.. Applied]);
 
     public void Restore(Stream content)
     {
         using var reader = new BinaryReader(content, Encoding.UTF8, leaveOpen: true);
+        Restores++;
         Applied.Clear();
         StateHash = reader.ReadUInt64();
         for (var count = reader.ReadInt32(); count > 0; count--) Applied.Enqueue((reader.ReadUInt64(), reader.ReadString()));
@@ -55,9 +61,13 @@ internal sealed class LocalCluster : IAsyncDisposable
     private readonly string _directory = Directory.CreateTempSubdirectory("raft-mirror-test-").FullName;
     private readonly Dictionary<NodeId, Socket> _listeners = [];
     private readonly Dictionary<NodeId, string> _members = [];
+    private readonly Dictionary<NodeId, string> _joined = [];
 
-    public LocalCluster(int size)
+    private readonly Func<RaftNodeOptions, RaftNodeOptions> _adjust;
+
+    public LocalCluster(int size, Func<RaftNodeOptions, RaftNodeOptions>? adjust = null)
     {
+        _adjust = adjust ?? (options => options);
         for (ushort id = 1; id <= size; id++)
         {
             var listener = Listen(0);
@@ -66,23 +76,55 @@ internal sealed class LocalCluster : IAsyncDisposable
         }
     }
 
+    /// <summary>Changes the options of every node that is started from now on.</summary>
+    public Func<RaftNodeOptions, RaftNodeOptions> Configure { get; set; } = options => options;
+
     public Dictionary<NodeId, RaftNode> Nodes { get; } = [];
 
     public Dictionary<NodeId, RecordingMachine> Machines { get; } = [];
 
-    public static async Task<LocalCluster> StartAsync(int size)
+    public static async Task<LocalCluster> StartAsync(int size, Func<RaftNodeOptions, RaftNodeOptions>? adjust = null)
     {
-        var cluster = new LocalCluster(size);
+        var cluster = new LocalCluster(size, adjust);
         foreach (var id in cluster._members.Keys) await cluster.StartAsync(id);
         return cluster;
     }
 
-    public RaftNodeOptions Options(NodeId id) => new()
+    public RaftNodeOptions Options(NodeId id) => Configure(FirstOptions(id));
+
+    /// <summary>The address of a node, a new one's too.</summary>
+    public string AddressOf(NodeId id)
+    {
+        if (_members.TryGetValue(id, out var known)) return known;
+        var listener = Listen(0);
+        _listeners.Add(id, listener);
+        return _joined[id] = _members[id] = listener.LocalEndPoint!.ToString()!;
+    }
+
+    /// <summary>Starts a node that joins: the cluster gave it its number before.</summary>
+    public async Task JoinAsync(NodeId id, Guid clusterId)
+    {
+        AddressOf(id);
+        var machine = new RecordingMachine();
+        Nodes[id] = await RaftNode.StartAsync(Options(id) with { JoinClusterId = clusterId }, machine, null, CancellationToken.None);
+        Machines[id] = machine;
+    }
+
+    /// <summary>Waits until a node has applied what <paramref name="leader"/> has applied now.</summary>
+    public static async Task CaughtUpAsync(RaftNode node, RaftNode leader)
+    {
+        var position = leader.Status.Applied;
+        await node.WaitAppliedAsync(position, CancellationToken.None).AsTask().WaitAsync(Patience);
+    }
+
+    public string DirectoryOf(NodeId id) => Path.Combine(_directory, $"node{id}");
+
+    private RaftNodeOptions FirstOptions(NodeId id) => new()
     {
         DataDirectory = Path.Combine(_directory, $"node{id}"),
         Self = id,
         PeerEndpoint = IPEndPoint.Parse(_members[id]),
-        InitialMembers = _members,
+        InitialMembers = _joined.ContainsKey(id) ? _members : _members.Where(member => !_joined.ContainsKey(member.Key)).ToDictionary(),
         ClusterName = "test",
         SegmentBytes = 4 * 1024 * 1024,
         BoundListener = _listeners.Remove(id, out var listener) ? listener : Listen(IPEndPoint.Parse(_members[id]).Port),
@@ -91,7 +133,7 @@ internal sealed class LocalCluster : IAsyncDisposable
     public async Task StartAsync(NodeId id)
     {
         var machine = new RecordingMachine();
-        Nodes[id] = await RaftNode.StartAsync(Options(id), machine, null, CancellationToken.None);
+        Nodes[id] = await RaftNode.StartAsync(_adjust(Options(id)), machine, null, CancellationToken.None);
         Machines[id] = machine;
     }
 

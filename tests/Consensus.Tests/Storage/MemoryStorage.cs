@@ -9,6 +9,9 @@ internal sealed class MemoryStorage : IWalStorage
 
     public bool FailFlush { get; set; }
 
+    /// <summary>Offset of a byte in each file that the disk cannot read; -1 for none.</summary>
+    public long Unreadable { get; set; } = -1;
+
     public MemoryStorage Copy()
     {
         var copy = new MemoryStorage();
@@ -40,7 +43,11 @@ internal sealed class MemoryStorage : IWalStorage
 
         public void Write(long offset, ReadOnlySpan<byte> data) => data.CopyTo(bytes.AsSpan((int)offset));
 
-        public void Read(long offset, Span<byte> buffer) => bytes.AsSpan((int)offset, buffer.Length).CopyTo(buffer);
+        public void Read(long offset, Span<byte> buffer)
+        {
+            if (storage.Unreadable >= offset && storage.Unreadable < offset + buffer.Length) throw new IOException("a bad block");
+            bytes.AsSpan((int)offset, buffer.Length).CopyTo(buffer);
+        }
 
         public void Flush()
         {

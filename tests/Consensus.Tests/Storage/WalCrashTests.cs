@@ -5,7 +5,7 @@ namespace RaftMirror.Consensus.Tests.Storage;
 /// <summary>Every changing operation of a log's life fails once, or is the last one before a crash.</summary>
 public sealed class WalCrashTests
 {
-    private const int Steps = 90;
+    private const int Steps = 120;
 
     [Theory] // Roll, compaction, recycling and repair included: whatever step is the last one, nothing durable is lost.
     [InlineData(1)]

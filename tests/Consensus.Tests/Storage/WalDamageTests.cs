@@ -33,7 +33,8 @@ public sealed class WalDamageTests
         var faults = 0;
         for (var cut = whole.Length - 1; cut >= 0; cut--)
         {
-            storage.Files[name] = isShorter ? whole[..cut] : [.. whole[..cut], .. new byte[whole.Length - cut]];
+            if (isShorter) storage.Files[name] = whole[..cut];
+            else whole[cut] = 0;
             if (Judge(storage, model)) faults++;
         }
 
@@ -167,15 +168,21 @@ public sealed class WalDamageTests
         log.Compact(model.CompactedTo);
         log.Maintain();
         Reset(log, model);
-        for (var i = 0; i < 14; i++)
+        for (var i = 0; i < 36; i++)
         {
             WalScript.Append(log, model, WalScript.Next(model, random));
             if (i % 3 == 2) log.Flush();
+            if (i == 4) model.CompactedTo = Math.Max(model.CompactedTo, model.HardState.Commit);
         }
 
         log.Flush();
         model.Durable = log.LastSequence;
-        for (var i = 0; i < 2; i++) WalScript.Append(log, model, WalScript.Next(model, random));
+        log.Compact(model.CompactedTo);
+        Reset(log, model); // In a recycled segment.
+        AppendSmall(log, model, 3);
+        log.Flush();
+        model.Durable = log.LastSequence;
+        AppendSmall(log, model, 2);
         log.Submit();
         return (storage, model);
     }
@@ -187,6 +194,15 @@ public sealed class WalDamageTests
         WalScript.Append(log, model, new WriteBatch(0, new HardState(term, default, snapshot.Index), snapshot, [], IsReset: true));
         log.Flush();
         model.Durable = log.LastSequence;
+    }
+
+    private static void AppendSmall(WriteAheadLog log, WalModel model, int count)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            var entry = WalScript.Entry(model.HardState.Term, model.LastId.Index + 1, 900, i);
+            WalScript.Append(log, model, new WriteBatch(0, model.HardState, model.LastId, [entry]));
+        }
     }
 
     private static string LastUsedSegment(MemoryStorage storage) =>

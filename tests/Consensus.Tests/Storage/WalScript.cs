@@ -7,7 +7,7 @@ namespace RaftMirror.Consensus.Tests.Storage;
 /// <summary>A seeded life of a log: group commits of several frames, replaced suffixes, resets, compaction, recycled segments.</summary>
 internal static class WalScript
 {
-    public const int SegmentBytes = 16 * 1024;
+    public const int SegmentBytes = 32 * 1024;
 
     /// <summary>Runs until the end, or until the log fails.</summary>
     /// <returns>False if the log failed.</returns>

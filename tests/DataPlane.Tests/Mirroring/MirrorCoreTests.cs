@@ -196,6 +196,27 @@ public sealed class MirrorCoreTests
         Assert.Contains(Take(), effect => effect.Kind == EffectKind.LegFailed);
     }
 
+    [Fact] // The leg was lost and came back while this node had no lease to decide under: nobody will report or commit anything more.
+    public void WriteError_LegReplacedWhileLeaseWasOver_IsWrittenAgain()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Submit(_now, Write(10, 0));
+        var writes = Take();
+        Done(writes[0]);
+        _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1");
+        Assert.Equal(EffectKind.LegFailed, Single().Kind);
+        _now += 2500 * Ms;
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance);
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Resyncing);
+        Assert.Empty(Take());
+        _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index, 1, 1));
+        _core.Tick(_now);
+        writes = [.. Take().Where(effect => effect.Kind == EffectKind.LegWrite)];
+        Assert.Equal(["d0", "d1"], writes.Select(effect => effect.Name));
+        foreach (var effect in writes) Done(effect);
+        Assert.Contains(new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok), Take());
+    }
+
     [Fact] // Only a proven clean end lets the node's slot be retired without a merge.
     public void Shutdown_AllCleaned_IsClean()
     {
@@ -265,12 +286,44 @@ public sealed class MirrorCoreTests
     public void Session_NewConnection_WritesAfterPeersDrained()
     {
         Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
-        _core.SessionOpened(_now, 1);
+        _core.SessionOpened(_now, 1, _now);
         var ask = (PeerMessage)Single(EffectKind.Send).Payload!;
         Assert.Equal(PeerMessageKind.DrainRequest, ask.Kind);
         _core.Submit(_now, Write(10, 0) with { Session = 1 });
         Assert.Empty(Take());
         _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: ask.Sequence));
+        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
+    }
+
+    [Fact] // §14.9: who the live members are must be known as of the opening; the client may come from one that joined just before.
+    public void Session_NewConnection_WaitsForAGrantThatWasAskedForSince()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _now += 10 * Ms;
+        _core.SessionOpened(_now, 1, _now);
+        var ask = (PeerMessage)Single(EffectKind.Send).Payload!;
+        _core.Submit(_now, Write(10, 0) with { Session = 1 });
+        _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: ask.Sequence));
+        Assert.Empty(Take());
+        _core.LeaseGranted(_now, new LeaseGrant(_now - 1, 2000 * Ms, _index, 1, 1));
+        Assert.Empty(Take());
+        _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index + 1, 1, 1));
+        Assert.Empty(Take());
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
+    }
+
+    [Fact] // §14.9: nobody asks a node that has not joined; its client may have written elsewhere meanwhile.
+    public void Write_FromBeforeJoining_IsDroppedWhenJoined()
+    {
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, isJoined: false);
+        _core.Submit(_now, Write(10, 0));
+        Assert.Empty(Take());
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Drop)], Take());
+        _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index, 1, 1));
+        Assert.Empty(Take());
+        _core.Submit(_now, Write(11, 0));
         Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
     }
 
@@ -321,7 +374,7 @@ public sealed class MirrorCoreTests
 
     private void Configure(
         WriterKind writers, OwnerConfiguration owner, RecoveryKind recovery = RecoveryKind.Log, LegState second = LegState.Okay,
-        bool barrier = false, bool suspect = false)
+        bool barrier = false, bool suspect = false, bool isJoined = true)
     {
         var volume = new VolumeConfiguration(
             1, "s/v", 8 << 20, 1 << 20, recovery, writers, ReadPolicy.RoundRobin,
@@ -332,7 +385,7 @@ public sealed class MirrorCoreTests
             owner, _resync, false, barrier ? [new BarrierConfiguration(77, BarrierKind.LegLoss, true)] : []);
         MemberConfiguration[] members =
         [
-            new("a", 0, 1, MemberState.Up, true, false),
+            new("a", 0, 1, MemberState.Up, isJoined, false),
             new("b", 1, 1, suspect ? MemberState.Suspect : MemberState.Up, true, suspect),
         ];
         _core.ConfigurationChanged(_now, new VolumeView(++_index, "a", members, volume));

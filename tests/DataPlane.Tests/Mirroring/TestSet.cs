@@ -15,10 +15,13 @@ internal sealed class TestSet : IAsyncDisposable
     public const long VolumeBytes = 8 << 20;
     public const int RegionBytes = 1 << 20;
 
+    private const long LongLeaseMs = 60_000;
+
     private readonly object _gate = new();
     private readonly Dictionary<string, DataPlaneSet> _nodes = [];
     private readonly List<MemberConfiguration> _members = [];
     private ulong _index = 1;
+    private readonly HashSet<string> _isRenewed = [];
     private bool _failsLog;
 
     public TestSet(WriterKind writers, RecoveryKind recovery, params string[] nodes)
@@ -78,18 +81,24 @@ internal sealed class TestSet : IAsyncDisposable
 
     public DataPlaneSet this[string node] => _nodes[node];
 
-    public void Lease(long lengthMs = 60_000)
+    public void Lease(long lengthMs = LongLeaseMs)
     {
         foreach (var node in _nodes.Keys) Lease(node, lengthMs);
     }
 
-    public void Lease(string node, long lengthMs) =>
+    public void Lease(string node, long lengthMs)
+    {
+        if (lengthMs == LongLeaseMs) _isRenewed.Add(node);
         _nodes[node].LeaseGranted(new LeaseGrant(BootTimeLeaseClock.Instance.NowNs, lengthMs * 1_000_000, _index, 1, 1));
+    }
 
     public async Task<IExportSession> OpenAsync(string node)
     {
         await WaitAsync(() => _nodes[node].Find("s/v") is not null);
-        return _nodes[node].Find("s/v")!.Open("test");
+        var session = _nodes[node].Find("s/v")!.Open("test");
+        // A new connection writes once a grant was asked for since it opened: the next renewal, as LeaseService sends them.
+        if (_isRenewed.Contains(node)) Lease(node, LongLeaseMs);
+        return session;
     }
 
     /// <summary>Waits until a node has taken the failure of its log in: two ticks of its volume later.</summary>

@@ -33,12 +33,14 @@ internal sealed partial class CommandDrawer
         };
     }
 
-    /// <summary>After the faults: harmless requests, so that the log goes on and comes to rest.</summary>
+    /// <summary>After the faults: harmless requests, so that the log goes on; at last only those that give an owner to what has none,
+    /// as clients' writes would, so that it comes to rest.</summary>
     private CommandBody? Calm(ClusterState state)
     {
         var node = Pick(state.Nodes.Values);
         var withOwner = state.Sets.Values.SelectMany(static set => set.Volumes.Values.Select(volume => (set, volume))).ToList();
-        if (withOwner.Count == 0 || random.Chance(0.7)) return new ClearSuspicion(node.Name, node.Incarnation - 1); // Always refused.
+        if (withOwner.Count == 0 || random.Chance(0.7))
+            return cluster.IsResting ? null : new ClearSuspicion(node.Name, node.Incarnation - 1); // Always refused.
         var (owned, mirror) = withOwner[random.Next(withOwner.Count)];
         return mirror.Owner.Node is null && random.Chance(0.3)
             ? new MoveOwner(owned.Name, mirror.Name, node.Name, node.Incarnation, TransferReason.Write)

@@ -15,14 +15,17 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
     private static readonly string[] DiskNames = ["d1", "d2", "d3", "d4"];
     private static readonly string[] VolumeNames = ["v", "w", "x"];
 
-    /// <summary>A command and who asks for it; null if whoever was drawn has nothing to ask.</summary>
-    public (CommandBody Body, string By)? Draw(NodeId leader)
+    /// <summary>A command, who asks for it, and on which node; null if whoever was drawn has nothing to ask.</summary>
+    /// <param name="leader">Who would get it.</param>
+    /// <param name="isWaiting">Whether a node still waits for the answer to what it asked before.</param>
+    public (CommandBody Body, string By, NodeId Asker)? Draw(NodeId leader, Func<NodeId, bool> isWaiting)
     {
         var asker = random.Chance(0.3) ? leader : cluster.Members[random.Next(cluster.Members.Count)];
         if (cluster.IsPaused(asker) || (cluster.StateMachineOf(asker) as RecordingMachine)?.State is not { } state) return null;
-        if (!state.IsBootstrapped) return (new BootstrapCluster("sim", Id()), Name(asker));
-        if (Duty(state, asker) is { } duty && random.Chance(0.8)) return (duty, Name(asker));
-        return Operator(state) is { } wish ? (wish, "operator") : null;
+        if (isWaiting(asker)) return null;
+        if (!state.IsBootstrapped) return (new BootstrapCluster("sim", Id()), Name(asker), asker);
+        if (Duty(state, asker) is { } duty && random.Chance(0.8)) return (duty, Name(asker), asker);
+        return Operator(state) is { } wish ? (wish, "operator", asker) : null;
     }
 
     private static string Name(NodeId node) => LeaseSimulation.NameOf(node);

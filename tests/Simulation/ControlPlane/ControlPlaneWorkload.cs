@@ -14,12 +14,14 @@ namespace RaftMirror.Simulation.ControlPlane;
 internal sealed class ControlPlaneWorkload : IWorkload
 {
     private const long EpochMs = 1_800_000_000_000;
+    private const long AnswerWithinMs = 1000;
 
     private readonly Xoshiro _random;
     private readonly SeededBug _bug;
     private readonly RequestLedger _requests = new();
     private readonly StateChecker _checker;
     private readonly Dictionary<NodeId, ulong> _applied = [];
+    private readonly Dictionary<NodeId, (Guid Request, long GiveUpAtMs)> _asked = [];
     private readonly double _repeatChance;
     private readonly LeaseOptions _leases;
     private readonly long _jumpAtMs;
@@ -70,9 +72,18 @@ internal sealed class ControlPlaneWorkload : IWorkload
 
     public byte[]? NextCommand(NodeId leader, Xoshiro random)
     {
-        if (_random.Chance(_repeatChance) && _requests.Repeat(_random) is { } again) return Encode(again, leader);
-        return _drawer!.Draw(leader) is { } drawn ? Encode(Make(drawn.Body, drawn.By, leader), leader) : null;
+        var isRepeat = _random.Chance(_repeatChance) && !_cluster!.IsResting;
+        if (isRepeat && _requests.Repeat(_random) is { } again) return Encode(again, leader);
+        if (_drawer!.Draw(leader, IsWaiting) is not { } drawn) return null;
+        var request = Make(drawn.Body, drawn.By, leader);
+        _asked[drawn.Asker] = (request.Id, _cluster!.NowMs + AnswerWithinMs);
+        return Encode(request, leader);
     }
+
+    /// <summary>Among the faults nodes and operators ask again and again, on what they know, however stale. Later each node waits
+    /// until it has applied what it asked for: a cluster that is asked faster than its disks go never comes to rest.</summary>
+    private bool IsWaiting(NodeId asker) =>
+        _cluster!.IsHealed && _asked.TryGetValue(asker, out var asked) && _cluster.NowMs < asked.GiveUpAtMs;
 
     public void Acknowledged(ReadOnlyMemory<byte> command, LogPosition position, ReadOnlyMemory<byte> result) =>
         _requests.Acknowledged(CommandCodec.Decode(command.Span).Id, result.ToArray());
@@ -86,6 +97,7 @@ internal sealed class ControlPlaneWorkload : IWorkload
         NodeId node, IStateMachine stateMachine, LogPosition position, ReadOnlyMemory<byte> command, ReadOnlyMemory<byte> result)
     {
         _applied[node] = Math.Max(position.Value, _applied.GetValueOrDefault(node));
+        if (_asked.TryGetValue(node, out var asked) && CommandCodec.Decode(command.Span).Id == asked.Request) _asked.Remove(node);
         var machine = (RecordingMachine)stateMachine;
         _checker.Applied(machine, position.Value, command, result);
         foreach (var record in machine.Events)

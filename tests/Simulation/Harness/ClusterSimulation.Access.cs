@@ -10,6 +10,8 @@ internal sealed partial class ClusterSimulation : IClusterAccess
 
     bool IClusterAccess.IsHealed => _isHealed;
 
+    bool IClusterAccess.IsResting => _isResting;
+
     long IClusterAccess.NowMs => _now;
 
     long IClusterAccess.ClockMs(NodeId node) => _nodes[node].LocalTime(_now);

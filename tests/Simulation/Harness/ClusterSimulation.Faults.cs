@@ -117,7 +117,7 @@ internal sealed partial class ClusterSimulation
 
     private void ProposeSomewhere()
     {
-        if (PickUp() is not { Core.Role: RaftRole.Leader, IsPaused: false } node) return;
+        if (_isResting || PickUp() is not { Core.Role: RaftRole.Leader, IsPaused: false } node) return;
         if (_workload.NextCommand(node.Id, _random) is { } command) Propose(node, command, expectedTerm: null);
     }
 
@@ -169,15 +169,19 @@ internal sealed partial class ClusterSimulation
     private long _healedAtAcknowledged;
     private long _healedAtReads;
 
-    /// <summary>One leader whom all follow, fresh proposals and reads served, everyone has applied the same.</summary>
+    /// <summary>Under load, since it was healed: proposals and reads were answered, and everyone has what was committed before.</summary>
+    private bool HasServed() =>
+        Acknowledged > _healedAtAcknowledged && Reads > _healedAtReads
+        && _nodes.Values.All(node => node.Core is { } core && core.AppliedIndex >= _healedAtCommit);
+
+    /// <summary>One leader whom all follow, nothing owed, everyone has applied the same.</summary>
     private bool IsConverged()
     {
-        if (!_isHealed || Acknowledged <= _healedAtAcknowledged || Reads <= _healedAtReads) return false;
         var leader = _nodes.Values.FirstOrDefault(node => node.Core?.Role == RaftRole.Leader);
         if (leader is null || _workload.Unsettled(leader.StateMachine!) is not null) return false;
         return _nodes.Values.All(node =>
             node.Core is { } core && core.Leader == leader.Id && core.Term == leader.Core!.Term
-            && core.AppliedIndex >= _healedAtCommit && core.AppliedIndex == leader.Core.AppliedIndex);
+            && core.Log.LastIndex == leader.Core.Log.LastIndex && core.AppliedIndex == core.Log.LastIndex);
     }
 
     private string Describe() => string.Join("; ", _nodes.Values.Select(node => node.Core is { } core

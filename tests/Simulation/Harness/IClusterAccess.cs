@@ -12,6 +12,9 @@ public interface IClusterAccess
     /// <summary>The faults are over.</summary>
     bool IsHealed { get; }
 
+    /// <summary>The healed cluster has served, and the clients ask for nothing more: only what is owed is still done.</summary>
+    bool IsResting { get; }
+
     /// <summary>Virtual time, ms.</summary>
     long NowMs { get; }
 

@@ -16,6 +16,16 @@ public sealed class MirrorSimulationTests(ITestOutputHelper output)
         Assert.True(report.Seeds >= 20, report.Describe());
     }
 
+    /// <summary>Once the simulated shell passed on the answers of two appends in the wrong order, across a pause.</summary>
+    [Fact]
+    public void AppendAnswers_StepsPutOffByAPause_KeepTheOrderOfTheAppends()
+    {
+        var (answers, steps, told) = (new AppendAnswers(), new List<Action>(), new List<ulong>());
+        for (ulong token = 1; token <= 3; token++) answers.Durable(token, steps.Add, told.Add);
+        for (var i = steps.Count - 1; i >= 0; i--) steps[i]();
+        Assert.Equal([1UL, 2UL, 3UL], told);
+    }
+
     [Fact]
     public void Seed_RunTwice_HasTheSameTraceHash()
     {

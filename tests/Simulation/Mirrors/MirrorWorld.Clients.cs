@@ -15,7 +15,7 @@ internal sealed partial class MirrorWorld
     {
         var session = ++node.Sessions;
         var life = node.Incarnation;
-        OnNode(node, life, () => node.Core.SessionOpened(Now, session));
+        OnNode(node, life, () => node.Core.SessionOpened(Now, session, Now));
         After(_random.Next(50) * Ms, () => Ask(node, life, session), "ask");
     }
 
@@ -25,6 +25,12 @@ internal sealed partial class MirrorWorld
         if (node.PausedUntilNs > Now)
         {
             At(node.PausedUntilNs, () => Ask(node, life, session), "ask");
+            return;
+        }
+
+        if (_doubtful.Count > 0 && _random.Chance(_suspicion))
+        {
+            Begin(node, session, RequestKind.Read, _doubtful[_random.Next(_doubtful.Count)]);
             return;
         }
 
@@ -40,13 +46,25 @@ internal sealed partial class MirrorWorld
     {
         for (var block = range.Start; block < range.End; block++)
         {
-            if (_busyBlocks.Contains((int)block)) return false;
+            if (_holds[block] > 0) return false;
         }
 
         return true;
     }
 
-    private void Begin(SimNode node, uint session, RequestKind kind, ByteRange range)
+    private void Hold(ByteRange range, int count)
+    {
+        for (var block = range.Start; block < range.End; block++) _holds[block] += count;
+    }
+
+    /// <summary>A writer died over it. What a cluster file system's recovery would read, clients read now and then, most of all the newest.</summary>
+    private void Doubt(ByteRange range)
+    {
+        _doubtful.Add(range);
+        if (_doubtful.Count > 4) _doubtful.RemoveAt(0);
+    }
+
+    private void Begin(SimNode node, uint session, RequestKind kind, ByteRange range, OpenRequest? former = null)
     {
         var request = new OpenRequest
         {
@@ -58,13 +76,19 @@ internal sealed partial class MirrorWorld
             Range = range,
             Start = Now,
             Values = new ulong[range.Length],
+            Former = former,
         };
         _open.Add(request);
         node.Mailbox[request.Id] = request;
+        if (kind == RequestKind.Write)
+        {
+            Hold(range, 1);
+            request.IsHolding = true;
+        }
+
         for (var i = 0; i < range.Length && kind == RequestKind.Write; i++)
         {
             var block = (int)range.Start + i;
-            _busyBlocks.Add(block);
             request.Values[i] = _nextValue++;
             request.Entries.Add(_history.Begin(block, request.Values[i], Now));
         }
@@ -72,6 +96,16 @@ internal sealed partial class MirrorWorld
         Log($"{node.Name}/{session} {kind} #{request.Id} {range}{(kind == RequestKind.Write ? $" = {request.Values[0]}…" : "")}");
         OnNode(node, node.Incarnation, () => node.Core.Submit(Now, new MirrorRequest(
             request.Id, kind, new ByteRange(range.Start * BlockBytes, range.Length * BlockBytes), session, _random.Chance(0.1))));
+        if (_random.Chance(_impatience)) After(_random.Next(400) * Ms, () => GiveUp(request), "give up");
+    }
+
+    /// <summary>A client does not wait any longer for a node that lives, perhaps paused, and goes on elsewhere. What it asked for
+    /// stays in that node, and may be submitted late.</summary>
+    private void GiveUp(OpenRequest request)
+    {
+        if (request.IsAbandoned || !_open.Contains(request)) return;
+        Log($"{request.Node} #{request.Id} given up by its client");
+        Abandon(request);
     }
 
     private void Replied(SimNode node, MirrorEffect effect)
@@ -95,10 +129,10 @@ internal sealed partial class MirrorWorld
         }
 
         if (request.Kind == RequestKind.Write && effect.Status == IoStatus.Ok) _answeredWrites++;
-        if (effect.Status == IoStatus.Drop)
+        if (effect.Status == IoStatus.Drop || request.IsAbandoned)
         {
             OnNode(node, node.Incarnation, () => node.Core.SessionClosed(Now, request.Session));
-            Retry(request);
+            if (!request.IsAbandoned) Retry(request);
             Close(request, isAcknowledged: false);
             return;
         }
@@ -120,22 +154,18 @@ internal sealed partial class MirrorWorld
     {
         var node = _nodes[_random.Next(_nodes.Length)];
         if (!node.IsAlive || Now > FaultPhaseNs + (8000 * Ms)) return;
-        request.IsRetried = true;
+        if (request.Kind == RequestKind.Write) Hold(request.Range, 1); // Until it is sent again.
         var (session, life) = (++node.Sessions, node.Incarnation);
         var delay = _random.Next(30) * Ms;
-        After(delay, () => OnNode(node, life, () => node.Core.SessionOpened(Now, session)), "reconnect");
+        After(delay, () => OnNode(node, life, () => node.Core.SessionOpened(Now, session, Now)), "reconnect");
         After(delay + Ms, () => Again(node, life, session, request), "again");
     }
 
     private void Again(SimNode node, ulong life, uint session, OpenRequest request)
     {
-        if (request.Kind == RequestKind.Write)
-        {
-            for (var block = request.Range.Start; block < request.Range.End; block++) _busyBlocks.Remove((int)block);
-        }
-
+        if (request.Kind == RequestKind.Write) Hold(request.Range, -1);
         if (!node.IsAlive || node.Incarnation != life) return;
-        if (request.Kind == RequestKind.Write) Begin(node, session, RequestKind.Write, request.Range);
+        if (request.Kind == RequestKind.Write) Begin(node, session, RequestKind.Write, request.Range, request);
         else Ask(node, life, session);
     }
 
@@ -149,8 +179,20 @@ internal sealed partial class MirrorWorld
             entry.IsAcknowledged = isAcknowledged;
         }
 
-        if (request.Kind != RequestKind.Write || request.IsRetried) return;
-        for (var block = request.Range.Start; block < request.Range.End; block++) _busyBlocks.Remove((int)block);
+        EndHold(request);
+        for (var former = request.Former; former is not null && isAcknowledged; former = former.Former)
+        {
+            // A new connection's write was done: nothing that its client sent before is under way any more (design §14.9).
+            former.IsSuperseded = true;
+            EndHold(former);
+        }
+    }
+
+    private void EndHold(OpenRequest request)
+    {
+        if (!request.IsHolding) return;
+        request.IsHolding = false;
+        Hold(request.Range, -1);
     }
 
     internal sealed class OpenRequest
@@ -175,7 +217,13 @@ internal sealed partial class MirrorWorld
 
         public bool IsAbandoned { get; set; }
 
-        /// <summary>Its client writes the range again elsewhere, and has it to itself.</summary>
-        public bool IsRetried { get; set; }
+        /// <summary>While true, other clients leave its blocks alone.</summary>
+        public bool IsHolding { get; set; }
+
+        /// <summary>What its client sent before, had no answer to, and repeats with this.</summary>
+        public OpenRequest? Former { get; init; }
+
+        /// <summary>Its client wrote the range again, on another connection, and was told that this is done.</summary>
+        public bool IsSuperseded { get; set; }
     }
 }

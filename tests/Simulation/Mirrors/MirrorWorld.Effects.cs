@@ -99,7 +99,9 @@ internal sealed partial class MirrorWorld
             }
         }
 
-        OnNode(node, life, () => node.Core.MarksAppended(Now, effect.Id, isDurable: true));
+        if (!node.IsAlive || node.Incarnation != life) return;
+        node.AppendAnswers.Durable(
+            effect.Id, step => OnNode(node, life, step), token => node.Core.MarksAppended(Now, token, isDurable: true));
     }
 
     private long IoDelay() => (_random.Chance(0.03) ? _random.Next(150) : 1 + _random.Next(6)) * Ms;
@@ -125,6 +127,8 @@ internal sealed partial class MirrorWorld
             Blocks = range,
             IsCopy = false,
             IsWrite = isWrite,
+            SubmittedNs = Now,
+            Remaining = (int)range.Length,
         };
         if (isWrite) CheckWrite(node, io);
         else if (effect.Kind == EffectKind.LegRead) CheckRead(node, disk);
@@ -137,21 +141,33 @@ internal sealed partial class MirrorWorld
             // Blocks land one by one, so that a death tears the write.
             var number = (int)block;
             at += IoDelay() / 3;
-            var isLast = block == range.End - 1;
             var slot = (int)((effect.BufferOffset / BlockBytes) + block - range.Start);
-            At(at, () => Land(node, life, io, request, number, slot, isLast, effect), "leg");
+            At(at, () => Land(node, life, io, request, number, slot, effect), "leg");
         }
 
         if (effect.Kind == EffectKind.LegFlush) After(IoDelay(), () => EndFlush(node, life, io, effect), "flush");
     }
 
     private void Land(
-        SimNode node, ulong life, SimIo io, OpenRequest? request, int block, int slot, bool isLast, MirrorEffect effect)
+        SimNode node, ulong life, SimIo io, OpenRequest? request, int block, int slot, MirrorEffect effect)
     {
         var isDead = !node.IsAlive || node.Incarnation != life;
+        if (isDead && io is { IsWrite: true, LateUntilNs: 0 })
+        {
+            // What a dead node submitted may still come from a queue on the way, until the device's bound.
+            io.LateUntilNs = _random.Chance(_lateWrites) ? io.SubmittedNs + _random.NextInt64(DeviceNs) : Now;
+        }
+
+        if (io.LateUntilNs > Now)
+        {
+            At(io.LateUntilNs, () => Land(node, life, io, request, block, slot, effect), "late");
+            return;
+        }
+
         if (io.IsWrite && !(io.Disk.FailsWrites || (isDead && _random.Chance(0.4))))
         {
-            io.Disk.Cached[block] = request!.Values[slot];
+            if (request!.IsSuperseded) Fail($"I-NOLOSS block {block}: {request.Values[slot]} of {node.Name} lands after its client wrote it again elsewhere, and that was acknowledged (design §14.9)");
+            io.Disk.Cached[block] = request.Values[slot];
             io.Disk.LastWriter[block] = node.Name;
         }
         else if (!io.IsWrite && !isDead)
@@ -159,7 +175,7 @@ internal sealed partial class MirrorWorld
             request!.Values[slot] = io.Disk.Cached[block];
         }
 
-        if (!isLast) return;
+        if (--io.Remaining > 0) return;
         _ios.Remove(io);
         var status = io is { IsWrite: true, Disk.FailsWrites: true } ? DeviceStatus.IoError : DeviceStatus.Ok;
         OnNode(node, life, () => node.Core.IoCompleted(Now, effect.Id, effect.Leg, status, effect.Name!));

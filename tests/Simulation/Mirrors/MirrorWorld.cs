@@ -30,8 +30,12 @@ internal sealed partial class MirrorWorld
     private readonly SimControlPlane _control;
     private readonly BlockHistory _history;
     private readonly List<SimIo> _ios = [];
-    private readonly HashSet<int> _busyBlocks = [];
+    private readonly int[] _holds = new int[Blocks];
+    private readonly List<ByteRange> _doubtful = [];
     private readonly double _lossRate;
+    private readonly double _lateWrites;
+    private readonly double _impatience;
+    private readonly double _suspicion;
     private readonly int _copySlowness;
     private ulong _order;
     private ulong _nextValue = 1;
@@ -47,6 +51,10 @@ internal sealed partial class MirrorWorld
         var legs = random.Chance(0.25) ? 3 : 2;
         _lossRate = random.NextDouble() * 0.15;
         _copySlowness = random.Chance(0.4) ? 40 : 1; // A long resync meets more reads, writes and deaths.
+        _lateWrites = random.Chance(0.5) ? 0.5 : 0;
+        _impatience = random.Chance(0.5) ? 0.02 : 0;
+        _suspicion = random.Chance(0.5) ? 0.5 : 0;
+        var mergeMs = random.Chance(0.5) ? 1000 : 1; // Reading a dead node's log takes its time.
         _disks = Enumerable.Range(0, legs).Select(static i => new SimDisk($"d{i}", Blocks)).ToArray();
         _history = new BlockHistory(Blocks, checksRepeat: recovery == RecoveryKind.Log);
         var policy = (ReadPolicy)random.Next(3);
@@ -55,7 +63,7 @@ internal sealed partial class MirrorWorld
             _disks.Select(static (disk, i) => new LegConfiguration(
                 $"l{i}", LegState.Okay, [new ExtentConfiguration(disk.Name, 0, 0, (long)Blocks * BlockBytes)])).ToArray(),
             new OwnerConfiguration(null, 0, 1, null), null, false, []);
-        _control = new SimControlPlane(this, volume, LeaseNs, DeviceNs + (50 * Ms));
+        _control = new SimControlPlane(this, volume, LeaseNs, DeviceNs + (50 * Ms), () => _random.Next(mergeMs) * Ms);
         _nodes = [new SimNode("a"), new SimNode("b"), new SimNode("c")];
         for (var i = 0; i < _nodes.Length; i++)
         {
@@ -147,6 +155,7 @@ internal sealed partial class MirrorWorld
     {
         node.IsAlive = true;
         node.Backlog.Clear();
+        node.AppendAnswers.Clear();
         node.Mailbox.Clear();
         node.Sessions = 0;
         node.Slots[node.Incarnation] = [];
@@ -176,8 +185,9 @@ internal sealed partial class MirrorWorld
         foreach (var open in _open.ToArray())
         {
             // Its client will never hear; its leg I/O may still land until the device's bound.
-            if (open.Node != node.Name || open.IsAbandoned) continue;
-            Abandon(open);
+            if (open.Node != node.Name || open.Incarnation != node.Incarnation) continue;
+            if (open.Kind == RequestKind.Write) Doubt(open.Range);
+            if (!open.IsAbandoned) Abandon(open);
             // A life that never joined never wrote, and one that is proven gone already writes no more.
             var member = _control.Member(node.Name);
             var isOver = member.Incarnation != node.Incarnation || member.State is MemberState.Fenced or MemberState.Down;
@@ -319,6 +329,8 @@ internal sealed partial class MirrorWorld
         public uint Sessions { get; set; }
 
         public Queue<VolumeView> Backlog { get; } = new();
+
+        public AppendAnswers AppendAnswers { get; } = new();
 
         public Dictionary<ulong, OpenRequest> Mailbox { get; } = [];
 

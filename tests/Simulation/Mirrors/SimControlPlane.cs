@@ -7,10 +7,12 @@ namespace RaftMirror.Simulation.Mirrors;
 
 /// <summary>The committed state and its rules in one place that never fails: what the control plane decides, as far as mirrors
 /// see it. Commits go to the nodes late, but in order.</summary>
-internal sealed class SimControlPlane(MirrorWorld world, VolumeConfiguration volume, long leaseNs, long horizonNs)
+internal sealed class SimControlPlane(
+    MirrorWorld world, VolumeConfiguration volume, long leaseNs, long horizonNs, Func<long> drawMergeNs)
 {
     private readonly Dictionary<string, long> _grantedUntil = [];
     private readonly Dictionary<string, long> _suspectSince = [];
+    private readonly Dictionary<string, long> _mergeAtNs = [];
     private readonly Dictionary<ulong, SortedSet<string>> _barriers = [];
     private ulong _owedChanged;
 
@@ -59,8 +61,8 @@ internal sealed class SimControlPlane(MirrorWorld world, VolumeConfiguration vol
             var member = Members[i];
             var until = _grantedUntil.GetValueOrDefault(member.Node);
             if (member.State == MemberState.Up && until > 0 && now > until + (leaseNs / 2)) Suspect(member.Node, now);
-            else if (member.State == MemberState.Suspect && now > Math.Max(until, _suspectSince[member.Node]) + horizonNs) Fence(member.Node);
-            else if (member.State == MemberState.Fenced && member.IsMergeOwed) Merge(member.Node);
+            else if (member.State == MemberState.Suspect && IsHorizonOver(until, _suspectSince[member.Node], now)) Fence(member.Node, now);
+            else if (member.State == MemberState.Fenced && member.IsMergeOwed) MergeInTime(member.Node, now);
             else if (member.State == MemberState.Fenced) Set(member with { State = MemberState.Down, IsJoined = false });
         }
 
@@ -69,6 +71,16 @@ internal sealed class SimControlPlane(MirrorWorld world, VolumeConfiguration vol
             var candidate = Members.Find(static member => member.State == MemberState.Up && member.IsJoined);
             if (candidate is not null && !IsOwnerUncertain()) SetOwner(candidate.Node, candidate.Incarnation);
         }
+    }
+
+    /// <summary>As LeaseGrantor waits: nothing of the victim's is under way, and nobody serves any more who does not know of the
+    /// suspicion, since each lease that was granted before it has run out.</summary>
+    private bool IsHorizonOver(long until, long suspected, long now) =>
+        now > Math.Max(until, suspected) + horizonNs && now > suspected + leaseNs;
+
+    private void MergeInTime(string node, long now)
+    {
+        if (now >= _mergeAtNs[node]) Merge(node);
     }
 
     public void Suspect(string node, long now)
@@ -199,8 +211,9 @@ internal sealed class SimControlPlane(MirrorWorld world, VolumeConfiguration vol
         return Members.Exists(static member => member.IsMergeOwed);
     }
 
-    private void Fence(string node)
+    private void Fence(string node, long now)
     {
+        _mergeAtNs[node] = now + drawMergeNs();
         foreach (var (id, waiting) in _barriers.ToArray())
         {
             waiting.Remove(node);

@@ -33,6 +33,14 @@ internal sealed class SimIo
     public required bool IsCopy { get; init; }
 
     public required bool IsWrite { get; init; }
+
+    public long SubmittedNs { get; init; }
+
+    /// <summary>Blocks that have not landed.</summary>
+    public int Remaining { get; set; }
+
+    /// <summary>A dead node's: when it lands. 0 while its node lives.</summary>
+    public long LateUntilNs { get; set; }
 }
 
 /// <summary>What clients were told, per block, and whether what they read agrees with it.</summary>

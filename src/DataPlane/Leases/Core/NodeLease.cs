@@ -31,6 +31,10 @@ internal sealed class NodeLease(ulong incarnation)
     /// <summary>First instant without a lease, ns of CLOCK_BOOTTIME; 0 if there is none.</summary>
     public long ExpiresNs => _isFenced ? 0 : _active.ExpiresNs;
 
+    /// <summary>When the running grant was asked for, ns of CLOCK_BOOTTIME: all that had been committed by then is enacted here. 0 if there
+    /// was none.</summary>
+    public long SentNs => _active.SentNs;
+
     /// <summary>True if the node may serve at <paramref name="nowNs"/>.</summary>
     public bool IsActive(long nowNs) => !_isFenced && nowNs < _active.ExpiresNs;
 

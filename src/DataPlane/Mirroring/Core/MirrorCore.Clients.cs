@@ -13,11 +13,11 @@ internal sealed partial class MirrorCore
     /// <summary>Open client connections.</summary>
     public int SessionCount => _sessions.Count;
 
-    /// <summary>A connection opens; its barrier starts at once.</summary>
-    public void SessionOpened(long now, uint session)
+    /// <summary>A connection opened at <paramref name="openedNs"/>; its barrier starts at once.</summary>
+    public void SessionOpened(long now, uint session, long openedNs)
     {
         _now = now;
-        _sessions.Add(new ClientSession { Number = session, Sequence = _nextDrain++, BeforeOperation = _nextOperation });
+        _sessions.Add(new ClientSession { Number = session, OpenedNs = openedNs, Sequence = _nextDrain++, BeforeOperation = _nextOperation });
         AskDrains(_sessions[^1]);
         Finish();
     }
@@ -43,6 +43,9 @@ internal sealed partial class MirrorCore
     private bool TryDrained(ClientSession session)
     {
         if (_view is null || HasOlderWrites(session.BeforeOperation)) return false;
+        // Its client may come from a node whose joining is committed and not enacted here: the members to wait for are those of a state
+        // that is no older than the connection, which a grant that was asked for since then shows.
+        if (_lease.SentNs < session.OpenedNs) return false;
         foreach (var member in _view.Members)
         {
             if (IsLivePeer(member) && !session.Has(member)) return false;
@@ -98,6 +101,16 @@ internal sealed partial class MirrorCore
         }
     }
 
+    /// <summary>Nobody asks a node that has not joined whether it is drained. A write that it was given until then may have been given
+    /// up by its client since, written again elsewhere and acknowledged there: it is not carried out any more.</summary>
+    private void DropFromBeforeJoining()
+    {
+        foreach (var operation in SortedOperations())
+        {
+            if (operation.State == OperationState.Waiting && operation.IsClientWrite) End(operation, Nbd.IoStatus.Drop);
+        }
+    }
+
     private void StepDrains()
     {
         for (var i = _drains.Count - 1; i >= 0; i--)
@@ -126,6 +139,8 @@ internal sealed partial class MirrorCore
     private sealed class ClientSession
     {
         public required uint Number { get; init; }
+
+        public required long OpenedNs { get; init; }
 
         public required ulong Sequence { get; init; }
 

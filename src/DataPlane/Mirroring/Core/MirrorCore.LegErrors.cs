@@ -153,11 +153,18 @@ internal sealed partial class MirrorCore
         }
 
         if (HasLegLossBarrier) return; // Other nodes may still read the lost leg.
-        var mustRetry = false;
+        var (mustRetry, isSettled) = (false, false);
         for (var i = 0; i < operation.LegCount; i++)
         {
             if (operation.Status[i] == DeviceStatus.Ok || !operation.Legs[i]!.IsWritable) continue;
-            if (operation.Legs[i]!.State != LegState.LastErred) return; // Not committed yet; the report is repeated.
+            if (operation.Legs[i]!.State != LegState.LastErred)
+            {
+                if (operation.Legs[i]!.Failure is not null) return; // Not committed yet; the report is repeated.
+                // Lost and in use again, by committed changes that came while this node had no lease: nothing more will come.
+                isSettled = true;
+                continue;
+            }
+
             if (operation.RetriedLastErred)
             {
                 ReleaseHolds(operation);
@@ -169,7 +176,7 @@ internal sealed partial class MirrorCore
         }
 
         if (mustRetry) operation.RetriedLastErred = true;
-        if (mustRetry || operation.WasUnderWindow || MissesWritableLeg(operation) || (IsReleasing && operation.IsClientWrite && HasFailedLeg(operation)))
+        if (mustRetry || isSettled || operation.WasUnderWindow || MissesWritableLeg(operation) || (IsReleasing && operation.IsClientWrite && HasFailedLeg(operation)))
         {
             Withdraw(operation);
             return;

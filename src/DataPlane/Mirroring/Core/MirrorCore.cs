@@ -87,6 +87,7 @@ internal sealed partial class MirrorCore
         _now = now;
         var old = _view;
         if (old is not null && view.Index < old.Index) return;
+        var wasJoined = old is not null && IsJoined;
         _view = view;
         if (old is null && IsLogged) Tracker = new RegionTracker(Number, Volume.SizeBytes, Volume.RegionBytes);
         if (Tracker is not null && Volume.SizeBytes > Tracker.SizeBytes) Tracker.Grow(Volume.SizeBytes);
@@ -102,6 +103,7 @@ internal sealed partial class MirrorCore
         ApplyResync(old);
         ApplyWindows();
         ApplyBarriers();
+        if (!wasJoined && IsJoined) DropFromBeforeJoining();
         ResolveAll();
         _lease.Enacted(view.Index);
         _reconsider = true;
