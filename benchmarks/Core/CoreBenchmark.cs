@@ -108,7 +108,7 @@ internal static class CoreBenchmark
             while (true)
             {
                 var ready = _cores[i].TakeReady();
-                if (ready.IsEmpty) return;
+                if (ready.Messages.Count == 0 && ready.Write is null && ready.Committed.Count == 0) return;
                 foreach (var outbound in ready.Messages) _gates[i].Add(outbound, _released);
                 var written = ready.Write?.Sequence;
                 foreach (var entry in ready.Committed)
