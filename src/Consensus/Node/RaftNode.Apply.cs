@@ -141,7 +141,7 @@ public sealed partial class RaftNode
     {
         var status = Status;
         var isNews = _announced is not { } last || last.IsLeader != status.IsLeader || last.Epoch != status.Epoch || last.Leader != status.Leader
-            || last.Members.Count != status.Members.Count || !last.Members.Select(Who).SequenceEqual(status.Members.Select(Who));
+            || (!ReferenceEquals(last.Members, status.Members) && !last.Members.Select(Who).SequenceEqual(status.Members.Select(Who)));
         if (!isNews) return;
         _announced = status;
         StatusChanged?.Invoke(status);
