@@ -8,7 +8,7 @@ namespace RaftMirror.Simulation.Explorer;
 /// <param name="Transitions">Steps taken, to known states too.</param>
 /// <param name="Depth">Steps of the longest path begun.</param>
 /// <param name="Seconds">Time.</param>
-/// <param name="IsComplete">True if nothing was left to explore within the bounds.</param>
+/// <param name="IsComplete">True if nothing was left to explore within the bounds, of which depth may be one.</param>
 /// <param name="Violation">What is broken, if something is.</param>
 /// <param name="Path">The shortest way there, for <see cref="World.Replay"/>.</param>
 internal sealed record ExplorerReport(
@@ -39,11 +39,20 @@ internal static class BreadthFirstSearch
         var actions = new List<ExplorerAction>();
         long transitions = 0;
         var depth = 0;
-        var root = World.Prepared(scenario);
+        World root;
+        try
+        {
+            root = World.Prepared(scenario);
+        }
+        catch (ViolationException error)
+        {
+            return Report(false, $"{error.Message}, already in the prelude", null);
+        }
+
         seen.Add(root.Fingerprint());
         steps.Add((-1, default));
         level.Add((root, 0));
-        while (level.Count > 0)
+        while (level.Count > 0 && depth < scenario.MaxDepth)
         {
             depth++;
             for (var i = 0; i < level.Count; i++)

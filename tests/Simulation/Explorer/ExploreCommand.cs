@@ -46,6 +46,7 @@ internal static class ExploreCommand
             $"             {scenario.Purpose}; bounds: {scenario.Nodes} nodes, term {scenario.MaxTerm}, {scenario.MaxInFlight} messages, "
             + $"{scenario.MaxWrites} writes per node, {scenario.Proposals} proposals, {scenario.Heartbeats} heartbeats, {scenario.Crashes} crashes, "
             + $"{scenario.Duplicates} duplicates, {scenario.Snapshots} snapshots, {scenario.Reads} reads, {scenario.Changes.Count} changes"
+            + (scenario.MaxDepth < int.MaxValue ? $", {scenario.MaxDepth} steps" : string.Empty)
             + (scenario.IsSymmetric ? "; names of nodes do not count" : string.Empty));
         if (report.Path is null) return;
         Replay(scenario, report.Path);

@@ -1,5 +1,6 @@
 using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Messages;
 
 namespace RaftMirror.Simulation.Explorer;
 
@@ -26,6 +27,9 @@ internal sealed record Scenario
     /// <summary>Done before the search, so that it begins in an interesting place; * is everything that is under way.</summary>
     public string Prelude { get; init; } = string.Empty;
 
+    /// <summary>Steps from where the search begins.</summary>
+    public int MaxDepth { get; init; } = int.MaxValue;
+
     public ulong MaxTerm { get; init; } = 2;
 
     public int Proposals { get; init; }
@@ -51,6 +55,9 @@ internal sealed record Scenario
 
     /// <summary>Writes in flight on one node; 0: each is done at once. The oldest is done when there would be more.</summary>
     public int MaxWrites { get; init; }
+
+    /// <summary>Kinds that never arrive once the search has begun.</summary>
+    public IReadOnlyList<MessageKind> Lost { get; init; } = [];
 
     /// <summary>Pre-votes are messages like all others. Else whoever times out has a majority's grants at once, if nodes would give them now.</summary>
     public bool PreVotesTravel { get; init; }

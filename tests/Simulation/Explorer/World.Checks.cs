@@ -14,6 +14,7 @@ internal sealed partial class World
     private byte[] _leaders;
     private byte[] _votes;
     private LogEntry[] _committed;
+    private ulong[] _committedIn;
     private ulong[] _readFloors = [];
 
     private static void Require(bool condition, string broken)
@@ -25,10 +26,15 @@ internal sealed partial class World
         one.Id == other.Id && one.Type == other.Type && one.Payload.Span.SequenceEqual(other.Payload.Span);
 
     /// <summary>State machine safety, and what is committed stays so (Raft paper 5.4.3).</summary>
-    private void CheckCommitted(in LogEntry entry)
+    private void CheckCommitted(in LogEntry entry, ulong term)
     {
         var position = (int)entry.Index - 1;
-        if (position == _committed.Length) _committed = [.. _committed, entry];
+        if (position == _committed.Length)
+        {
+            _committed = [.. _committed, entry];
+            _committedIn = [.. _committedIn, term];
+        }
+
         Require(position < _committed.Length, $"entry {entry.Index} is handed out before its predecessor");
         Require(IsSame(_committed[position], entry), $"two different entries are committed at {entry.Index}");
     }
@@ -81,9 +87,11 @@ internal sealed partial class World
             Require(_leaders[core.Term] == 0 || _leaders[core.Term] == core.Self.Value, $"two leaders in term {core.Term}");
             _leaders = [.. _leaders];
             _leaders[core.Term] = (byte)core.Self.Value;
-            foreach (var entry in _committed)
+            for (var i = 0; i < _committed.Length; i++)
             {
-                if (entry.Index > core.Log.Base.Index)
+                // A leader of an older term may be elected late, when a newer one has committed already.
+                var entry = _committed[i];
+                if (entry.Index > core.Log.Base.Index && _committedIn[i] < core.Term)
                     Require(core.Log.Contains(entry.Id), $"the leader of term {core.Term} lacks committed entry {entry.Id.Term}.{entry.Index}");
             }
         }
@@ -91,14 +99,19 @@ internal sealed partial class World
         var configurationIndex = core.ConfigurationIndex;
         var isProposed = before.Role == RaftRole.Leader && configurationIndex > before.Log.LastIndex;
         if (core.Commit > before.Commit && !_scenario.ConsequencesOnly)
-            CheckQuorum(core, isProposed ? core.ConfigurationAt(configurationIndex - 1) : core.Configuration);
+        {
+            // The step that committed one configuration may have appended the next, and committed it, too.
+            if (isProposed) CheckQuorum(Math.Min(core.Commit, configurationIndex - 1), core, core.ConfigurationAt(configurationIndex - 1));
+            if (!isProposed || core.Commit >= configurationIndex) CheckQuorum(core.Commit, core, core.Configuration);
+        }
+
         if (isProposed) CheckChange(core, configurationIndex);
     }
 
     /// <summary>Committed is what majorities of each voter set have on their disks.</summary>
-    private void CheckQuorum(RaftCore core, Configuration configuration)
+    private void CheckQuorum(ulong index, RaftCore core, Configuration configuration)
     {
-        var id = new EntryId(core.Log.TermAt(core.Commit), core.Commit);
+        var id = new EntryId(core.Log.TermAt(index), index);
         NodeId[][] sets = configuration.IsJoint ? [configuration.Voters, configuration.OutgoingVoters] : [configuration.Voters];
         foreach (var voters in sets)
         {

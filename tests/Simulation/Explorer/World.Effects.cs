@@ -124,7 +124,7 @@ internal sealed partial class World
             foreach (var outbound in ready.Messages) Hold(node, outbound);
             if (ready.CompactTo > 0) node.Disk = node.Disk.CompactTo(ready.CompactTo);
             if (ready.Offer is { } offer) node.Offer = _snapshots.Find(known => known.Last == offer.Last);
-            foreach (var entry in ready.Committed) CheckCommitted(entry);
+            foreach (var entry in ready.Committed) CheckCommitted(entry, node.Core.Term);
             if (ready.Committed.Count > 0) node.Core.Applied(ready.Committed[^1].Index);
             foreach (var read in ready.Reads) CheckRead(read);
             if (node.Writes.Length <= _scenario.MaxWrites) return;
@@ -146,6 +146,8 @@ internal sealed partial class World
     private void Release(ExploredNode node, HeldMessage held)
     {
         CheckReleased(node, held);
+        var kind = held.Message.Message.Kind;
+        if (_scenario.Lost.Contains(kind) || (!_scenario.PreVotesTravel && kind is MessageKind.PreVote or MessageKind.PreVoteReply)) return;
         foreach (var message in _network)
         {
             if (message.Hashes[0] == held.Message.Hashes[0]) return; // Twice the same is a duplicate, which others explore.

@@ -31,6 +31,7 @@ internal sealed partial class World
         _leaders = new byte[scenario.MaxTerm + 2];
         _votes = new byte[scenario.Nodes * (int)(scenario.MaxTerm + 2)];
         _committed = [.. (scenario.Disks?[0].Entries ?? []).Take(scenario.Committed)];
+        _committedIn = new ulong[_committed.Length];
         _nodes = new ExploredNode[scenario.Nodes];
         for (var i = 0; i < _nodes.Length; i++)
         {
@@ -43,9 +44,9 @@ internal sealed partial class World
 
     }
 
-    private World(World other)
+    private World(World other, Scenario scenario)
     {
-        _scenario = other._scenario;
+        _scenario = scenario;
         _namings = other._namings;
         _nodes = [.. other._nodes];
         _network = [.. other._network];
@@ -54,6 +55,7 @@ internal sealed partial class World
         _leaders = other._leaders;
         _votes = other._votes;
         _committed = other._committed;
+        _committedIn = other._committedIn;
         _readFloors = other._readFloors;
     }
 
@@ -78,14 +80,14 @@ internal sealed partial class World
     /// <summary>The world in which the search begins.</summary>
     public static World Prepared(Scenario scenario)
     {
-        var world = new World(scenario);
+        var world = new World(scenario with { Lost = [], MaxInFlight = byte.MaxValue });
         foreach (var step in scenario.Prelude.Split(' ', StringSplitOptions.RemoveEmptyEntries))
         {
             if (step == "*") world = world.Settled();
             else world = world.Next(ExplorerAction.ParsePath(step)[0]) ?? throw new ArgumentException($"{step} cannot happen here.");
         }
 
-        return world;
+        return new World(world, scenario);
     }
 
     /// <summary>The name of this state: equal for states that cannot be told apart, nor by other names of their nodes.</summary>
@@ -114,7 +116,7 @@ internal sealed partial class World
     /// <exception cref="ViolationException">An invariant is broken.</exception>
     public World? Next(ExplorerAction action)
     {
-        var world = new World(this);
+        var world = new World(this, _scenario);
         var index = action.Kind is ActionKind.Deliver or ActionKind.Duplicate or ActionKind.Lose
             ? world.TakeMessage(action)
             : action.Target;
@@ -225,6 +227,7 @@ internal sealed partial class World
         foreach (var leader in _leaders) hash.Add(names[leader]);
         hash.Add((ulong)_committed.Length);
         foreach (var entry in _committed) hash.Add(entry.Id);
+        foreach (var term in _committedIn) hash.Add(term);
         foreach (var floor in _readFloors) hash.Add(floor);
         _used.AddTo(ref hash);
         return hash.Value;
