@@ -14,6 +14,9 @@ namespace RaftMirror.Simulation.Explorer;
 internal sealed record ExplorerReport(
     string Scenario, long Distinct, long Transitions, int Depth, double Seconds, bool IsComplete, string? Violation, string? Path)
 {
+    /// <summary>How often each kind of step led to a new state: what was never done was not explored.</summary>
+    public IReadOnlyDictionary<string, long> NewStates { get; init; } = new Dictionary<string, long>();
+
     public string Describe()
     {
         var verdict = Violation is not null ? $"VIOLATION: {Violation}{Environment.NewLine}  path: {Path}"
@@ -91,7 +94,11 @@ internal static class BreadthFirstSearch
         return Report(true, null, null);
 
         ExplorerReport Report(bool isComplete, string? violation, string? path) =>
-            new(scenario.Name, seen.Count, transitions, depth, watch.Elapsed.TotalSeconds, isComplete, violation, path);
+            new(scenario.Name, seen.Count, transitions, depth, watch.Elapsed.TotalSeconds, isComplete, violation, path)
+            {
+                NewStates = steps.Skip(1).GroupBy(step => step.Action.Kind).OrderBy(kind => kind.Key)
+                    .ToDictionary(kind => kind.Key.ToString(), kind => kind.LongCount()),
+            };
     }
 
     private static string PathTo(List<(int Parent, ExplorerAction Action)> steps, int state)

@@ -48,6 +48,7 @@ internal static class ExploreCommand
             + $"{scenario.Duplicates} duplicates, {scenario.Snapshots} snapshots, {scenario.Reads} reads, {scenario.Changes.Count} changes"
             + (scenario.MaxDepth < int.MaxValue ? $", {scenario.MaxDepth} steps" : string.Empty)
             + (scenario.IsSymmetric ? "; names of nodes do not count" : string.Empty));
+        Console.WriteLine($"             new states by {string.Join(", ", report.NewStates.Select(kind => $"{kind.Key} {kind.Value}"))}");
         if (report.Path is null) return;
         Replay(scenario, report.Path);
         Console.WriteLine($"As a test:  World.Replay(ScenarioCatalogue.Find(\"{scenario.Name}\", isSmall: …), ExplorerAction.ParsePath(\"{report.Path}\"));");

@@ -20,6 +20,8 @@ public sealed class ExplorerTests(ITestOutputHelper output)
         Assert.Null(report.Violation);
         Assert.True(report.IsComplete);
         Assert.True(report.Distinct > 100);
+        if (name == "snapshots") Assert.True(report.NewStates.ContainsKey(nameof(ActionKind.Install)));
+        if (name == "reads") Assert.True(report.NewStates.ContainsKey(nameof(ActionKind.Read)));
     }
 
     [Fact]
@@ -61,6 +63,12 @@ public sealed class ExplorerTests(ITestOutputHelper output)
     [InlineData("elections", nameof(Mutants.VoteNotDurable), false)]
     [InlineData("elections", nameof(Mutants.VoteNotDurable), true)]
     [InlineData("reads", nameof(Mutants.ReadWithoutRound), false)]
+    [InlineData("replacement", nameof(Mutants.JointUnion), false)]
+    [InlineData("snapshots", nameof(Mutants.MembershipFromReplacedLog), false)]
+    [InlineData("elections", nameof(Mutants.EntriesBeforeTerm), false)]
+    [InlineData("aba", nameof(Mutants.LeaderCountsUnflushed), false)]
+    [InlineData("aba", nameof(Mutants.QuorumOfResponders), false)]
+    [InlineData("figure8", nameof(Mutants.OldTermAccepted), false)]
     public void Bug_PutBack_IsFound(string scenario, string bug, bool onlyConsequences)
     {
         Mutants.Active = bug;

@@ -11,6 +11,7 @@ internal static class ScenarioCatalogue
     private static readonly NodeId Two = new(2);
     private static readonly NodeId Three = new(3);
 
+    private static readonly Configuration All3 = new([One, Two, Three]);
     private static readonly MessageKind[] NoHeartbeats = [MessageKind.Heartbeat, MessageKind.HeartbeatReply];
     private static readonly RaftCoreOptions Options = new Scenario { Name = string.Empty, Purpose = string.Empty }.Options;
 
@@ -35,14 +36,14 @@ internal static class ScenarioCatalogue
             new Scenario
             {
                 Name = "figure8", Purpose = "an entry of an older term on a majority, Raft paper figure 8", MaxTerm = 5, MaxInFlight = 3,
-                Options = Options with { MaxAppendEntries = 1 }, Committed = 1, Lost = NoHeartbeats,
+                Options = Options with { MaxAppendEntries = 1 }, Committed = 1, Lost = NoHeartbeats, MaxDepth = 13,
                 Disks =
                 [
                     (new HardState(3, default, 1), [Entry(1, 1), Entry(2, 2)]), (new HardState(3, Three, 1), [Entry(1, 1)]),
                     (new HardState(3, Three, 1), [Entry(1, 1), Entry(3, 2)]),
                 ],
             },
-            small => small with { Crashes = 1, MaxInFlight = 4, Heartbeats = 1, Lost = [] }),
+            small => small with { Crashes = 1, MaxInFlight = 4, Heartbeats = 1, Lost = [], MaxDepth = int.MaxValue }),
         Of(
             new Scenario
             {
@@ -79,10 +80,16 @@ internal static class ScenarioCatalogue
         Of(
             new Scenario
             {
-                Name = "snapshots", Purpose = "compaction, offers, installs and crashes between snapshot and log", Prelude = "T0 *", MaxTerm = 2,
-                Proposals = 1, Snapshots = 1, Heartbeats = 1, Crashes = 1, MaxInFlight = 2, Options = Options with { MaxRetainedBytes = 1 }, MaxDepth = 11,
+                Name = "snapshots", Purpose = "offers, installs over a foreign tail, crashes between snapshot and log", Prelude = "S0 S1", MaxTerm = 4,
+                Snapshots = 2, Crashes = 1, MaxInFlight = 2, Options = Options with { MaxRetainedBytes = 1 }, Lost = NoHeartbeats, MaxDepth = 14,
+                Committed = 3, Initial = All3,
+                Disks =
+                [
+                    (new HardState(3, Two, 3), [Entry(1, 1), Entry(3, 2), Entry(3, 3)]), (new HardState(3, Two, 3), [Entry(1, 1), Entry(3, 2), Entry(3, 3)]),
+                    (new HardState(2, Three, 1), [Entry(1, 1), Foreign(new EntryId(2, 2))]),
+                ],
             },
-            small => small with { MaxDepth = int.MaxValue, Proposals = 2, Snapshots = 2, MaxWrites = 1, MaxInFlight = 3 }),
+            small => small with { Proposals = 1, Snapshots = 3, MaxWrites = 1, MaxInFlight = 3, Lost = [], Heartbeats = 1, MaxDepth = int.MaxValue }),
         Of(
             new Scenario
             {
@@ -105,6 +112,10 @@ internal static class ScenarioCatalogue
 
     private static LogEntry Entry(ulong term, ulong index) =>
         new(new EntryId(term, index), EntryType.Command, default, new[] { (byte)(100 + (10 * term) + index) });
+
+    /// <summary>A joint configuration that never got to a majority.</summary>
+    private static LogEntry Foreign(EntryId id) =>
+        new(id, EntryType.Configuration, default, ConfigurationCodec.Encode(new Configuration([Three], [One, Two, Three])));
 
     private static MembershipChange Change(MembershipAction action, ushort id) =>
         new(action, new Member(new NodeId(id), string.Empty, string.Empty));

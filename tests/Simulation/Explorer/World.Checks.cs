@@ -144,6 +144,10 @@ internal sealed partial class World
         Require(
             expected > core.Log.Base.Index ? core.ConfigurationIndex == expected : core.ConfigurationIndex <= expected,
             $"node {core.Self} obeys the configuration of entry {core.ConfigurationIndex}, which its log does not have");
+        if (core.Snapshot is not { } snapshot || expected != snapshot.Last.Index || ReferenceEquals(core.Configuration, snapshot.Configuration)) return;
+        Require(
+            core.Log.Base != snapshot.Last || core.Configuration.ToString() == snapshot.Configuration.ToString(),
+            $"node {core.Self} obeys {core.Configuration} and not its snapshot's {snapshot.Configuration}");
     }
 
     /// <summary>Equal ids mean equal entries and equal prefixes (Raft paper 5.3).</summary>
