@@ -1,4 +1,5 @@
 using System.Globalization;
+using RaftMirror.Simulation.Explorer;
 using RaftMirror.Simulation.Harness;
 
 namespace RaftMirror.Simulation;
@@ -17,6 +18,7 @@ internal static class Program
                 return 0;
             }
 
+            if (args is ["explore", ..]) return ExploreCommand.Run(args.AsSpan(1));
             var options = Parse(args);
             return args[0] switch
             {
@@ -31,6 +33,7 @@ internal static class Program
             Console.Error.WriteLine(
                 "list | run --seeds N [--from S] [--suite NAME|all] [--seconds T] [--workers W] | replay --seed N --suite NAME [--mutant NAME] "
                 + "| mutants [--limit SEEDS] [--seconds S] [--only NAME|NUMBER] [--known yes] [--workers W] [-o json]");
+            Console.Error.WriteLine(ExploreCommand.Usage);
             return 2;
         }
     }

@@ -331,6 +331,6 @@ internal sealed partial class RaftCore
 
         public required ulong LastIndex { get; set; }
 
-        public required long StartedMs { get; init; }
+        public required long StartedMs { get; set; }
     }
 }
