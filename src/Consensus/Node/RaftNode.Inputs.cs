@@ -68,7 +68,6 @@ public sealed partial class RaftNode
         try
         {
             Hold();
-            WriteHere();
             ApplyHere();
             SendRest();
         }
@@ -85,7 +84,6 @@ public sealed partial class RaftNode
         while (WaitForWork())
         {
             Hold();
-            WakeLog();
             WakeApply();
             SendRest();
         }
@@ -156,7 +154,7 @@ public sealed partial class RaftNode
         lock (_inboxGate) _isHeld = false;
     }
 
-    /// <summary>Waits until nobody has the core, applies or writes, unless that one failed, and sees to it that nobody does any more.</summary>
+    /// <summary>Waits until nobody has the core, or applies, unless that one failed, and sees to it that nobody does any more.</summary>
     private void CloseInputs()
     {
         lock (_inboxGate)
@@ -167,11 +165,6 @@ public sealed partial class RaftNode
         lock (_applyGate)
         {
             while (_isApplying && !_isOver) Monitor.Wait(_applyGate);
-        }
-
-        lock (_writesGate)
-        {
-            while (_isWriting && !_isOver) Monitor.Wait(_writesGate);
         }
 
         _isOver = true;
