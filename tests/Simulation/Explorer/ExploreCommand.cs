@@ -46,7 +46,8 @@ internal static class ExploreCommand
             $"             {scenario.Purpose}; bounds: {scenario.Nodes} nodes, term {scenario.MaxTerm}, {scenario.MaxInFlight} messages, "
             + $"{scenario.MaxWrites} writes per node, {scenario.Proposals} proposals, {scenario.Heartbeats} heartbeats, {scenario.Crashes} crashes, "
             + $"{scenario.Duplicates} duplicates, {scenario.Snapshots} snapshots, {scenario.Reads} reads, {scenario.Changes.Count} changes"
-            + (scenario.MaxDepth < int.MaxValue ? $", {scenario.MaxDepth} steps" : string.Empty)
+            + $", {scenario.Drops} drops, {scenario.StepDowns} step-downs, {scenario.Transfers} transfers"
+            + (scenario.Lost.Count > 0 ? $"; never delivered: {string.Join(", ", scenario.Lost)}" : string.Empty)
             + (scenario.IsSymmetric ? "; names of nodes do not count" : string.Empty));
         Console.WriteLine($"             new states by {string.Join(", ", report.NewStates.Select(kind => $"{kind.Key} {kind.Value}"))}");
         if (report.Path is null) return;

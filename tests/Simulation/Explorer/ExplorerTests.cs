@@ -18,7 +18,7 @@ public sealed class ExplorerTests(ITestOutputHelper output)
         var report = BreadthFirstSearch.Run(ScenarioCatalogue.Find(name, isSmall: true), Limit);
         output.WriteLine(report.Describe());
         Assert.Null(report.Violation);
-        Assert.True(report.IsComplete);
+        Assert.True(report.IsExhausted);
         Assert.True(report.Distinct > 100);
         if (name == "snapshots") Assert.True(report.NewStates.ContainsKey(nameof(ActionKind.Install)));
         if (name == "reads") Assert.True(report.NewStates.ContainsKey(nameof(ActionKind.Read)));

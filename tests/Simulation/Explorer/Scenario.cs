@@ -27,9 +27,6 @@ internal sealed record Scenario
     /// <summary>Done before the search, so that it begins in an interesting place; * is everything that is under way.</summary>
     public string Prelude { get; init; } = string.Empty;
 
-    /// <summary>Steps from where the search begins.</summary>
-    public int MaxDepth { get; init; } = int.MaxValue;
-
     public ulong MaxTerm { get; init; } = 2;
 
     public int Proposals { get; init; }
@@ -47,10 +44,16 @@ internal sealed record Scenario
 
     public int Reads { get; init; }
 
+    /// <summary>Leaders that give up because they do not hear of a majority.</summary>
+    public int StepDowns { get; init; }
+
+    public int Transfers { get; init; }
+
     /// <summary>Made in this order, each by whoever leads then.</summary>
     public IReadOnlyList<MembershipChange[]> Changes { get; init; } = [];
 
-    /// <summary>Messages on the way; what is sent beyond is lost.</summary>
+    /// <summary>Messages on the way. When more are sent, messages are lost until it is so many again, and all choices of which are
+    /// explored: were it the newest, or those to high numbers, names would count and rare orders would never be seen.</summary>
     public int MaxInFlight { get; init; } = 4;
 
     /// <summary>Writes in flight on one node; 0: each is done at once. The oldest is done when there would be more.</summary>

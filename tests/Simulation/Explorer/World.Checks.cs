@@ -4,9 +4,6 @@ using RaftMirror.Consensus.Messages;
 
 namespace RaftMirror.Simulation.Explorer;
 
-/// <summary>An invariant is broken.</summary>
-internal sealed class ViolationException(string message, Exception? inner = null) : Exception(message, inner);
-
 /// <summary>What must hold in each state (reference 4.2), judged from disks and history rather than from what cores believe.</summary>
 internal sealed partial class World
 {
@@ -15,33 +12,48 @@ internal sealed partial class World
     private byte[] _votes;
     private LogEntry[] _committed;
     private ulong[] _committedIn;
-    private ulong[] _readFloors = [];
 
-    private static void Require(bool condition, string broken)
+    // By token: what was committed when the read began, and the node that owes an answer, 0 once it came.
+    private ulong[] _readFloors = [];
+    private byte[] _readers = [];
+
+    private static void Require(bool condition, Rule rule, string broken)
     {
-        if (!condition) throw new ViolationException(broken);
+        if (!condition) throw new ViolationException(rule, broken);
     }
 
     private static bool IsSame(in LogEntry one, in LogEntry other) =>
         one.Id == other.Id && one.Type == other.Type && one.Payload.Span.SequenceEqual(other.Payload.Span);
 
     /// <summary>State machine safety, and what is committed stays so (Raft paper 5.4.3).</summary>
-    private void CheckCommitted(in LogEntry entry, ulong term)
+    private void CheckCommitted(in LogEntry entry, RaftCore core, RaftCore before)
     {
         var position = (int)entry.Index - 1;
+        Require(position <= _committed.Length, Rule.CommittedByLeader, $"entry {entry.Index} is handed out before its predecessor");
+        Require(
+            position < _committed.Length || core.Role == RaftRole.Leader || before.Role == RaftRole.Leader, Rule.CommittedByLeader,
+            $"node {core.Self} hands entry {entry.Id.Term}.{entry.Index} out, which no leader has committed");
         if (position == _committed.Length)
         {
             _committed = [.. _committed, entry];
-            _committedIn = [.. _committedIn, term];
+            _committedIn = [.. _committedIn, core.Term];
         }
 
-        Require(position < _committed.Length, $"entry {entry.Index} is handed out before its predecessor");
-        Require(IsSame(_committed[position], entry), $"two different entries are committed at {entry.Index}");
+        Require(IsSame(_committed[position], entry), Rule.StateMachineSafety, $"two different entries are committed at {entry.Index}");
     }
 
     /// <summary>Linearizability: a read does not miss what was committed before it began.</summary>
-    private void CheckRead(ReadState read) =>
-        Require(read.Refusal != Refusal.None || read.Index >= _readFloors[read.Token - 1], $"read {read.Token} misses entry {read.Index + 1}");
+    private void CheckRead(ReadState read, NodeId node)
+    {
+        var place = read.Token - 1;
+        Require(_readers[place] == node.Value, Rule.ReadsAreAnswered, $"read {read.Token} is answered twice");
+        Require(read.Refusal != Refusal.None || read.Index >= _readFloors[place], Rule.ReadsAreCurrent, $"read {read.Token} misses entry {read.Index + 1}");
+        _readers = [.. _readers];
+        _readers[place] = 0;
+    }
+
+    /// <summary>A node that dies owes no answers.</summary>
+    private void ForgetReadsOf(NodeId node) => _readers = [.. _readers.Select(reader => reader == node.Value ? (byte)0 : reader)];
 
     /// <summary>What a message says is on the sender's disk, and nobody votes twice.</summary>
     private void CheckReleased(ExploredNode node, HeldMessage held)
@@ -49,42 +61,67 @@ internal sealed partial class World
         var message = held.Message.Message;
         var disk = node.Disk;
         if (_scenario.ConsequencesOnly || message.Kind is MessageKind.PreVote or MessageKind.PreVoteReply) return;
-        Require(disk.HardState.Term >= message.Term, $"{message} leaves before its term is durable");
-        Require(disk.Holds(held.Claim), $"{message} leaves before entry {held.Claim} is durable");
+        Require(disk.HardState.Term >= message.Term, Rule.TermIsDurable, $"{message} leaves before its term is durable");
+        Require(disk.Holds(held.Claim), Rule.AckIsDurable, $"{message} leaves before entry {held.Claim} is durable");
         var isVote = message.Kind == MessageKind.VoteReply && !message.Reject;
         if (!isVote && message.Kind != MessageKind.Vote) return;
         var candidate = isVote ? message.To : message.From;
-        Require(disk.HardState.Term > message.Term || disk.HardState.Vote == candidate, $"{message} leaves before the vote is durable");
+        Require(disk.HardState.Term > message.Term || disk.HardState.Vote == candidate, Rule.VoteIsDurable, $"{message} leaves before the vote is durable");
         var place = ((message.From.Value - 1) * _leaders.Length) + (int)message.Term;
-        Require(_votes[place] == 0 || _votes[place] == candidate.Value, $"node {message.From} votes twice in term {message.Term}");
+        Require(_votes[place] == 0 || _votes[place] == candidate.Value, Rule.OneVote, $"node {message.From} votes twice in term {message.Term}");
         if (_votes[place] != 0) return;
         _votes = [.. _votes];
         _votes[place] = (byte)candidate.Value;
     }
 
-    private void Check(int index, RaftCore before)
+    private void Check(int index, RaftCore before, bool isRestart)
     {
         var node = _nodes[index];
         var core = node.Core;
         if (core.Role == RaftRole.Leader) CheckLeader(node, before);
         CheckConfiguration(core);
+        CheckOrder(core.Log.Base.Index, core.Snapshot?.Last.Index ?? 0, core.AppliedIndex, core.Commit, core.Log.LastIndex);
+        if (!isRestart) CheckStep(before, core);
+        Require(
+            core.Role == RaftRole.Leader || Array.IndexOf(_readers, (byte)core.Self.Value) < 0, Rule.ReadsAreAnswered,
+            $"node {core.Self} does not lead and owes the answer to a read");
         for (var other = 0; other < _nodes.Length; other++)
         {
             if (other != index) CheckLogsMatch(core.Log, _nodes[other].Core.Log);
         }
 
-        Require(node.Disk.HardState.Commit <= node.Disk.LastIndex, "the commit hint on disk leads");
+        Require(node.Disk.HardState.Commit <= node.Disk.LastIndex, Rule.HintIsDurable, "the commit hint on disk leads");
         var durable = core.DurableIndex;
         if (durable > core.Log.Base.Index && !_scenario.ConsequencesOnly)
-            Require(node.Disk.Holds(new EntryId(core.Log.TermAt(durable), durable)), $"node {core.Self} believes that entry {durable} is durable");
+            Require(node.Disk.Holds(new EntryId(core.Log.TermAt(durable), durable)), Rule.DurableIsOnDisk, $"node {core.Self} believes that entry {durable} is durable");
     }
+
+    /// <summary>Rules about two moments in the life of a core; public so that tests can show that time may not run backwards.</summary>
+    public static void CheckStep(RaftCore before, RaftCore after)
+    {
+        Require(
+            after.Term >= before.Term && after.Commit >= before.Commit && after.AppliedIndex >= before.AppliedIndex
+            && (after.Snapshot?.Last.Index ?? 0) >= (before.Snapshot?.Last.Index ?? 0) && after.Log.Base.Index >= before.Log.Base.Index
+            && (after.Term > before.Term || before.Vote.Value == 0 || after.Vote == before.Vote),
+            Rule.Monotonic, $"node {after.Self} goes back from term {before.Term}, vote {before.Vote}, commit {before.Commit}");
+        if (before.Role != RaftRole.Leader || after.Role != RaftRole.Leader || after.Term != before.Term) return;
+        Require(
+            after.Log.LastIndex >= before.Log.LastIndex && after.Log.TermAt(before.Log.LastIndex) == before.Log.LastId.Term,
+            Rule.LeaderAppendsOnly, $"the leader of term {after.Term} had entries up to {before.Log.LastIndex}");
+    }
+
+    /// <summary>Order of the indices within a node.</summary>
+    public static void CheckOrder(ulong compacted, ulong snapshot, ulong applied, ulong commit, ulong last) =>
+        Require(
+            compacted <= snapshot && snapshot <= applied && applied <= commit && commit <= last, Rule.Ordered,
+            $"compacted {compacted}, snapshot {snapshot}, applied {applied}, commit {commit}, last {last}");
 
     private void CheckLeader(ExploredNode node, RaftCore before)
     {
         var core = node.Core;
         if (before.Role != RaftRole.Leader || before.Term != core.Term)
         {
-            Require(_leaders[core.Term] == 0 || _leaders[core.Term] == core.Self.Value, $"two leaders in term {core.Term}");
+            Require(_leaders[core.Term] == 0 || _leaders[core.Term] == core.Self.Value, Rule.ElectionSafety, $"two leaders in term {core.Term}");
             _leaders = [.. _leaders];
             _leaders[core.Term] = (byte)core.Self.Value;
             for (var i = 0; i < _committed.Length; i++)
@@ -92,7 +129,7 @@ internal sealed partial class World
                 // A leader of an older term may be elected late, when a newer one has committed already.
                 var entry = _committed[i];
                 if (entry.Index > core.Log.Base.Index && _committedIn[i] < core.Term)
-                    Require(core.Log.Contains(entry.Id), $"the leader of term {core.Term} lacks committed entry {entry.Id.Term}.{entry.Index}");
+                    Require(core.Log.Contains(entry.Id), Rule.LeaderCompleteness, $"the leader of term {core.Term} lacks committed entry {entry.Id.Term}.{entry.Index}");
             }
         }
 
@@ -116,7 +153,7 @@ internal sealed partial class World
         foreach (var voters in sets)
         {
             var holders = voters.Count(voter => _nodes[voter.Value - 1].Disk.Holds(id));
-            Require(holders > voters.Length / 2, $"entry {id.Term}.{id.Index} is committed on {holders} of {voters.Length} disks");
+            Require(holders > voters.Length / 2, Rule.QuorumOnDisks, $"entry {id.Term}.{id.Index} is committed on {holders} of {voters.Length} disks");
         }
     }
 
@@ -125,14 +162,14 @@ internal sealed partial class World
     {
         if (_scenario.ConsequencesOnly) return;
         var previous = core.ConfigurationAt(index - 1);
-        Require(core.Commit >= core.FirstOwnIndex, "a configuration is proposed before a commit in the own term");
+        Require(core.Commit >= core.FirstOwnIndex, Rule.OneChange, "a configuration is proposed before a commit in the own term");
         for (var i = core.Commit + 1; i < index; i++)
-            Require(core.Log[i].Type != EntryType.Configuration, "a configuration is proposed before the last one is committed");
+            Require(core.Log[i].Type != EntryType.Configuration, Rule.OneChange, "a configuration is proposed before the last one is committed");
         var next = core.Configuration;
         var isStep = previous.IsJoint ? next.Voters.SequenceEqual(previous.Voters) && !next.IsJoint
             : next.IsJoint ? next.OutgoingVoters.SequenceEqual(previous.Voters)
             : next.Voters.SequenceEqual(previous.Voters);
-        Require(isStep, $"from {previous} to {next} at once");
+        Require(isStep, Rule.JointSteps, $"from {previous} to {next} at once");
     }
 
     /// <summary>In force is the newest configuration in the log.</summary>
@@ -143,11 +180,11 @@ internal sealed partial class World
         while (expected > core.Log.Base.Index && core.Log[expected].Type != EntryType.Configuration) expected--;
         Require(
             expected > core.Log.Base.Index ? core.ConfigurationIndex == expected : core.ConfigurationIndex <= expected,
-            $"node {core.Self} obeys the configuration of entry {core.ConfigurationIndex}, which its log does not have");
+            Rule.ConfigurationOfLog, $"node {core.Self} obeys the configuration of entry {core.ConfigurationIndex}, which its log does not have");
         if (core.Snapshot is not { } snapshot || expected != snapshot.Last.Index || ReferenceEquals(core.Configuration, snapshot.Configuration)) return;
         Require(
             core.Log.Base != snapshot.Last || core.Configuration.ToString() == snapshot.Configuration.ToString(),
-            $"node {core.Self} obeys {core.Configuration} and not its snapshot's {snapshot.Configuration}");
+            Rule.ConfigurationOfLog, $"node {core.Self} obeys {core.Configuration} and not its snapshot's {snapshot.Configuration}");
     }
 
     /// <summary>Equal ids mean equal entries and equal prefixes (Raft paper 5.3).</summary>
@@ -158,9 +195,9 @@ internal sealed partial class World
         for (var index = Math.Min(one.LastIndex, other.LastIndex); index > floor; index--)
         {
             var isEqual = one.TermAt(index) == other.TermAt(index);
-            Require(isEqual || !isEqualAbove, $"logs agree above entry {index} and not at it");
+            Require(isEqual || !isEqualAbove, Rule.LogMatching, $"logs agree above entry {index} and not at it");
             if (!isEqual) continue;
-            Require(IsSame(one[index], other[index]), $"entry {index} differs under one id");
+            Require(IsSame(one[index], other[index]), Rule.LogMatching, $"entry {index} differs under one id");
             isEqualAbove = true;
         }
     }

@@ -32,6 +32,13 @@ internal sealed partial class World
                 _used.Heartbeats++;
                 core.Tick(NowMs + _scenario.Options.HeartbeatMs);
                 return true;
+            case ActionKind.StepDown:
+                _used.StepDowns++;
+                core.Tick(NowMs + LongMs);
+                return core.Role != RaftRole.Leader;
+            case ActionKind.Transfer:
+                _used.Transfers++;
+                return core.TransferLeadership(null) is null;
             case ActionKind.Write:
                 FinishWrite(index);
                 return true;
@@ -57,6 +64,7 @@ internal sealed partial class World
             case ActionKind.Read:
                 _used.Reads++;
                 _readFloors = [.. _readFloors, (ulong)_committed.Length];
+                _readers = [.. _readers, (byte)core.Self.Value];
                 core.Read((ulong)_readFloors.Length);
                 return true;
             default:
@@ -88,14 +96,15 @@ internal sealed partial class World
         node.Offer = null;
         node.DoneSequence = 0;
         node.Core = Start(index, node.Disk);
+        ForgetReadsOf(node.Core.Self);
     }
 
     private void TakeSnapshot(ExploredNode node)
     {
         var core = node.Core;
         var last = new EntryId(core.Log.TermAt(core.AppliedIndex), core.AppliedIndex);
-        var snapshot = _snapshots.Find(known => known.Last == last);
-        if (snapshot is null) _snapshots.Add(snapshot = new SnapshotMeta(last, core.ConfigurationAt(last.Index), 1, 1));
+        var snapshot = Array.Find(_snapshots, known => known.Last == last);
+        if (snapshot is null) _snapshots = [.. _snapshots, snapshot = new SnapshotMeta(last, core.ConfigurationAt(last.Index), 1, 1)];
         node.Disk = node.Disk with { Snapshot = snapshot };
         core.SnapshotTaken(snapshot);
     }
@@ -114,7 +123,7 @@ internal sealed partial class World
     }
 
     /// <summary>Carries the core's effects out, and finishes writes beyond the bound, until none are left.</summary>
-    private void Pump(int index)
+    private void Pump(int index, RaftCore before)
     {
         var node = _nodes[index];
         while (true)
@@ -123,10 +132,10 @@ internal sealed partial class World
             if (ready.Write is { } write) node.Writes = [.. node.Writes, write];
             foreach (var outbound in ready.Messages) Hold(node, outbound);
             if (ready.CompactTo > 0) node.Disk = node.Disk.CompactTo(ready.CompactTo);
-            if (ready.Offer is { } offer) node.Offer = _snapshots.Find(known => known.Last == offer.Last);
-            foreach (var entry in ready.Committed) CheckCommitted(entry, node.Core.Term);
+            if (ready.Offer is { } offer) node.Offer = Array.Find(_snapshots, known => known.Last == offer.Last);
+            foreach (var entry in ready.Committed) CheckCommitted(entry, node.Core, before);
             if (ready.Committed.Count > 0) node.Core.Applied(ready.Committed[^1].Index);
-            foreach (var read in ready.Reads) CheckRead(read);
+            foreach (var read in ready.Reads) CheckRead(read, node.Core.Self);
             if (node.Writes.Length <= _scenario.MaxWrites) return;
             FinishWrite(index);
         }
@@ -138,7 +147,7 @@ internal sealed partial class World
         var claim = message is { Kind: MessageKind.AppendReply, Reject: false } && message.Log.Index > 0
             ? new EntryId(node.Core.Log.TermAt(message.Log.Index), message.Log.Index)
             : default;
-        var held = new HeldMessage(new ExploredMessage(message, _namings), outbound.ReleaseAfter, claim);
+        var held = new HeldMessage(_interned.Share(new ExploredMessage(message, _namings)), outbound.ReleaseAfter, claim);
         if (outbound.ReleaseAfter <= node.DoneSequence) Release(node, held);
         else node.Held = [.. node.Held, held];
     }
@@ -150,9 +159,9 @@ internal sealed partial class World
         if (_scenario.Lost.Contains(kind) || (!_scenario.PreVotesTravel && kind is MessageKind.PreVote or MessageKind.PreVoteReply)) return;
         foreach (var message in _network)
         {
-            if (message.Hashes[0] == held.Message.Hashes[0]) return; // Twice the same is a duplicate, which others explore.
+            if (message.Hashes[0] == held.Message.Hashes[0]) return; // The network is a set: twice the same is a bounded duplicate.
         }
 
-        if (_network.Count < _scenario.MaxInFlight) _network.Add(held.Message);
+        _network = [.. _network, held.Message];
     }
 }
