@@ -8,6 +8,9 @@ internal sealed class Interned(int nodes)
     private readonly Dictionary<UInt128, ExploredNode>[] _nodes = [.. Enumerable.Range(0, nodes).Select(_ => new Dictionary<UInt128, ExploredNode>())];
     private readonly Dictionary<UInt128, ExploredMessage> _messages = [];
 
+    /// <summary>What became of each node in each state by each input that decides alone.</summary>
+    public Dictionary<StepKey, NodeStep> Steps { get; } = [];
+
     public int NodeStates => _nodes.Sum(states => states.Count);
 
     /// <summary>The first node met that is equal; sealed.</summary>

@@ -25,6 +25,17 @@ internal sealed partial class World
     private static bool IsSame(in LogEntry one, in LogEntry other) =>
         one.Id == other.Id && one.Type == other.Type && one.Payload.Span.SequenceEqual(other.Payload.Span);
 
+    private static bool IsSameLog(RaftLog one, RaftLog other)
+    {
+        if (one.Base != other.Base || one.LastIndex != other.LastIndex) return false;
+        for (var index = one.FirstIndex; index <= one.LastIndex; index++)
+        {
+            if (!IsSame(one[index], other[index])) return false;
+        }
+
+        return true;
+    }
+
     /// <summary>State machine safety, and what is committed stays so (Raft paper 5.4.3).</summary>
     private void CheckCommitted(in LogEntry entry, RaftCore core, RaftCore before)
     {
@@ -53,7 +64,10 @@ internal sealed partial class World
     }
 
     /// <summary>A node that dies owes no answers.</summary>
-    private void ForgetReadsOf(NodeId node) => _readers = [.. _readers.Select(reader => reader == node.Value ? (byte)0 : reader)];
+    private void ForgetReadsOf(NodeId node)
+    {
+        if (Array.IndexOf(_readers, (byte)node.Value) >= 0) _readers = [.. _readers.Select(reader => reader == node.Value ? (byte)0 : reader)];
+    }
 
     /// <summary>What a message says is on the sender's disk, and nobody votes twice.</summary>
     private void CheckReleased(ExploredNode node, HeldMessage held)
@@ -63,10 +77,14 @@ internal sealed partial class World
         if (_scenario.ConsequencesOnly || message.Kind is MessageKind.PreVote or MessageKind.PreVoteReply) return;
         Require(disk.HardState.Term >= message.Term, Rule.TermIsDurable, $"{message} leaves before its term is durable");
         Require(disk.Holds(held.Claim), Rule.AckIsDurable, $"{message} leaves before entry {held.Claim} is durable");
-        var isVote = message.Kind == MessageKind.VoteReply && !message.Reject;
-        if (!isVote && message.Kind != MessageKind.Vote) return;
-        var candidate = isVote ? message.To : message.From;
-        Require(disk.HardState.Term > message.Term || disk.HardState.Vote == candidate, Rule.VoteIsDurable, $"{message} leaves before the vote is durable");
+        if (CandidateOf(message) is { } candidate)
+            Require(disk.HardState.Term > message.Term || disk.HardState.Vote == candidate, Rule.VoteIsDurable, $"{message} leaves before the vote is durable");
+    }
+
+    /// <summary>Nobody votes twice in a term, not even in two lives.</summary>
+    private void CheckVotes(in Message message)
+    {
+        if (CandidateOf(message) is not { } candidate || _scenario.ConsequencesOnly) return;
         var place = ((message.From.Value - 1) * _leaders.Length) + (int)message.Term;
         Require(_votes[place] == 0 || _votes[place] == candidate.Value, Rule.OneVote, $"node {message.From} votes twice in term {message.Term}");
         if (_votes[place] != 0) return;
@@ -74,26 +92,40 @@ internal sealed partial class World
         _votes[place] = (byte)candidate.Value;
     }
 
-    private void Check(int index, RaftCore before, bool isRestart)
+    /// <summary>For whom the message is a vote; a candidate's question is one for itself.</summary>
+    private static NodeId? CandidateOf(in Message message) => message switch
     {
-        var node = _nodes[index];
+        { Kind: MessageKind.VoteReply, Reject: false } => message.To,
+        { Kind: MessageKind.Vote } => message.From,
+        _ => null,
+    };
+
+    /// <summary>What concerns one node alone.</summary>
+    /// <param name="node">After the step.</param>
+    /// <param name="before">Before; null if it was restarted.</param>
+    private void CheckNode(ExploredNode node, RaftCore? before)
+    {
         var core = node.Core;
-        if (core.Role == RaftRole.Leader) CheckLeader(node, before);
         CheckConfiguration(core);
         CheckOrder(core.Log.Base.Index, core.Snapshot?.Last.Index ?? 0, core.AppliedIndex, core.Commit, core.Log.LastIndex);
-        if (!isRestart) CheckStep(before, core);
-        Require(
-            core.Role == RaftRole.Leader || Array.IndexOf(_readers, (byte)core.Self.Value) < 0, Rule.ReadsAreAnswered,
-            $"node {core.Self} does not lead and owes the answer to a read");
-        for (var other = 0; other < _nodes.Length; other++)
-        {
-            if (other != index) CheckLogsMatch(core.Log, _nodes[other].Core.Log);
-        }
-
+        if (before is not null) CheckStep(before, core);
         Require(node.Disk.HardState.Commit <= node.Disk.LastIndex, Rule.HintIsDurable, "the commit hint on disk leads");
         var durable = core.DurableIndex;
         if (durable > core.Log.Base.Index && !_scenario.ConsequencesOnly)
             Require(node.Disk.Holds(new EntryId(core.Log.TermAt(durable), durable)), Rule.DurableIsOnDisk, $"node {core.Self} believes that entry {durable} is durable");
+    }
+
+    private void Check(int index, RaftCore before, bool isLogChanged)
+    {
+        var core = _nodes[index].Core;
+        if (core.Role == RaftRole.Leader) CheckLeader(_nodes[index], before);
+        Require(
+            core.Role == RaftRole.Leader || Array.IndexOf(_readers, (byte)core.Self.Value) < 0, Rule.ReadsAreAnswered,
+            $"node {core.Self} does not lead and owes the answer to a read");
+        for (var other = 0; isLogChanged && other < _nodes.Length; other++)
+        {
+            if (other != index) CheckLogsMatch(core.Log, _nodes[other].Core.Log);
+        }
     }
 
     /// <summary>Rules about two moments in the life of a core; public so that tests can show that time may not run backwards.</summary>

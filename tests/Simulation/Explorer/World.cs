@@ -40,8 +40,9 @@ internal sealed partial class World
             var (hardState, entries) = scenario.Disks?[i] ?? (default, []);
             var disk = new ExploredDisk(hardState, default, entries, null);
             _nodes[i] = new ExploredNode { Core = Start(i, disk), Disk = disk };
-            Pump(i, _nodes[i].Core);
-            _nodes[i].Seal(_namings);
+            var step = Run(i, isRestart: true, _ => true);
+            if (step.Violation is not null) throw step.Violation;
+            Carry(step, i, isRestart: true);
         }
     }
 
@@ -134,22 +135,11 @@ internal sealed partial class World
             ? world.TakeMessage(action)
             : action.Target;
         if (index < 0) return world;
-        var before = _nodes[index];
-        world._nodes[index] = before.Copy();
-        try
-        {
-            if (!world.Do(action, index)) return null;
-            world.Pump(index, before.Core);
-            world.Check(index, before.Core, action.Kind == ActionKind.Crash);
-        }
-        catch (Exception error) when (error is InvariantException or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NullReferenceException)
-        {
-            throw new ViolationException(Rule.CoreInvariant, error.Message, error);
-        }
-
-        world._nodes[index].Core.ForgetTime(NowMs);
-        world._nodes[index].Seal(_namings);
-        world._nodes[index] = _interned.Share(index, world._nodes[index]);
+        world.Spend(action.Kind);
+        var step = world.StepOf(action, index);
+        if (step.Violation is not null) throw step.Violation;
+        if (step.After is null) return null;
+        world.Carry(step, index, isRestart: action.Kind == ActionKind.Crash);
         return world;
     }
 
@@ -195,11 +185,19 @@ internal sealed partial class World
         }
 
         if (_used.StepDowns < _scenario.StepDowns) actions.Add(new ExplorerAction(ActionKind.StepDown, i));
-        if (_used.Transfers < _scenario.Transfers) actions.Add(new ExplorerAction(ActionKind.Transfer, i));
+        if (_used.Transfers < _scenario.Transfers) AddTransfers(actions, i);
         if (_used.Heartbeats < _scenario.Heartbeats) actions.Add(new ExplorerAction(ActionKind.Heartbeat, i));
         if (_used.Proposals < _scenario.Proposals) actions.Add(new ExplorerAction(ActionKind.Propose, i));
         if (_used.Changes < _scenario.Changes.Count) actions.Add(new ExplorerAction(ActionKind.Change, i));
         if (_used.Reads < _scenario.Reads) actions.Add(new ExplorerAction(ActionKind.Read, i));
+    }
+
+    private void AddTransfers(List<ExplorerAction> actions, byte i)
+    {
+        foreach (var voter in _nodes[i].Core.Configuration.Voters)
+        {
+            if (voter.Value != i + 1) actions.Add(new ExplorerAction(ActionKind.Transfer, i, (byte)voter.Value));
+        }
     }
 
     /// <summary>Takes a message off the network.</summary>
