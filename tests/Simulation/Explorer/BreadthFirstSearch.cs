@@ -21,6 +21,12 @@ internal sealed record ExplorerReport(
     /// <summary>States of single nodes; what is kept of each waiting state of the cluster refers to them.</summary>
     public int NodeStates { get; init; }
 
+    /// <summary>Of the processor; more than <see cref="Seconds"/> where the collector works beside.</summary>
+    public double ProcessorSeconds { get; init; }
+
+    /// <summary>The heap's size at the end, bytes.</summary>
+    public long HeapBytes { get; init; }
+
     /// <summary>Most states that waited at once to be expanded.</summary>
     public int Widest { get; init; }
 
@@ -30,7 +36,7 @@ internal sealed record ExplorerReport(
             : IsExhausted ? "exhausted, nothing found"
             : "NOT exhausted, nothing found so far";
         return FormattableString.Invariant(
-            $"{Scenario,-12} {Distinct,10} states {Transitions,11} steps, depth {Depth,3}, {Seconds,7:F1} s, {Distinct / Math.Max(Seconds, 0.001),7:F0} states/s, {NodeStates} states of single nodes, widest {Widest}: {verdict}");
+            $"{Scenario,-12} {Distinct,10} states {Transitions,11} steps, depth {Depth,3}, {Seconds:F1} s ({ProcessorSeconds:F1} s of processor), {HeapBytes >> 20} MiB, {NodeStates} states of single nodes, widest {Widest}: {verdict}");
     }
 }
 
@@ -38,13 +44,15 @@ internal sealed record ExplorerReport(
 /// step that led there; worlds only where they are to be expanded still. Breadth first, so the first violation has a shortest path.</summary>
 internal static class BreadthFirstSearch
 {
-    /// <summary>Some 250 bytes each, waiting or not: 5 GB.</summary>
-    public const int DefaultMaxStates = 20_000_000;
+    /// <summary>Some 80 bytes each, and 300 more while it waits: about 4 GB.</summary>
+    public const int DefaultMaxStates = 40_000_000;
 
     /// <summary>Searches until everything was seen, something is broken, or a limit of time or states is reached.</summary>
     public static ExplorerReport Run(Scenario scenario, TimeSpan limit, Action<string>? progress = null, int maxStates = DefaultMaxStates)
     {
         var watch = Stopwatch.StartNew();
+        using var process = Process.GetCurrentProcess();
+        var processorAtStart = process.TotalProcessorTime;
         var seen = new HashSet<UInt128>();
         var steps = new List<(int Parent, ExplorerAction Action)>();
         var level = new List<(World World, int State)>();
@@ -105,14 +113,19 @@ internal static class BreadthFirstSearch
 
         return Report(true, null, null);
 
-        ExplorerReport Report(bool isExhausted, ViolationException? violation, string? path) =>
-            new(scenario.Name, seen.Count, transitions, depth, watch.Elapsed.TotalSeconds, isExhausted, violation?.Rule, violation?.Message, path)
+        ExplorerReport Report(bool isExhausted, ViolationException? violation, string? path)
+        {
+            process.Refresh();
+            return new ExplorerReport(scenario.Name, seen.Count, transitions, depth, watch.Elapsed.TotalSeconds, isExhausted, violation?.Rule, violation?.Message, path)
             {
                 NodeStates = root?.NodeStates ?? 0,
                 Widest = widest,
+                ProcessorSeconds = (process.TotalProcessorTime - processorAtStart).TotalSeconds,
+                HeapBytes = GC.GetTotalMemory(forceFullCollection: false),
                 NewStates = steps.Skip(1).GroupBy(step => step.Action.Kind).OrderBy(kind => kind.Key)
                     .ToDictionary(kind => kind.Key.ToString(), kind => kind.LongCount()),
             };
+        }
     }
 
     private static string PathTo(List<(int Parent, ExplorerAction Action)> steps, int state)

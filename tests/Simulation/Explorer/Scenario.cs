@@ -65,9 +65,11 @@ internal sealed record Scenario
     /// <summary>Pre-votes are messages like all others. Else whoever times out has a majority's grants at once, if nodes would give them now.</summary>
     public bool PreVotesTravel { get; init; }
 
-    /// <summary>Only what clients could notice is looked for: leaders, logs, committed entries, reads. Not rules that prevent it:
-    /// what is durable before what, how configurations follow each other, on whose disks a committed entry is.</summary>
-    public bool ConsequencesOnly { get; init; }
+    /// <summary>The rule that alone is looked for; null for all. The search goes on past states that break others: so it is seen what comes of
+    /// an acknowledgement that is not durable, say.</summary>
+    public Rule? Only { get; init; }
+
+    public bool LooksFor(Rule rule) => Only is null || Only == rule;
 
     /// <summary>States that differ only in the names of nodes count once. Not sound where the core prefers low numbers:
     /// with changes of membership.</summary>

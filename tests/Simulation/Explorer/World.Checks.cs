@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
@@ -17,9 +18,9 @@ internal sealed partial class World
     private ulong[] _readFloors = [];
     private byte[] _readers = [];
 
-    private static void Require(bool condition, Rule rule, string broken)
+    private void Require(bool condition, Rule rule, [InterpolatedStringHandlerArgument(nameof(condition))] BrokenRule broken)
     {
-        if (!condition) throw new ViolationException(rule, broken);
+        if (!condition && _scenario.LooksFor(rule)) throw new ViolationException(rule, broken.ToString());
     }
 
     private static bool IsSame(in LogEntry one, in LogEntry other) =>
@@ -41,6 +42,7 @@ internal sealed partial class World
     {
         var position = (int)entry.Index - 1;
         Require(position <= _committed.Length, Rule.CommittedByLeader, $"entry {entry.Index} is handed out before its predecessor");
+        if (position > _committed.Length) return;
         Require(
             position < _committed.Length || core.Role == RaftRole.Leader || before.Role == RaftRole.Leader, Rule.CommittedByLeader,
             $"node {core.Self} hands entry {entry.Id.Term}.{entry.Index} out, which no leader has committed");
@@ -74,7 +76,7 @@ internal sealed partial class World
     {
         var message = held.Message.Message;
         var disk = node.Disk;
-        if (_scenario.ConsequencesOnly || message.Kind is MessageKind.PreVote or MessageKind.PreVoteReply) return;
+        if (message.Kind is MessageKind.PreVote or MessageKind.PreVoteReply) return;
         Require(disk.HardState.Term >= message.Term, Rule.TermIsDurable, $"{message} leaves before its term is durable");
         Require(disk.Holds(held.Claim), Rule.AckIsDurable, $"{message} leaves before entry {held.Claim} is durable");
         if (CandidateOf(message) is { } candidate)
@@ -84,7 +86,7 @@ internal sealed partial class World
     /// <summary>Nobody votes twice in a term, not even in two lives.</summary>
     private void CheckVotes(in Message message)
     {
-        if (CandidateOf(message) is not { } candidate || _scenario.ConsequencesOnly) return;
+        if (CandidateOf(message) is not { } candidate) return;
         var place = ((message.From.Value - 1) * _leaders.Length) + (int)message.Term;
         Require(_votes[place] == 0 || _votes[place] == candidate.Value, Rule.OneVote, $"node {message.From} votes twice in term {message.Term}");
         if (_votes[place] != 0) return;
@@ -107,11 +109,14 @@ internal sealed partial class World
     {
         var core = node.Core;
         CheckConfiguration(core);
-        CheckOrder(core.Log.Base.Index, core.Snapshot?.Last.Index ?? 0, core.AppliedIndex, core.Commit, core.Log.LastIndex);
-        if (before is not null) CheckStep(before, core);
-        Require(node.Disk.HardState.Commit <= node.Disk.LastIndex, Rule.HintIsDurable, "the commit hint on disk leads");
+        Require(
+            IsOrdered(core.Log.Base.Index, core.Snapshot?.Last.Index ?? 0, core.AppliedIndex, core.Commit, core.Log.LastIndex), Rule.Ordered,
+            $"node {core.Self}: compacted {core.Log.Base.Index}, applied {core.AppliedIndex}, commit {core.Commit}, last {core.Log.LastIndex}");
+        Require(before is null || GoesForward(before, core), Rule.Monotonic, $"node {core.Self} goes back from {before!.Term}.{before.Vote}.{before.Commit}");
+        Require(before is null || AppendsOnly(before, core), Rule.LeaderAppendsOnly, $"the leader of term {core.Term} had {before!.Log.LastIndex} entries");
+        Require(node.Disk.HardState.Commit <= node.Disk.LastIndex, Rule.HintIsDurable, $"the commit hint on disk leads");
         var durable = core.DurableIndex;
-        if (durable > core.Log.Base.Index && !_scenario.ConsequencesOnly)
+        if (durable > core.Log.Base.Index)
             Require(node.Disk.Holds(new EntryId(core.Log.TermAt(durable), durable)), Rule.DurableIsOnDisk, $"node {core.Self} believes that entry {durable} is durable");
     }
 
@@ -128,25 +133,20 @@ internal sealed partial class World
         }
     }
 
-    /// <summary>Rules about two moments in the life of a core; public so that tests can show that time may not run backwards.</summary>
-    public static void CheckStep(RaftCore before, RaftCore after)
-    {
-        Require(
-            after.Term >= before.Term && after.Commit >= before.Commit && after.AppliedIndex >= before.AppliedIndex
-            && (after.Snapshot?.Last.Index ?? 0) >= (before.Snapshot?.Last.Index ?? 0) && after.Log.Base.Index >= before.Log.Base.Index
-            && (after.Term > before.Term || before.Vote.Value == 0 || after.Vote == before.Vote),
-            Rule.Monotonic, $"node {after.Self} goes back from term {before.Term}, vote {before.Vote}, commit {before.Commit}");
-        if (before.Role != RaftRole.Leader || after.Role != RaftRole.Leader || after.Term != before.Term) return;
-        Require(
-            after.Log.LastIndex >= before.Log.LastIndex && after.Log.TermAt(before.Log.LastIndex) == before.Log.LastId.Term,
-            Rule.LeaderAppendsOnly, $"the leader of term {after.Term} had entries up to {before.Log.LastIndex}");
-    }
+    /// <summary>Nothing falls while a node runs.</summary>
+    public static bool GoesForward(RaftCore before, RaftCore after) =>
+        after.Term >= before.Term && after.Commit >= before.Commit && after.AppliedIndex >= before.AppliedIndex
+        && (after.Snapshot?.Last.Index ?? 0) >= (before.Snapshot?.Last.Index ?? 0) && after.Log.Base.Index >= before.Log.Base.Index
+        && (after.Term > before.Term || before.Vote.Value == 0 || after.Vote == before.Vote);
+
+    /// <summary>While it leads, a node cuts nothing off and replaces nothing.</summary>
+    public static bool AppendsOnly(RaftCore before, RaftCore after) =>
+        before.Role != RaftRole.Leader || after.Role != RaftRole.Leader || after.Term != before.Term
+        || (after.Log.LastIndex >= before.Log.LastIndex && after.Log.TermAt(before.Log.LastIndex) == before.Log.LastId.Term);
 
     /// <summary>Order of the indices within a node.</summary>
-    public static void CheckOrder(ulong compacted, ulong snapshot, ulong applied, ulong commit, ulong last) =>
-        Require(
-            compacted <= snapshot && snapshot <= applied && applied <= commit && commit <= last, Rule.Ordered,
-            $"compacted {compacted}, snapshot {snapshot}, applied {applied}, commit {commit}, last {last}");
+    public static bool IsOrdered(ulong compacted, ulong snapshot, ulong applied, ulong commit, ulong last) =>
+        compacted <= snapshot && snapshot <= applied && applied <= commit && commit <= last;
 
     private void CheckLeader(ExploredNode node, RaftCore before)
     {
@@ -167,7 +167,7 @@ internal sealed partial class World
 
         var configurationIndex = core.ConfigurationIndex;
         var isProposed = before.Role == RaftRole.Leader && configurationIndex > before.Log.LastIndex;
-        if (core.Commit > before.Commit && !_scenario.ConsequencesOnly)
+        if (core.Commit > before.Commit)
         {
             // The step that committed one configuration may have appended the next, and committed it, too.
             if (isProposed) CheckQuorum(Math.Min(core.Commit, configurationIndex - 1), core, core.ConfigurationAt(configurationIndex - 1));
@@ -192,11 +192,10 @@ internal sealed partial class World
     /// <summary>Rule 7: one change at a time, voters change by a joint configuration only, and not before an own commit.</summary>
     private void CheckChange(RaftCore core, ulong index)
     {
-        if (_scenario.ConsequencesOnly) return;
-        var previous = core.ConfigurationAt(index - 1);
-        Require(core.Commit >= core.FirstOwnIndex, Rule.OneChange, "a configuration is proposed before a commit in the own term");
+                var previous = core.ConfigurationAt(index - 1);
+        Require(core.Commit >= core.FirstOwnIndex, Rule.OneChange, $"a configuration is proposed before a commit in the own term");
         for (var i = core.Commit + 1; i < index; i++)
-            Require(core.Log[i].Type != EntryType.Configuration, Rule.OneChange, "a configuration is proposed before the last one is committed");
+            Require(core.Log[i].Type != EntryType.Configuration, Rule.OneChange, $"a configuration is proposed before the last one is committed");
         var next = core.Configuration;
         var isStep = previous.IsJoint ? next.Voters.SequenceEqual(previous.Voters) && !next.IsJoint
             : next.IsJoint ? next.OutgoingVoters.SequenceEqual(previous.Voters)
@@ -207,8 +206,7 @@ internal sealed partial class World
     /// <summary>In force is the newest configuration in the log.</summary>
     private void CheckConfiguration(RaftCore core)
     {
-        if (_scenario.ConsequencesOnly) return;
-        var expected = core.Log.LastIndex;
+                var expected = core.Log.LastIndex;
         while (expected > core.Log.Base.Index && core.Log[expected].Type != EntryType.Configuration) expected--;
         Require(
             expected > core.Log.Base.Index ? core.ConfigurationIndex == expected : core.ConfigurationIndex <= expected,
@@ -220,7 +218,7 @@ internal sealed partial class World
     }
 
     /// <summary>Equal ids mean equal entries and equal prefixes (Raft paper 5.3).</summary>
-    private static void CheckLogsMatch(RaftLog one, RaftLog other)
+    private void CheckLogsMatch(RaftLog one, RaftLog other)
     {
         var isEqualAbove = false;
         var floor = Math.Max(one.Base.Index, other.Base.Index);
@@ -232,5 +230,24 @@ internal sealed partial class World
             Require(IsSame(one[index], other[index]), Rule.LogMatching, $"entry {index} differs under one id");
             isEqualAbove = true;
         }
+    }
+
+    /// <summary>Text that is made only when a rule is broken.</summary>
+    [InterpolatedStringHandler]
+    private ref struct BrokenRule
+    {
+        private DefaultInterpolatedStringHandler _text;
+
+        public BrokenRule(int literals, int values, bool condition, out bool isNeeded)
+        {
+            isNeeded = !condition;
+            if (isNeeded) _text = new DefaultInterpolatedStringHandler(literals, values);
+        }
+
+        public void AppendLiteral(string text) => _text.AppendLiteral(text);
+
+        public void AppendFormatted<T>(T value) => _text.AppendFormatted(value);
+
+        public override string ToString() => _text.ToStringAndClear();
     }
 }

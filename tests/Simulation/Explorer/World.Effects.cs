@@ -63,6 +63,7 @@ internal sealed partial class World
         }
         catch (Exception error) when (error is InvariantException or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NullReferenceException)
         {
+            if (!_scenario.LooksFor(Rule.CoreInvariant)) return NodeStep.Nothing; // The node is dead: nothing more comes from it.
             return NodeStep.Nothing with { Violation = new ViolationException(Rule.CoreInvariant, error.Message, error) };
         }
 
