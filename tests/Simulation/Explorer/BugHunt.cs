@@ -38,10 +38,10 @@ internal static class BugHunt
                 continue;
             }
 
-            var (scenario, bug) = ExpectedViolations.ByBug.GetValueOrDefault(rule);
-            var report = bug is null ? null : Search(ScenarioCatalogue.Find(scenario!, isSmall: true) with { Only = rule }, bug, limit);
-            isEachBroken &= report?.Broken == rule;
-            print($"{rule,-20} {bug,-26} {report?.Scenario,-12} {report?.Path?.Split(' ').Length,3} steps {report?.Distinct,8} states  {report?.Violation ?? "BROKEN BY NOTHING"}");
+            var bug = ExpectedViolations.ByBug[rule].Bug;
+            var report = Search(ExpectedViolations.ScenarioFor(rule), bug, limit);
+            isEachBroken &= report.Broken == rule;
+            print($"{rule,-20} {bug,-26} {report.Scenario,-12} {report.Path?.Split(' ').Length,3} steps {report.Distinct,8} states  {report.Violation ?? "BROKEN BY NOTHING"}");
         }
 
         return isEachBroken;

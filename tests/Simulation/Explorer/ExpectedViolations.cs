@@ -6,7 +6,10 @@ namespace RaftMirror.Simulation.Explorer;
 internal static class ExpectedViolations
 {
     /// <summary>Rules that no bug of the catalogue breaks within the small bounds.</summary>
-    public static readonly IReadOnlySet<Rule> ByHand = new HashSet<Rule> { Rule.LeaderAppendsOnly, Rule.Monotonic, Rule.Ordered };
+    public static readonly IReadOnlySet<Rule> ByHand = new HashSet<Rule>
+    {
+        Rule.LeaderAppendsOnly, Rule.Monotonic, Rule.Ordered, Rule.HintIsDurable,
+    };
 
     /// <summary>The scenario, within small bounds, and the bug that is put back; no other rule is looked for.</summary>
     public static readonly IReadOnlyDictionary<Rule, (string Scenario, string Bug)> ByBug = new Dictionary<Rule, (string, string)>
@@ -15,9 +18,8 @@ internal static class ExpectedViolations
         [Rule.LogMatching] = ("elections", nameof(Mutants.VoteNotDurable)),
         [Rule.LeaderCompleteness] = ("figure8", nameof(Mutants.CommitOlderTerm)),
         [Rule.StateMachineSafety] = ("figure8", nameof(Mutants.CommitOlderTerm)),
-        [Rule.CommittedByLeader] = ("snapshots", nameof(Mutants.AppliesBeforeCommit)),
+        [Rule.CommittedByLeader] = ("elections", nameof(Mutants.AppliesBeforeCommit)),
         [Rule.QuorumOnDisks] = ("replacement", nameof(Mutants.JointUnion)),
-        [Rule.HintIsDurable] = ("elections", nameof(Mutants.AckBeforeFlush)),
         [Rule.OneVote] = ("elections", nameof(Mutants.VoteNotDurable)),
         [Rule.TermIsDurable] = ("elections", nameof(Mutants.EntriesBeforeTerm)),
         [Rule.VoteIsDurable] = ("elections", nameof(Mutants.VoteNotDurable)),
@@ -30,4 +32,13 @@ internal static class ExpectedViolations
         [Rule.ReadsAreAnswered] = ("reads", nameof(Mutants.ReadsDropped)),
         [Rule.CoreInvariant] = ("figure8", nameof(Mutants.OldTermAccepted)),
     };
+
+    /// <summary>Where the rule is to be broken.</summary>
+    public static Scenario ScenarioFor(Rule rule)
+    {
+        var scenario = ScenarioCatalogue.Find(ByBug[rule].Scenario, isSmall: true) with { Only = rule };
+
+        // Two leaders of a term differ only in what was proposed to them.
+        return rule == Rule.LogMatching ? scenario with { Proposals = 2 } : scenario;
+    }
 }

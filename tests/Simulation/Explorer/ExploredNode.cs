@@ -12,6 +12,9 @@ internal sealed record ExploredDisk(HardState HardState, EntryId Start, LogEntry
 {
     public ulong LastIndex => Start.Index + (ulong)Entries.Length;
 
+    /// <summary>False if the commit hint speaks of entries that a crash would lose.</summary>
+    public bool IsHintDurable => HardState.Commit <= LastIndex;
+
     /// <summary>True if this node could not lose the entry: it is in the log, or a snapshot covers it.</summary>
     public bool Holds(EntryId id) =>
         id.Index == 0

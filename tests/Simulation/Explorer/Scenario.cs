@@ -27,6 +27,7 @@ internal sealed record Scenario
     /// <summary>Done before the search, so that it begins in an interesting place; * is everything that is under way.</summary>
     public string Prelude { get; init; } = string.Empty;
 
+    /// <summary>Nobody times out in this term; one more may begin where leadership is handed over.</summary>
     public ulong MaxTerm { get; init; } = 2;
 
     public int Proposals { get; init; }

@@ -69,7 +69,7 @@ internal static class ScenarioCatalogue
                 Name = "rollback", Purpose = "an uncommitted configuration that the next leader cuts off", Prelude = "T0 *", MaxTerm = 2,
                 MaxInFlight = 3, Lost = NoHeartbeats, Changes = [[Change(MembershipAction.Demote, 3)]],
             },
-            small => small with { MaxTerm = 3, Crashes = 1 }),
+            small => small with { MaxTerm = 3, MaxInFlight = 2 }),
         Of(
             new Scenario
             {
@@ -89,21 +89,20 @@ internal static class ScenarioCatalogue
                     (new HardState(2, Three, 1), [Entry(1, 1), Foreign(new EntryId(2, 2))]),
                 ],
             },
-            small => small with { Proposals = 1, Snapshots = 3, Duplicates = 1 }),
+            small => small with { Proposals = 1, Snapshots = 3 }),
         Of(
             new Scenario
             {
                 Name = "reads", Purpose = "reads on leaders that have been replaced", Prelude = "T0 *", MaxTerm = 2, Reads = 1, MaxInFlight = 3,
-                StepDowns = 1,
             },
-            small => small with { Reads = 2, Proposals = 1 }),
+            small => small with { StepDowns = 1 }),
         Of(
             new Scenario
             {
                 Name = "transfer", Purpose = "leadership handed over, with and without success", Prelude = "T0 *", MaxTerm = 2, Transfers = 1, Proposals = 1,
                 MaxInFlight = 2, Lost = NoHeartbeats,
             },
-            small => small with { MaxTerm = 3, Duplicates = 1, MaxInFlight = 3 }),
+            small => small with { Duplicates = 1 }),
     ];
 
     public static Scenario Find(string name, bool isSmall)

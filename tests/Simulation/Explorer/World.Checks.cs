@@ -114,7 +114,7 @@ internal sealed partial class World
             $"node {core.Self}: compacted {core.Log.Base.Index}, applied {core.AppliedIndex}, commit {core.Commit}, last {core.Log.LastIndex}");
         Require(before is null || GoesForward(before, core), Rule.Monotonic, $"node {core.Self} goes back from {before!.Term}.{before.Vote}.{before.Commit}");
         Require(before is null || AppendsOnly(before, core), Rule.LeaderAppendsOnly, $"the leader of term {core.Term} had {before!.Log.LastIndex} entries");
-        Require(node.Disk.HardState.Commit <= node.Disk.LastIndex, Rule.HintIsDurable, $"the commit hint on disk leads");
+        Require(node.Disk.IsHintDurable, Rule.HintIsDurable, $"the commit hint on disk leads");
         var durable = core.DurableIndex;
         if (durable > core.Log.Base.Index)
             Require(node.Disk.Holds(new EntryId(core.Log.TermAt(durable), durable)), Rule.DurableIsOnDisk, $"node {core.Self} believes that entry {durable} is durable");
@@ -208,9 +208,14 @@ internal sealed partial class World
     {
                 var expected = core.Log.LastIndex;
         while (expected > core.Log.Base.Index && core.Log[expected].Type != EntryType.Configuration) expected--;
+
+        // After a restart, what a snapshot covers counts as standing where the snapshot ends.
+        var covered = core.Snapshot?.Last.Index ?? 0;
+        var isInLog = expected > core.Log.Base.Index && core.ConfigurationIndex == expected;
+        var isCovered = expected <= Math.Max(core.Log.Base.Index, covered) && core.ConfigurationIndex <= Math.Max(core.Log.Base.Index, covered);
         Require(
-            expected > core.Log.Base.Index ? core.ConfigurationIndex == expected : core.ConfigurationIndex <= expected,
-            Rule.ConfigurationOfLog, $"node {core.Self} obeys the configuration of entry {core.ConfigurationIndex}, which its log does not have");
+            isInLog || isCovered, Rule.ConfigurationOfLog,
+            $"node {core.Self} obeys the configuration of entry {core.ConfigurationIndex}, which its log does not have");
         if (core.Snapshot is not { } snapshot || expected != snapshot.Last.Index || ReferenceEquals(core.Configuration, snapshot.Configuration)) return;
         Require(
             core.Log.Base != snapshot.Last || core.Configuration.ToString() == snapshot.Configuration.ToString(),

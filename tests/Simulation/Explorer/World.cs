@@ -63,6 +63,9 @@ internal sealed partial class World
         _readers = other._readers;
     }
 
+    /// <summary>A node's core, not to be stepped.</summary>
+    public RaftCore CoreOf(int index) => _nodes[index].Core;
+
     /// <summary>States of single nodes met so far in this search.</summary>
     public int NodeStates => _interned.NodeStates;
 
@@ -138,7 +141,7 @@ internal sealed partial class World
         world.Spend(action.Kind);
         var step = world.StepOf(action, index);
         if (step.Violation is not null) throw step.Violation;
-        if (step.After is null) return null;
+        if (step.After is null || step.After.Core.Term >= (ulong)_leaders.Length) return null; // The second: handed over out of bounds.
         world.Carry(step, index, isRestart: action.Kind == ActionKind.Crash);
         return world;
     }
