@@ -38,9 +38,9 @@ public sealed class ExplorerTests(ITestOutputHelper output)
     {
         var scenario = ScenarioCatalogue.Find("elections", isSmall: true);
         Assert.Equal(Fingerprint(scenario, "T0"), Fingerprint(scenario, "T2"));
-        Assert.Equal(Fingerprint(scenario, "T0 D0 D0"), Fingerprint(scenario, "T1 D0 D0"));
+        Assert.Equal(Fingerprint(scenario, "T0 W0 D0"), Fingerprint(scenario, "T1 W1 D0"));
         Assert.NotEqual(Fingerprint(scenario, "T0"), Fingerprint(scenario, string.Empty));
-        Assert.NotEqual(Fingerprint(scenario, "T0"), Fingerprint(scenario, "T0 D0"));
+        Assert.NotEqual(Fingerprint(scenario, "T0"), Fingerprint(scenario, "T0 W0"));
     }
 
     [Fact]

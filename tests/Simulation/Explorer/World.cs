@@ -79,6 +79,9 @@ internal sealed partial class World
         log?.Invoke($"       {world}");
         foreach (var action in path)
         {
+            var possible = new List<ExplorerAction>();
+            world.AddActions(possible);
+            if (!possible.Contains(action)) throw new ArgumentException($"{action} cannot happen here.");
             log?.Invoke($"{action,-6} {world.Describe(action)}");
             world = world.Next(action) ?? throw new ArgumentException($"{action} cannot happen here.");
             log?.Invoke($"       {world}");
