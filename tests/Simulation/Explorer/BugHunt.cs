@@ -16,16 +16,24 @@ internal static class BugHunt
         var found = 0;
         foreach (var (bug, number, text) in Mutants.All)
         {
-            var reports = ScenarioCatalogue.All.Select(pair => Search(isSmall ? pair.Small : pair.Large, bug, limit));
-            if (reports.FirstOrDefault(report => report.Path is not null) is not { } report)
+            var isExhausted = true;
+            ExplorerReport? report = null;
+            foreach (var (small, large) in ScenarioCatalogue.All)
             {
-                print($"{number,2} {bug,-26} not found: {text}");
+                report = Search(isSmall ? small : large, bug, limit);
+                if (report.Path is not null) break;
+                isExhausted &= report.IsExhausted || report.Broken is not null;
+            }
+
+            if (report?.Path is null)
+            {
+                print($"{number,2} {bug,-26} not found{(isExhausted ? string.Empty : " in time")}: {text}");
                 continue;
             }
 
             found++;
             print(FormattableString.Invariant(
-                $"{number,2} {bug,-26} {report.Scenario,-12} {report.Broken,-18} {report.Path!.Split(' ').Length,3} steps {report.Distinct,8} states  {report.Violation}"));
+                $"{number,2} {bug,-26} {report.Scenario,-12} {report.Broken,-18} {report.Path.Split(' ').Length,3} steps {report.Distinct,8} states  {report.Violation}"));
         }
 
         print($"{found} of {Mutants.All.Count} bugs found");
