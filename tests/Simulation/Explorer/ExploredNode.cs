@@ -100,7 +100,12 @@ internal sealed class ExploredNode
 
     public ExploredNode Copy() => new()
     {
-        Core = Core.Clone(), Disk = Disk, Writes = Writes, Held = Held, DoneSequence = DoneSequence, Offer = Offer,
+        Core = Core.Clone(),
+        Disk = Disk,
+        Writes = Writes,
+        Held = Held,
+        DoneSequence = DoneSequence,
+        Offer = Offer,
     };
 
     public void Seal(byte[][] namings)

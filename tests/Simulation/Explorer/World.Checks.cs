@@ -192,7 +192,7 @@ internal sealed partial class World
     /// <summary>Rule 7: one change at a time, voters change by a joint configuration only, and not before an own commit.</summary>
     private void CheckChange(RaftCore core, ulong index)
     {
-                var previous = core.ConfigurationAt(index - 1);
+        var previous = core.ConfigurationAt(index - 1);
         Require(core.Commit >= core.FirstOwnIndex, Rule.OneChange, $"a configuration is proposed before a commit in the own term");
         for (var i = core.Commit + 1; i < index; i++)
             Require(core.Log[i].Type != EntryType.Configuration, Rule.OneChange, $"a configuration is proposed before the last one is committed");
@@ -206,7 +206,7 @@ internal sealed partial class World
     /// <summary>In force is the newest configuration in the log.</summary>
     private void CheckConfiguration(RaftCore core)
     {
-                var expected = core.Log.LastIndex;
+        var expected = core.Log.LastIndex;
         while (expected > core.Log.Base.Index && core.Log[expected].Type != EntryType.Configuration) expected--;
 
         // After a restart, what a snapshot covers counts as standing where the snapshot ends.
