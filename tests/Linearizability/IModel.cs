@@ -17,4 +17,11 @@ public interface IModel<TState, TInput, TOutput>
     /// <summary>True if the operation leaves every state in which it can be answered so as it was: a read, a refusal. A write
     /// of the value that happens to be there is none. False is always safe.</summary>
     bool IsObservation(TInput input, Answer<TOutput> answer);
+
+    /// <summary>Looks at a whole history for what was seen in it, so that the search need not try what nobody can have noticed: most operations
+    /// without an answer either had no effect or were overwritten unseen.</summary>
+    /// <param name="history">All operations on one object.</param>
+    /// <returns>A function of the states before and after an operation without an answer. False if whatever comes after, up to where the state is
+    /// overwritten, would be answered alike had it not taken effect. True is always safe.</returns>
+    Func<TState, TState, bool> FindNoticeable(IReadOnlyList<Operation<TInput, TOutput>> history) => (_, _) => true;
 }

@@ -8,13 +8,14 @@ namespace RaftMirror.Linearizability;
 /// placed, and the state) that was seen before is not entered again.
 ///
 /// An operation with an unknown answer has no end: it may be placed anywhere after its invocation, and the search is over when
-/// all known ones are placed. Four rules keep the number of configurations small; none changes the verdict. In an order
+/// all known ones are placed. Five rules keep the number of configurations small; none changes the verdict. In an order
 /// that places as few unknown operations as possible, and the earliest among equal ones:
 /// 1. none leaves the state as it was (it could be left out);
 /// 2. none is followed by an operation that does the same without it (it could be left out);
 /// 3. none comes while an equal, earlier one is left (the two could change places);
+/// 4. none is such that nobody can have noticed (it could be left out; only the model can tell);
 /// and, for known ones:
-/// 4. an observation that fits may be placed at once, without looking at alternatives: whatever comes after does not notice.
+/// 5. an observation that fits may be placed at once, without looking at alternatives: whatever comes after does not notice.
 /// Rule 2 looks at the way to a configuration, yet configurations are remembered without it: the operation it skips is tried
 /// from the configuration before, which needs one unknown operation less.
 ///
@@ -29,6 +30,7 @@ internal sealed class Search<TState, TInput, TOutput>
     private readonly IReadOnlyList<Operation<TInput, TOutput>> _operations;
     private readonly EqualityComparer<TState> _states = EqualityComparer<TState>.Default;
     private readonly Visited<TState> _visited;
+    private readonly Func<TState, TState, bool> _isNoticeable;
 
     // Invocations and answers of known operations in order of time, as a list that operations are lifted out of and put back
     // in reverse order (Knuth's dancing links). Node 0 is before all; a node's operation is a rank in _known.
@@ -59,6 +61,7 @@ internal sealed class Search<TState, TInput, TOutput>
         _model = model;
         _operations = operations;
         _state = _furthestState = model.Initial;
+        _isNoticeable = model.FindNoticeable(operations);
         foreach (var operation in operations)
         {
             if (operation.Answer.IsKnown && operation.ReturnedAt < operation.InvokedAt)
@@ -104,7 +107,7 @@ internal sealed class Search<TState, TInput, TOutput>
         Refused,
         Placed,
 
-        /// <summary>It would have been placed at once (rule 4), but that has been tried in vain: so has everything from here.</summary>
+        /// <summary>It would have been placed at once (rule 5), but that has been tried in vain: so has everything from here.</summary>
         Hopeless,
     }
 
@@ -179,6 +182,7 @@ internal sealed class Search<TState, TInput, TOutput>
         if (cursor.IsUnknown)
         {
             if (_states.Equals(_state, next)) return Attempt.Refused; // Rule 1.
+            if (!_isNoticeable(_state, next)) return Attempt.Refused; // Rule 4.
             if (_twin[cursor.Position] is >= 0 and var twin && !_visited.IsUnknownPlaced(twin)) return Attempt.Refused; // Rule 3.
         }
 
@@ -189,7 +193,7 @@ internal sealed class Search<TState, TInput, TOutput>
             return Attempt.Refused; // Rule 2.
         }
 
-        var atOnce = !cursor.IsUnknown && _model.IsObservation(operation.Input, operation.Answer); // Rule 4.
+        var atOnce = !cursor.IsUnknown && _model.IsObservation(operation.Input, operation.Answer); // Rule 5.
         Mark(cursor, true);
         if (!_visited.Add(next))
         {

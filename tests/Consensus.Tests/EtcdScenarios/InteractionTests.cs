@@ -104,7 +104,7 @@ public sealed class InteractionTests(ITestOutputHelper output)
     }
 
     /// <summary>What holds whatever the scenario does: one leader per term, log matching, and one committed history.</summary>
-    private static void CheckInvariants(Scenario scenario, DataDrivenCase command)
+    internal static void CheckInvariants(Scenario scenario, DataDrivenCase command)
     {
         var leaders = scenario.Nodes.Where(node => node.Core.Role == RaftRole.Leader).Select(node => node.Core.Term).ToList();
         Assert.True(leaders.Distinct().Count() == leaders.Count, $"{command}: two leaders of one term");

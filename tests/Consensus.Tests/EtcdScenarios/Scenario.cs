@@ -91,7 +91,9 @@ internal sealed class Scenario
                 var error = Node(ushort.Parse(command.Values("from")![0], CultureInfo.InvariantCulture)).Core.TransferLeadership(target);
                 return error is null ? "taken" : "refused";
             case "compact":
-                Compact(Node(nodes[0]), ulong.Parse(command.Arguments[1].Key, CultureInfo.InvariantCulture));
+                var core = Node(nodes[0]).Core;
+                var to = command.Arguments[1].Key; // Not etcd's: "applied" is as far as possible.
+                Compact(Node(nodes[0]), to == "applied" ? core.AppliedIndex : ulong.Parse(to, CultureInfo.InvariantCulture));
                 return null;
             case "raft-log":
                 return Answers.Log(this, Node(nodes[0]));
@@ -119,7 +121,7 @@ internal sealed class Scenario
         }
 
         var leaders = _nodes.Where(node => node.Core.Role == RaftRole.Leader).ToList();
-        if (leaders.Count != 1) return $"{leaders.Count} leaders";
+        if (leaders.Count != 1) return $"{leaders.Count} leaders: {Describe()}";
         var leader = leaders[0].Core;
         if (leader.Commit != leader.Log.LastIndex) return $"the leader has committed {leader.Commit} of {leader.Log.LastIndex} entries";
         return leader.Configuration.Members
@@ -129,6 +131,13 @@ internal sealed class Scenario
             .Select(core => $"node {core.Self} has {core.Commit} of {core.Log.LastId}, the leader {leader.Commit} of {leader.Log.LastId}")
             .FirstOrDefault();
     }
+
+    /// <summary>All nodes, for messages.</summary>
+    public string Describe() => string.Join(
+        "; ",
+        _nodes.Select(node => node.Core).Select(core =>
+            $"node {core.Self}: {core.Role} of term {core.Term}, commit {core.Commit}, log {core.Log.Base}..{core.Log.LastId}, "
+            + $"{core.Configuration} of {core.ConfigurationIndex}"));
 
     private void AddNodes(DataDrivenCase command)
     {
@@ -229,6 +238,7 @@ internal sealed class Scenario
 
         // Nothing at all asks to leave a joint configuration, which happens here by itself.
         if (additions.Count + changes.Count == 0) return node.Core.ChangeMembers([], out _) is null ? "taken" : "refused";
+        node.Changes.Clear(); // A step that is refused for good must not stand in the way of the next change.
         if (additions.Count > 0) node.Changes.Enqueue([.. additions]);
         if (changes.Count > 0) node.Changes.Enqueue([.. changes]);
         return TryNextChange(node) ? "taken" : "refused";
@@ -253,6 +263,7 @@ internal sealed class Scenario
 
     private void Compact(ScenarioNode node, ulong index)
     {
+        if (index <= node.Core.Log.Base.Index) return;
         var last = new EntryId(node.Core.Log.TermAt(index), index);
         Snapshots[last] = new SnapshotMeta(last, node.Core.ConfigurationAt(index), LengthBytes: 0, Crc: 0);
         node.Core.SnapshotTaken(Snapshots[last]);

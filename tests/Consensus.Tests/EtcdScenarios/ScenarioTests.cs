@@ -36,6 +36,57 @@ public sealed class ScenarioTests
         Assert.DoesNotContain(new NodeId(ushort.Parse(operation[1..])), leader.Configuration.Members);
     }
 
+    // Thesis 4.2.2 and figure 4.6: a server that is not part of its own latest configuration still starts elections, as long as that is not
+    // committed. Here only the removed leader has the final configuration, and node 1 cannot win without its vote.
+    [Fact]
+    public void RemovedLeader_WhoseLastConfigurationReachedNobody_StillCampaigns()
+    {
+        var scenario = Run(
+            """
+            add-nodes 2 voters=(1,2) index=2
+            ----
+
+            campaign 2
+            ----
+
+            stabilize
+            ----
+
+            propose-conf-change 2
+            r2
+            ----
+
+            process-ready 2
+            ----
+
+            deliver-msgs 1
+            ----
+
+            process-ready 1
+            ----
+
+            deliver-msgs 2
+            ----
+
+            process-ready 2
+            ----
+
+            deliver-msgs drop=(1)
+            ----
+
+            tick-election 2
+            ----
+
+            tick-election 2
+            ----
+            """);
+        Assert.Equal(RaftRole.Follower, scenario.Node(2).Core.Role);
+        Assert.True(scenario.Node(2).Core.Log.LastIndex > scenario.Node(1).Core.Log.LastIndex);
+        Assert.Null(scenario.Heal());
+        Assert.Equal(RaftRole.Leader, scenario.Node(1).Core.Role);
+        Assert.Equal([new NodeId(1)], scenario.Node(1).Core.Configuration.Members);
+    }
+
     [Fact]
     public void Parse_CommentsArgumentsAndInput_AreReadOrRefused()
     {

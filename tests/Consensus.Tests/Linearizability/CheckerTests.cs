@@ -14,7 +14,7 @@ public sealed class CheckerTests(ITestOutputHelper output)
     [Fact]
     public void Check_TinyRandomHistories_AgreesWithBruteForce()
     {
-        const int Rounds = 15_000;
+        const int Rounds = 25_000;
         var linearizable = 0;
         for (var seed = 0UL; seed < Rounds; seed++)
         {
@@ -35,6 +35,28 @@ public sealed class CheckerTests(ITestOutputHelper output)
 
         output.WriteLine($"{linearizable} linearizable, {Rounds - linearizable} not");
         Assert.InRange(linearizable, Rounds / 5, Rounds * 4 / 5);
+    }
+
+    [Fact]
+    public void Check_TinyRandomHistoriesOfARegister_AgreesWithBruteForce()
+    {
+        const int Rounds = 15_000;
+        var linearizable = 0;
+        for (var seed = 0UL; seed < Rounds; seed++)
+        {
+            var random = new Xoshiro(seed);
+            var history = RandomHistory.MakeRegister(random, operations: random.Next(1, 8));
+            var result = Checker.Check(new RegisterModel(), history);
+            var expected = BruteForce.IsLinearizable(new RegisterModel(), history);
+            var fault = Evidence.Fault(new RegisterModel(), history, result);
+            Assert.True(
+                result.Verdict == (expected ? Verdict.Linearizable : Verdict.NotLinearizable) && fault is null,
+                $"seed {seed}: expected {expected} {fault}\n{string.Join('\n', history)}\n{result.Explain()}");
+            if (expected) linearizable++;
+        }
+
+        output.WriteLine($"{linearizable} linearizable, {Rounds - linearizable} not");
+        Assert.InRange(linearizable, Rounds / 10, Rounds * 9 / 10);
     }
 
     [Fact] // Locality: the parts decide as the whole does.
@@ -58,7 +80,7 @@ public sealed class CheckerTests(ITestOutputHelper output)
     [Fact]
     public void Check_LongHistoryOfCorrectMap_IsLinearizableWithinBudget()
     {
-        var history = RandomHistory.Make(new Xoshiro(7), clients: 16, operations: 20_000, keys: 8, lost: 0.002, values: 0);
+        var history = RandomHistory.Make(new Xoshiro(7), clients: 16, operations: 20_000, keys: 8, lost: 0.02, values: 0);
         var result = Checker.CheckByKey(Model, history, KeyValueModel.KeyOf, new CheckOptions(TimeSpan.FromSeconds(20)));
         output.WriteLine($"{history.Count} operations, {history.Count(o => !o.Answer.IsKnown)} unknown: {result.Explain()}");
         Assert.Equal(Verdict.Linearizable, result.Verdict);
@@ -67,7 +89,7 @@ public sealed class CheckerTests(ITestOutputHelper output)
     [Fact]
     public void Check_LongHistoryWithOneStaleRead_NamesIt()
     {
-        var history = RandomHistory.Make(new Xoshiro(8), clients: 8, operations: 5_000, keys: 4, lost: 0.002, values: 0).ToList();
+        var history = RandomHistory.Make(new Xoshiro(8), clients: 8, operations: 5_000, keys: 4, lost: 0.02, values: 0).ToList();
         var index = history.FindIndex(
             4_000, operation => operation.Answer.IsKnown && operation.Input is { Action: KeyValueAction.Get, Key: "k2" });
         history[index] = history[index] with { Answer = Answer.Of(new KeyValueOutput("0;")) };

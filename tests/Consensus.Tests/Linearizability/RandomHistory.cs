@@ -84,6 +84,28 @@ internal static class RandomHistory
         return spoiled;
     }
 
+    /// <summary>A history of a register in which nothing was run: answers are drawn, so it is often wrong.</summary>
+    public static IReadOnlyList<Operation<RegisterInput, RegisterOutput>> MakeRegister(Xoshiro random, int operations)
+    {
+        const int Values = 3;
+        var history = new List<Operation<RegisterInput, RegisterOutput>>();
+        for (var i = 0; i < operations; i++)
+        {
+            var action = (RegisterAction)random.Next(3);
+            var input = new RegisterInput(action, random.Next(Values), action == RegisterAction.CompareAndSet ? random.Next(Values) : 0);
+            var output = action switch
+            {
+                RegisterAction.Read => new RegisterOutput(random.Chance(0.2) ? null : random.Next(Values)),
+                RegisterAction.Write => new RegisterOutput(null),
+                _ => new RegisterOutput(null, random.Chance(0.5)),
+            };
+            var from = random.Next(2 * operations);
+            history.Add(new(i, input, random.Chance(0.3) ? default : Answer.Of(output), from, from + random.Next(6)));
+        }
+
+        return history;
+    }
+
     private static KeyValueInput Input(Xoshiro random, int keys, int value)
     {
         var key = $"k{random.Next(keys)}";

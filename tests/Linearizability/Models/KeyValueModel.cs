@@ -60,4 +60,36 @@ public sealed class KeyValueModel : IModel<string?, KeyValueInput, KeyValueOutpu
 
     public bool IsObservation(KeyValueInput input, Answer<KeyValueOutput> answer) =>
         input.Action == KeyValueAction.Get || (answer.IsKnown && !answer.Value.Succeeded);
+
+    /// <summary>A value matters if it, or what appends made of it, is got or expected by a compare-and-set that may have succeeded; and to have
+    /// replaced one matters if some compare-and-set missed that or what appends would have made of it.</summary>
+    public Func<string?, string?, bool> FindNoticeable(IReadOnlyList<Operation<KeyValueInput, KeyValueOutput>> history)
+    {
+        var seen = new List<string?>();
+        var missed = new List<string?>();
+        foreach (var operation in history)
+        {
+            var (input, answer) = (operation.Input, operation.Answer);
+            if (input.Action == KeyValueAction.Get && answer.IsKnown) seen.Add(answer.Value.Value);
+            if (input.Action != KeyValueAction.CompareAndSet) continue;
+            if (answer.IsKnown && !answer.Value.Succeeded) missed.Add(input.Expected);
+            else seen.Add(input.Expected);
+        }
+
+        var sortedSeen = Sorted(seen);
+        var sortedMissed = Sorted(missed);
+        return (before, after) => IsBeginning(sortedSeen, after) || IsBeginning(sortedMissed, before);
+    }
+
+    /// <summary>No value counts as an empty one: both are the beginning of everything.</summary>
+    private static string[] Sorted(List<string?> values) =>
+        [.. values.Select(value => value ?? string.Empty).Distinct().Order(StringComparer.Ordinal)];
+
+    private static bool IsBeginning(string[] sorted, string? value)
+    {
+        value ??= string.Empty;
+        var place = Array.BinarySearch(sorted, value, StringComparer.Ordinal);
+        if (place >= 0) return true;
+        return ~place < sorted.Length && sorted[~place].StartsWith(value, StringComparison.Ordinal);
+    }
 }

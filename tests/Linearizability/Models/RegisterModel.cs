@@ -51,4 +51,22 @@ public sealed class RegisterModel : IModel<long?, RegisterInput, RegisterOutput>
 
     public bool IsObservation(RegisterInput input, Answer<RegisterOutput> answer) =>
         input.Action == RegisterAction.Read || (answer.IsKnown && !answer.Value.Succeeded);
+
+    /// <summary>A value matters if it is read or expected by a compare-and-set that may have succeeded; and to have replaced one matters if
+    /// some compare-and-set missed that.</summary>
+    public Func<long?, long?, bool> FindNoticeable(IReadOnlyList<Operation<RegisterInput, RegisterOutput>> history)
+    {
+        var seen = new HashSet<long?>();
+        var missed = new HashSet<long?>();
+        foreach (var operation in history)
+        {
+            var (input, answer) = (operation.Input, operation.Answer);
+            if (input.Action == RegisterAction.Read && answer.IsKnown) seen.Add(answer.Value.Value);
+            if (input.Action != RegisterAction.CompareAndSet) continue;
+            if (answer.IsKnown && !answer.Value.Succeeded) missed.Add(input.Expected);
+            else seen.Add(input.Expected);
+        }
+
+        return (before, after) => seen.Contains(after) || missed.Contains(before);
+    }
 }
