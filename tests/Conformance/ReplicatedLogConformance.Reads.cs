@@ -107,7 +107,7 @@ public abstract partial class ReplicatedLogConformance
         var first = await CommitAsync(cluster.LogOf(leader), "first");
         await follower.WaitAppliedAsync(first.Position, CancellationToken.None).AsTask().WaitAsync(Patience);
         Assert.Contains(cluster.MachineOf(follower.Status.Self).Entries, entry => entry.Command == "first");
-        Assert.True(follower.WaitAppliedAsync(first.Position, CancellationToken.None).IsCompletedSuccessfully);
+        Assert.True(follower.WaitAppliedAsync(first.Position, CancellationToken.None).AsTask().IsCompletedSuccessfully);
         using var giveUp = new CancellationTokenSource();
         var never = follower.WaitAppliedAsync(new LogPosition(first.Position.Value + 1_000_000), giveUp.Token).AsTask();
         await CommitAsync(cluster.LogOf(leader), "second");

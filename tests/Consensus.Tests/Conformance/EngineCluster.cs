@@ -23,7 +23,7 @@ internal sealed class EngineCluster : ILogCluster
 
     /// <summary>Snapshots that nodes were restored from so far, and the index of the newest one, over all running nodes.</summary>
     public (int Restores, ulong Newest) Snapshots => (
-        _running.Values.Sum(node => node.Machine.Restores), _running.Values.Max(node => node.Node.SnapshotInfo?.Last.Index ?? 0));
+        _running.Values.Sum(node => node.Machine.Restores), _running.Values.Max(node => node.Node.SnapshotInfo?.Index ?? 0));
 
     public static async Task<EngineCluster> StartAsync(int size, Func<RaftNodeOptions, RaftNodeOptions> adjust)
     {
