@@ -15,7 +15,13 @@ internal sealed class EngineCluster : ILogCluster
     private readonly Dictionary<NodeId, string> _members = [];
     private readonly Func<RaftNodeOptions, RaftNodeOptions> _adjust;
 
-    private EngineCluster(Func<RaftNodeOptions, RaftNodeOptions> adjust) => _adjust = adjust;
+    private readonly Func<NodeId, LedgerMachine, IStateMachine> _wrap;
+
+    private EngineCluster(Func<RaftNodeOptions, RaftNodeOptions> adjust, Func<NodeId, LedgerMachine, IStateMachine>? wrap)
+    {
+        _adjust = adjust;
+        _wrap = wrap ?? ((_, machine) => machine);
+    }
 
     public IReadOnlyList<NodeId> Running => [.. _running.Keys];
 
@@ -25,12 +31,25 @@ internal sealed class EngineCluster : ILogCluster
     public (int Restores, ulong Newest) Snapshots => (
         _running.Values.Sum(node => node.Machine.Restores), _running.Values.Max(node => node.Node.SnapshotInfo?.Index ?? 0));
 
-    public static async Task<EngineCluster> StartAsync(int size, Func<RaftNodeOptions, RaftNodeOptions> adjust)
+    public static async Task<EngineCluster> StartAsync(
+        int size, Func<RaftNodeOptions, RaftNodeOptions> adjust, Func<NodeId, LedgerMachine, IStateMachine>? wrap = null)
     {
-        var cluster = new EngineCluster(adjust);
+        var cluster = new EngineCluster(adjust, wrap);
         for (ushort id = 1; id <= size; id++) cluster._members.Add(new NodeId(id), cluster.AddressOf(new NodeId(id)));
         foreach (var id in cluster._members.Keys) await cluster.StartAsync(id);
         return cluster;
+    }
+
+    /// <summary>Waits until some node says that it leads.</summary>
+    public async Task<NodeId> LeaderAsync()
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
+        while (true)
+        {
+            if (_running.Values.FirstOrDefault(running => running.Node.Status.IsLeader).Node is { } leader) return leader.Status.Self;
+            await tick.WaitForNextTickAsync(patience.Token);
+        }
     }
 
     public IReplicatedLog LogOf(NodeId node) => _running[node].Node;
@@ -97,6 +116,6 @@ internal sealed class EngineCluster : ILogCluster
             BoundListener = listener,
             JoinClusterId = join,
         });
-        _running[node] = (await RaftNode.StartAsync(options, machine, null, CancellationToken.None), machine);
+        _running[node] = (await RaftNode.StartAsync(options, _wrap(node, machine), null, CancellationToken.None), machine);
     }
 }
