@@ -82,17 +82,14 @@ public abstract partial class ReplicatedLogConformance
     [Fact]
     public async Task ReadBarrier_WithoutAMajority_FailsInTime()
     {
-        await using var cluster = await StartAsync(3, requestLimit: TimeSpan.FromSeconds(2));
+        await using var cluster = await StartAsync(3, requestLimit: TimeSpan.FromSeconds(1));
         var leader = await LeaderAsync(cluster);
         foreach (var node in cluster.Running.Where(node => node != leader).ToArray()) await cluster.StopAsync(node);
-        for (var i = 0; i < 2; i++)
-        {
-            var watch = Stopwatch.StartNew();
-            await Assert.ThrowsAsync<NoLeaderException>(
-                () => cluster.LogOf(leader).ReadBarrierAsync(CancellationToken.None).AsTask().WaitAsync(Patience));
-            Assert.True(watch.Elapsed > TimeSpan.FromSeconds(1), "It tried.");
-        }
-
+        await ConfirmsNoMoreAsync(cluster.LogOf(leader));
+        var watch = Stopwatch.StartNew();
+        await Assert.ThrowsAsync<NoLeaderException>(
+            () => cluster.LogOf(leader).ReadBarrierAsync(CancellationToken.None).AsTask().WaitAsync(Patience));
+        Assert.True(watch.Elapsed > TimeSpan.FromSeconds(0.5), "It tried.");
         using var giveUp = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(
             () => cluster.LogOf(leader).ReadBarrierAsync(giveUp.Token).AsTask().WaitAsync(Patience));
@@ -169,10 +166,26 @@ public abstract partial class ReplicatedLogConformance
         Assert.All(logs[0].Status.Members, member => Assert.True(member.IsVoter));
     }
 
+    /// <summary>A backend with leases may confirm reads for a while after its majority is gone, but not for long.</summary>
+    private static async Task ConfirmsNoMoreAsync(IReplicatedLog log)
+    {
+        var patience = Stopwatch.StartNew();
+        try
+        {
+            while (patience.Elapsed < Patience) await log.ReadBarrierAsync(CancellationToken.None).AsTask().WaitAsync(Patience);
+        }
+        catch (NoLeaderException)
+        {
+            return;
+        }
+
+        Assert.Fail("Reads are confirmed without a majority.");
+    }
+
     [Fact]
     public async Task IsolatedLeader_CommitsAndConfirmsNothing_AndRefusesItsOldEpochLater()
     {
-        await using var cluster = await StartAsync(3, requestLimit: TimeSpan.FromSeconds(3));
+        await using var cluster = await StartAsync(3, requestLimit: TimeSpan.FromSeconds(2));
         if (!cluster.CanIsolate) return;
         var old = await LeaderAsync(cluster);
         var epoch = cluster.LogOf(old).Status.Epoch;
@@ -180,10 +193,10 @@ public abstract partial class ReplicatedLogConformance
         cluster.Isolate(old);
         var stranded = Enumerable.Range(0, 5).Select(i => ProposeAsync(cluster.LogOf(old), $"stranded {i}")).ToArray();
         var bound = ProposeAsync(cluster.LogOf(old), "bound", epoch);
-        var barrier = cluster.LogOf(old).ReadBarrierAsync(CancellationToken.None).AsTask();
         var leader = await LeaderAsync(cluster, status => status.Self != old);
         await CommitAsync(cluster.LogOf(leader), "meanwhile");
-        await Assert.ThrowsAsync<NoLeaderException>(() => barrier.WaitAsync(Patience));
+        await Assert.ThrowsAsync<NoLeaderException>(
+            () => cluster.LogOf(old).ReadBarrierAsync(CancellationToken.None).AsTask().WaitAsync(Patience));
         Assert.DoesNotContain(cluster.MachineOf(old).Entries, entry => entry.Command == "meanwhile");
         cluster.Heal();
         var outcomes = await Task.WhenAll(stranded);

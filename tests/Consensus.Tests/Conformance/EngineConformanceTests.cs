@@ -9,8 +9,9 @@ public sealed class EngineConformanceTests : ReplicatedLogConformance
         size, options => options with { RequestTimeout = requestLimit ?? options.RequestTimeout });
 }
 
-/// <summary>The same with a snapshot every 16 entries and a comparison of states every 4: clients must notice nothing.</summary>
-public sealed class EngineSnapshotConformanceTests : ReplicatedLogConformance
+/// <summary>The same with a snapshot every 16 entries, a comparison of states every 4, and barriers from a leader's lease: clients must notice
+/// nothing.</summary>
+public sealed class EngineSnapshotAndLeaseConformanceTests : ReplicatedLogConformance
 {
     protected override async Task<ILogCluster> StartAsync(int size, TimeSpan? requestLimit = null) => await EngineCluster.StartAsync(
         size, options => options with
@@ -18,6 +19,7 @@ public sealed class EngineSnapshotConformanceTests : ReplicatedLogConformance
             RequestTimeout = requestLimit ?? options.RequestTimeout,
             SnapshotEntries = 16,
             CheckpointEntries = 4,
+            LeaseReads = true,
         });
 
     [Fact]
@@ -32,11 +34,4 @@ public sealed class EngineSnapshotConformanceTests : ReplicatedLogConformance
         await cluster.LogOf(new NodeId(3)).ReadBarrierAsync(CancellationToken.None);
         Assert.True(cluster.Snapshots is { Restores: > 0, Newest: > 60 }, $"{cluster.Snapshots}");
     }
-}
-
-/// <summary>The same with read barriers answered from a leader's lease.</summary>
-public sealed class EngineLeaseConformanceTests : ReplicatedLogConformance
-{
-    protected override async Task<ILogCluster> StartAsync(int size, TimeSpan? requestLimit = null) => await EngineCluster.StartAsync(
-        size, options => options with { RequestTimeout = requestLimit ?? options.RequestTimeout, LeaseReads = true });
 }
