@@ -11,13 +11,14 @@ namespace RaftMirror.Conformance;
 public sealed record LedgerEntry(LogPosition Position, ulong Epoch, string Command);
 
 /// <summary>Remembers all that it applied, over snapshots too; answers with position, count and text, so that a result tells
-/// where it comes from. Read by any thread.</summary>
+/// where it comes from. A command "#ID: …" is executed once: when it comes again it has the first one's result. Read by any thread.</summary>
 public sealed class LedgerMachine : IStateMachine
 {
     private readonly Lock _gate = new();
     private readonly List<LedgerEntry> _entries = [];
+    private readonly Dictionary<string, int> _places = new(StringComparer.Ordinal);
+    private LogPosition _position;
     private ulong _hash;
-    private int _applied;
     private int _restores;
 
     /// <inheritdoc/>
@@ -28,9 +29,6 @@ public sealed class LedgerMachine : IStateMachine
             lock (_gate) return _hash;
         }
     }
-
-    /// <summary>Commands applied by this object, restored ones not counted.</summary>
-    public int AppliedHere => Volatile.Read(ref _applied);
 
     /// <summary>How often it was restored from a snapshot.</summary>
     public int Restores => Volatile.Read(ref _restores);
@@ -55,11 +53,10 @@ public sealed class LedgerMachine : IStateMachine
         var entry = new LedgerEntry(position, epoch, Encoding.UTF8.GetString(command));
         lock (_gate)
         {
-            if (_entries.Count > 0 && _entries[^1].Position.CompareTo(position) >= 0)
-                throw new InvalidOperationException($"{position} is applied after {_entries[^1].Position}.");
-            _entries.Add(entry);
+            if (_position.CompareTo(position) >= 0) throw new InvalidOperationException($"{position} is applied after {_position}.");
+            _position = position;
             _hash = (((_hash * 31) + position.Value) * 31) + Crc32C.Compute(command);
-            _applied++;
+            if (!Add(entry)) return Encoding.UTF8.GetBytes(ResultOf(_places[IdOf(entry)!], _entries[_places[IdOf(entry)!]]));
             return Encoding.UTF8.GetBytes(ResultOf(_entries.Count - 1, entry));
         }
     }
@@ -67,7 +64,7 @@ public sealed class LedgerMachine : IStateMachine
     /// <inheritdoc/>
     public ISnapshotSource BeginSnapshot()
     {
-        lock (_gate) return new View(_hash, [.. _entries]);
+        lock (_gate) return new View(_hash, _position, [.. _entries]);
     }
 
     /// <inheritdoc/>
@@ -78,20 +75,33 @@ public sealed class LedgerMachine : IStateMachine
         {
             _restores++;
             _entries.Clear();
+            _places.Clear();
             _hash = reader.ReadUInt64();
+            _position = new LogPosition(reader.ReadUInt64());
             for (var count = reader.ReadInt32(); count > 0; count--)
-                _entries.Add(new LedgerEntry(new LogPosition(reader.ReadUInt64()), reader.ReadUInt64(), reader.ReadString()));
+                Add(new LedgerEntry(new LogPosition(reader.ReadUInt64()), reader.ReadUInt64(), reader.ReadString()));
         }
+    }
+
+    private static string? IdOf(LedgerEntry entry) =>
+        entry.Command.StartsWith('#') ? entry.Command[..entry.Command.IndexOf(':', StringComparison.Ordinal)] : null;
+
+    private bool Add(LedgerEntry entry)
+    {
+        if (IdOf(entry) is { } id && !_places.TryAdd(id, _entries.Count)) return false;
+        _entries.Add(entry);
+        return true;
     }
 
     private static string Short(string text) => text.Length <= 64 ? text : $"{text[..64]} and {text.Length - 64} more";
 
-    private sealed class View(ulong hash, LedgerEntry[] entries) : ISnapshotSource
+    private sealed class View(ulong hash, LogPosition position, LedgerEntry[] entries) : ISnapshotSource
     {
         public void WriteTo(Stream destination)
         {
             using var writer = new BinaryWriter(destination, Encoding.UTF8, leaveOpen: true);
             writer.Write(hash);
+            writer.Write(position.Value);
             writer.Write(entries.Length);
             foreach (var entry in entries)
             {

@@ -169,10 +169,10 @@ public abstract partial class ReplicatedLogConformance
     /// <summary>A backend with leases may confirm reads for a while after its majority is gone, but not for long.</summary>
     private static async Task ConfirmsNoMoreAsync(IReplicatedLog log)
     {
-        var patience = Stopwatch.StartNew();
+        var watch = Stopwatch.StartNew();
         try
         {
-            while (patience.Elapsed < Patience) await log.ReadBarrierAsync(CancellationToken.None).AsTask().WaitAsync(Patience);
+            while (watch.Elapsed < LongestLease) await log.ReadBarrierAsync(CancellationToken.None).AsTask().WaitAsync(Patience);
         }
         catch (NoLeaderException)
         {

@@ -13,6 +13,8 @@ public abstract partial class ReplicatedLogConformance
     /// <summary>For what must happen; long, because machines that build are loaded.</summary>
     protected static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
+    private static readonly TimeSpan LongestLease = TimeSpan.FromSeconds(10);
+
     /// <summary>Starts a cluster of voters 1 to <paramref name="size"/>.</summary>
     /// <param name="size">1 to 5.</param>
     /// <param name="requestLimit">How long requests wait for a leader; null for the backend's default.</param>
