@@ -7,17 +7,19 @@ namespace RaftMirror.Chaos.Proxy;
 
 /// <summary>
 /// The network between the nodes of one cluster. Each node has a listener here, whose address is the one that the cluster knows; a connection
-/// to it goes on to where the node really listens. Who dials is read from the first bytes (docs/formats.md: the number of the
-/// dialler at offset 28 of its 64 byte greeting), so each direction of each pair has a <see cref="Link"/> of its own.
+/// to it goes on to where the node really listens. Who dials and what for is read from the first bytes (docs/formats.md: the
+/// lane at offset 8, the number of the dialler at offset 28 of its 64 byte greeting), so each direction of each pair's each lane has a
+/// <see cref="Link"/> of its own: on the lane that one node dials, what it sends and what comes back.
 ///
 /// A closed link keeps what was sent: when it opens, old messages arrive. Any thread.
 /// </summary>
 internal sealed class PeerProxy : IAsyncDisposable
 {
     private const int GreetingBytes = 64;
+    private const int LaneOffset = 8;
     private const int DiallerOffset = 28;
     private readonly ConcurrentDictionary<int, Station> _stations = new();
-    private readonly ConcurrentDictionary<(int From, int To), Link> _links = new();
+    private readonly ConcurrentDictionary<(int From, int To, int Lane), Link> _links = new();
     private readonly ConcurrentDictionary<Connection, bool> _connections = new();
     private readonly ConcurrentBag<Task> _tasks = [];
     private readonly CancellationTokenSource _stopping = new();
@@ -28,22 +30,24 @@ internal sealed class PeerProxy : IAsyncDisposable
     /// <summary>HOST:PORT that stands for a node.</summary>
     public string AddressOf(int node) => StationOf(node).Address;
 
-    /// <summary>Says where a node really listens; its older connections end.</summary>
-    public void Route(int node, int port)
-    {
-        StationOf(node).Port = port;
-    }
+    /// <summary>The lanes of docs/formats.md: Raft messages, requests, snapshots.</summary>
+    public static IReadOnlyList<int> Lanes { get; } = [1, 2, 3];
 
-    /// <summary>The direction from one node to another.</summary>
-    public Link LinkOf(int from, int to) => _links.GetOrAdd((from, to), _ => new Link());
+    /// <summary>Says where a node really listens: connections that come from now on go there.</summary>
+    public void Route(int node, int port) => StationOf(node).Port = port;
+
+    /// <summary>What goes from one node to another on a lane, whoever dialled.</summary>
+    public Link LinkOf(int from, int to, int lane) => _links.GetOrAdd((from, to, lane), _ => new Link());
+
+    /// <summary>All that goes from one node to another.</summary>
+    public IEnumerable<Link> LinksOf(int from, int to) => Lanes.Select(lane => LinkOf(from, to, lane));
 
     /// <summary>Closes both directions between a node and all others.</summary>
     public void Isolate(int node, IEnumerable<int> others)
     {
         foreach (var other in others.Where(other => other != node))
         {
-            LinkOf(node, other).Close();
-            LinkOf(other, node).Close();
+            foreach (var link in LinksOf(node, other).Concat(LinksOf(other, node))) link.Close();
         }
     }
 
@@ -128,7 +132,8 @@ internal sealed class PeerProxy : IAsyncDisposable
             }
 
             var from = BinaryPrimitives.ReadUInt16LittleEndian(greeting.AsSpan(DiallerOffset));
-            var (there, back) = (LinkOf(from, node), LinkOf(node, from));
+            var lane = greeting[LaneOffset];
+            var (there, back) = (LinkOf(from, node, lane), LinkOf(node, from, lane));
             if (there.IsBroken || back.IsBroken || station.Port == 0) return;
             connection = new Connection(from, node, client, server);
             _connections[connection] = true;
