@@ -16,9 +16,9 @@ namespace RaftMirror.Consensus;
 /// <summary>
 /// One node of the replicated log: threads and wiring around <see cref="RaftCore"/>, no decisions.
 ///
-/// Three threads of its own. The loop thread owns the core, takes inputs from one queue and carries out its effects; it never
-/// blocks. The log thread writes and flushes; what piles up during a flush is the next batch. The apply thread calls
-/// the state machine and completes proposals. Connections run on the thread pool and post to the loop's queue.
+/// Three threads of its own. The log thread writes and flushes; what piles up during a flush is the next batch. The apply thread calls
+/// the state machine and completes proposals. The loop thread takes the core when a deadline has come or much is to do; otherwise whoever
+/// brings an input carries it out: one at a time has the core, and never blocks while it has it. Connections run on the thread pool.
 ///
 /// All public members are safe on any thread. After a broken invariant, a failed write or flush, or an exception from the state
 /// machine the node stops by itself and <see cref="Failure"/> completes: the process must then end.
@@ -116,7 +116,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
     /// <summary>Starts a node: takes the directory's lock, counts the incarnation up, recovers snapshot and log, listens, dials.
     /// The state machine is restored from the newest snapshot before this returns; committed entries behind it are applied again.</summary>
     /// <param name="options">Its set-up.</param>
-    /// <param name="stateMachine">Fresh; called by the apply thread only.</param>
+    /// <param name="stateMachine">Fresh; called by one thread at a time, not always the same.</param>
     /// <param name="loggerFactory">Null for no log messages.</param>
     /// <param name="cancellationToken">Gives up before the node has started.</param>
     /// <exception cref="ArgumentException">A set-up that cannot work, or an address off this host.</exception>
@@ -138,7 +138,11 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
     public async ValueTask DisposeAsync()
     {
         BeginStop();
-        await Task.Run(() => _threads.ForEach(thread => thread.Join()));
+        await Task.Run(() =>
+        {
+            _threads.ForEach(thread => thread.Join());
+            CloseInputs();
+        });
         await _transport.DisposeAsync();
         await Task.WhenAll(_keepingSnapshots, _maintaining);
         AbandonRequests(isLoopStopped: true);
@@ -220,6 +224,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
     private void StartThreads()
     {
         _transport.Start();
+        OpenInputs();
         StartThread("raft-loop", RunLoop);
         StartThread("raft-log", RunLog);
         StartThread("raft-apply", RunApply);
@@ -244,10 +249,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            Node.Log.Fatal(_logger, _options.Self, error);
-            BeginStop();
-            AbandonRequests(isLoopStopped: false);
-            _failure.TrySetResult(error);
+            Fail(error);
         }
     }
 
@@ -261,11 +263,17 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            Node.Log.Fatal(_logger, _options.Self, error);
-            BeginStop();
-            AbandonRequests(isLoopStopped: false);
-            _failure.TrySetResult(error);
+            Fail(error);
         }
+    }
+
+    private void Fail(Exception error)
+    {
+        _isOver = true;
+        Node.Log.Fatal(_logger, _options.Self, error);
+        BeginStop();
+        AbandonRequests(isLoopStopped: false);
+        _failure.TrySetResult(error);
     }
 
     private void BeginStop()

@@ -58,6 +58,9 @@ internal sealed partial class Progress
 
     public bool HasInflight => _inflight.Count > 0;
 
+    /// <summary>Appends that are not answered yet.</summary>
+    public int Inflight => _inflight.Count;
+
     public void Sent(ulong lastIndex, int bytes, long nowMs)
     {
         if (_inflight.Count == 0) LastProgressMs = nowMs;

@@ -207,9 +207,18 @@ internal sealed partial class RaftCore
                 return;
             }
 
+            // Commands that come while one append is on its way share the next one, and its flush; what a heartbeat's echo asks for goes out at once.
+            if (progress.State == ProgressState.Replicate && progress.Inflight >= _options.MaxPartialInflight && !allowEmpty
+                && !_log.FillsSlice(progress.Next, _options.MaxAppendBytes, _options.MaxAppendEntries))
+                return;
+
             var entries = _log.Slice(progress.Next, _options.MaxAppendBytes, _options.MaxAppendEntries);
-            var tellsCommit = progress.State == ProgressState.Replicate && progress.CommitSent < _commit;
-            if (entries.Length == 0 && !tellsCommit && !allowEmpty && progress.State == ProgressState.Replicate) return;
+            if (entries.Length == 0 && !allowEmpty && progress.State == ProgressState.Replicate)
+            {
+                TellCommit(slot);
+                return;
+            }
+
             var previous = progress.Next - 1;
             var message = new Message
             {
@@ -224,9 +233,30 @@ internal sealed partial class RaftCore
             Send(message, releaseAfter: 0);
             progress.CommitSent = _commit;
             if (progress.State == ProgressState.Probe) progress.ProbeSent = true;
-            else if (entries.Length > 0) progress.Sent(entries[^1].Index, entries.Sum(entry => entry.SizeBytes), _now);
+            else if (entries.Length > 0) progress.Sent(entries[^1].Index, SizeOf(entries), _now);
             allowEmpty = false;
         }
+    }
+
+    /// <summary>A follower that has everything learns of the commit index by a heartbeat that asks for no echo: nobody waits for one.</summary>
+    private void TellCommit(int slot)
+    {
+        var progress = _progress[slot];
+        var commit = Mutants.CommitBeyondMatch ? _commit : Math.Min(progress.Match, _commit);
+        if (progress.CommitSent >= commit) return;
+        progress.CommitSent = commit;
+        var message = new Message
+        {
+            Kind = MessageKind.Heartbeat, From = Self, To = _configuration.Members[slot], Term = _term, Commit = commit, Round = NoRound,
+        };
+        Send(message, releaseAfter: 0);
+    }
+
+    private static int SizeOf(LogEntry[] entries)
+    {
+        var bytes = 0;
+        foreach (ref readonly var entry in entries.AsSpan()) bytes += entry.SizeBytes;
+        return bytes;
     }
 
     private void HandleAppendReply(in Message message)

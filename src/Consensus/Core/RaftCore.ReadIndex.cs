@@ -7,6 +7,9 @@ namespace RaftMirror.Consensus.Core;
 /// </summary>
 internal sealed partial class RaftCore
 {
+    /// <summary>In a heartbeat that only tells the commit index.</summary>
+    private const ulong NoRound = 0;
+
     private readonly Queue<PendingRead> _reads = new();
     private readonly List<ulong> _earlyReads = [];
     private ulong _roundSent;

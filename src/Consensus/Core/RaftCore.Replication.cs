@@ -78,6 +78,7 @@ internal sealed partial class RaftCore
         Invariant.Require(
             Mutants.CommitBeyondMatch || message.Commit <= _log.LastIndex, "Entries that this node acknowledged are missing from its log.");
         AdvanceFollowerCommit(Math.Min(message.Commit, _log.LastIndex));
+        if (message.Round == NoRound) return;
         var reply = Reply(message, MessageKind.HeartbeatReply) with { Round = message.Round };
         if (DigestAt(message.Hint.Index) is { } digest) reply = reply with { Hint = new EntryId(digest, message.Hint.Index) };
         Send(reply, _termSequence);

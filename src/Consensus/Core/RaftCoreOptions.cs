@@ -16,6 +16,9 @@ internal sealed record RaftCoreOptions
 
     public int MaxAppendEntries { get; init; } = 1024;
 
+    /// <summary>While so many appends are in flight to a follower, one that is not full waits: what is proposed until an answer comes shares it.</summary>
+    public int MaxPartialInflight { get; init; } = 1;
+
     /// <summary>Appends in flight to one follower, by number and by bytes.</summary>
     public int MaxInflightMessages { get; init; } = 64;
 

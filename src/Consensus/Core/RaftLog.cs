@@ -8,6 +8,7 @@ internal sealed class RaftLog
 {
     private readonly List<LogEntry> _entries;
     private EntryId _base;
+    private LogEntry[] _sliced = [];
 
     public RaftLog(EntryId start, IEnumerable<LogEntry> recovered)
     {
@@ -57,6 +58,7 @@ internal sealed class RaftLog
         var position = Position(index);
         for (var i = position; i < _entries.Count; i++) SizeBytes -= _entries[i].SizeBytes;
         _entries.RemoveRange(position, _entries.Count - position);
+        _sliced = [];
     }
 
     /// <summary>Drops the entries up to <paramref name="index"/>, which a snapshot covers.</summary>
@@ -67,6 +69,7 @@ internal sealed class RaftLog
         var count = Position(index) + 1;
         for (var i = 0; i < count; i++) SizeBytes -= _entries[i].SizeBytes;
         _entries.RemoveRange(0, count);
+        _sliced = [];
         _base = start;
     }
 
@@ -74,16 +77,31 @@ internal sealed class RaftLog
     public void Reset(EntryId start)
     {
         _entries.Clear();
+        _sliced = [];
         SizeBytes = 0;
         _base = start;
     }
 
-    /// <summary>Entries from <paramref name="from"/>, at least one if there is one, bounded in bytes and number.</summary>
+    /// <summary>Entries from <paramref name="from"/>, at least one if there is one, bounded in bytes and number. Followers that are equally far, and
+    /// the log on disk, get the same array: it is not to be changed.</summary>
     public LogEntry[] Slice(ulong from, int maxBytes, int maxEntries)
     {
         if (from > LastIndex) return [];
-        var bytes = 0L;
         var first = Position(from);
+        var end = EndOf(first, maxBytes, maxEntries);
+        if (_sliced.Length == end - first && _sliced[0].Index == from) return _sliced;
+        _sliced = new LogEntry[end - first];
+        _entries.CopyTo(first, _sliced, 0, _sliced.Length);
+        return _sliced;
+    }
+
+    /// <summary>True if there is more from <paramref name="from"/> on than one slice takes.</summary>
+    public bool FillsSlice(ulong from, int maxBytes, int maxEntries) =>
+        from <= LastIndex && EndOf(Position(from), maxBytes, maxEntries) < _entries.Count;
+
+    private int EndOf(int first, int maxBytes, int maxEntries)
+    {
+        var bytes = 0L;
         var end = first;
         for (; end < _entries.Count && end - first < maxEntries; end++)
         {
@@ -91,9 +109,7 @@ internal sealed class RaftLog
             if (end > first && bytes > maxBytes) break;
         }
 
-        var slice = new LogEntry[end - first];
-        _entries.CopyTo(first, slice, 0, slice.Length);
-        return slice;
+        return end;
     }
 
     /// <summary>The last index not above <paramref name="index"/> whose term is not above <paramref name="term"/>: both sides

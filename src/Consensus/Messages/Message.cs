@@ -42,7 +42,7 @@ internal readonly record struct Message
     /// <summary>Append: the leader's commit index. Heartbeat: the smaller of that and the receiver's match.</summary>
     public ulong Commit { get; init; }
 
-    /// <summary>Heartbeat and its reply: the round, numbered by the leader when it sends.</summary>
+    /// <summary>Heartbeat and its reply: the round, numbered from 1 by the leader when it sends; 0 in one that wants no reply.</summary>
     public ulong Round { get; init; }
 
     /// <summary>Replies: no.</summary>

@@ -1,8 +1,9 @@
+using System.Threading.Tasks.Sources;
 using RaftMirror.Consensus.Core;
 
 namespace RaftMirror.Consensus.Node;
 
-/// <summary>Where a proposal of this node stands. Changed by the loop thread only.</summary>
+/// <summary>Where a proposal of this node stands. Changed by whoever has the core.</summary>
 internal enum ProposalStage
 {
     /// <summary>In no log: no leader is known, or the last one refused it.</summary>
@@ -15,9 +16,14 @@ internal enum ProposalStage
     Appended,
 }
 
-/// <summary>A proposal made on this node that has no outcome yet.</summary>
+/// <summary>A proposal made on this node that has no outcome yet. It is what its proposer awaits.</summary>
 internal sealed class PendingProposal(ulong sequence, ReadOnlyMemory<byte> command, ulong? expectedEpoch, long deadlineMs)
+    : IValueTaskSource<CommitResult>
 {
+    // The proposer goes on elsewhere: whoever finishes it may have the core.
+    private ManualResetValueTaskSourceCore<CommitResult> _source = new() { RunContinuationsAsynchronously = true };
+    private int _isFinished;
+
     public ulong Sequence { get; } = sequence;
 
     public ReadOnlyMemory<byte> Command { get; } = command;
@@ -30,13 +36,27 @@ internal sealed class PendingProposal(ulong sequence, ReadOnlyMemory<byte> comma
 
     public EntryId Place { get; set; }
 
-    public TaskCompletionSource<CommitResult> Outcome { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    /// <summary>To be awaited once.</summary>
+    public ValueTask<CommitResult> Outcome => new(this, _source.Version);
 
-    public void Finish(ProposalOutcome outcome, string reason) =>
-        Outcome.TrySetResult(new CommitResult(outcome, default, default, reason));
+    /// <summary>The first outcome counts. Any thread.</summary>
+    public void Finish(in CommitResult result)
+    {
+        if (Interlocked.Exchange(ref _isFinished, 1) == 0) _source.SetResult(result);
+    }
+
+    public void Finish(ProposalOutcome outcome, string reason) => Finish(new CommitResult(outcome, default, default, reason));
+
+    CommitResult IValueTaskSource<CommitResult>.GetResult(short token) => _source.GetResult(token);
+
+    ValueTaskSourceStatus IValueTaskSource<CommitResult>.GetStatus(short token) => _source.GetStatus(token);
+
+    void IValueTaskSource<CommitResult>.OnCompleted(
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _source.OnCompleted(continuation, state, token, flags);
 }
 
-/// <summary>Inputs of the loop thread besides messages.</summary>
+/// <summary>Inputs of the core and what belongs to it.</summary>
 internal abstract record LoopInput
 {
     internal sealed record Received(Messages.Message Message, Transport.InboundBudget Budget, int Bytes) : LoopInput;
@@ -72,8 +92,8 @@ internal abstract record LoopInput
     internal sealed record Transfer(NodeId? Target, TaskCompletionSource<string?> Answer) : LoopInput;
 }
 
-/// <summary>What the apply thread is to do: restore, if a snapshot is given, then apply.</summary>
-internal readonly record struct ApplyInput(SnapshotMeta? Installed, LogEntry[] Entries);
+/// <summary>What is to be applied: a snapshot, if one is given, then entries. News: not only commands, or roles or members have changed.</summary>
+internal readonly record struct ApplyInput(SnapshotMeta? Installed, LogEntry[] Entries, bool IsNews);
 
 /// <summary>What the log thread is to do: write, if there is something to write; then, once it is durable, drop what is not needed any more.</summary>
 internal readonly record struct LogInput(WriteBatch? Write, ulong CompactTo);
@@ -81,7 +101,7 @@ internal readonly record struct LogInput(WriteBatch? Write, ulong CompactTo);
 /// <summary>A snapshot to be written.</summary>
 internal sealed record SnapshotJob(EntryId Last, Configuration Configuration, ulong StateChain, ISnapshotSource Source);
 
-/// <summary>What the loop thread publishes for other threads; immutable.</summary>
+/// <summary>What whoever has the core publishes for other threads; immutable.</summary>
 internal sealed record CoreView(
     RaftRole Role, ulong Term, NodeId? Leader, ulong Commit, ulong Last, ulong FirstOwnIndex, IReadOnlyList<MemberStatus> Members,
     bool IsChanging);

@@ -6,22 +6,29 @@ using RaftMirror.Primitives;
 namespace RaftMirror.Consensus;
 
 /// <summary>
-/// The apply thread: committed entries in order into the state machine, restores in between, checkpoints and snapshots at indices that are
-/// the same on every node: both are counted in entries (and snapshots in bytes too) from the snapshot before, so that a node which was
+/// Applying: committed entries in order into the state machine, restores in between, checkpoints and snapshots at indices that are the same
+/// on every node. The apply thread does it, but for a few commands: those the thread applies that learned of their commit. Indices
+/// are the same on every node: both are counted in entries (and snapshots in bytes too) from the snapshot before, so that a node which was
 /// restored counts like one that was not.
 /// </summary>
 public sealed partial class RaftNode
 {
+    private const int MaxAppliedByOthers = 4;
+
+    /// <summary>Guards what is to be applied, and who does it: one thread at a time, mostly the apply thread.</summary>
     private readonly object _applyGate = new();
     private readonly object _waitersGate = new();
     private readonly PriorityQueue<TaskCompletionSource, ulong> _waiters = new();
     private readonly SortedDictionary<ulong, ulong> _ownDigests = [];
     private List<ApplyInput> _applies = [];
     private List<ApplyInput> _appliesSpare = [];
+    private int _appliesEntries;
+    private bool _appliesNews;
+    private bool _isApplying;
     private ulong _applied;
     private LogStatus? _announced;
 
-    // Of the apply thread.
+    // Of whoever applies.
     private Configuration _appliedConfiguration = Configuration.Empty;
     private ulong _stateChain;
     private ulong _entriesSinceSnapshot;
@@ -32,54 +39,123 @@ public sealed partial class RaftNode
         lock (_applyGate)
         {
             _applies.Add(input);
-            if (_applies.Count == 1) Monitor.Pulse(_applyGate);
+            _appliesEntries += input.Entries.Length;
+            _appliesNews |= input.IsNews;
+        }
+    }
+
+    /// <summary>After the core was let go of: applies a few commands on this thread, leaves everything else to the apply thread.</summary>
+    private void ApplyHere()
+    {
+        while (true)
+        {
+            List<ApplyInput> inputs;
+            lock (_applyGate)
+            {
+                if (_isApplying || _applies.Count == 0 || _stopping.IsCancellationRequested) return;
+                if (_appliesNews || _appliesEntries > MaxAppliedByOthers)
+                {
+                    Monitor.PulseAll(_applyGate);
+                    return;
+                }
+
+                inputs = TakeApplies();
+            }
+
+            Apply(inputs);
+        }
+    }
+
+    private void WakeApply()
+    {
+        lock (_applyGate)
+        {
+            if (_applies.Count > 0 && !_isApplying) Monitor.PulseAll(_applyGate);
         }
     }
 
     private void RunApply()
     {
-        while (Take(_applyGate, ref _applies, ref _appliesSpare) is { } inputs)
+        while (true)
         {
-            foreach (var input in inputs)
+            List<ApplyInput> inputs;
+            lock (_applyGate)
             {
-                if (Quarantine is not null) continue; // What is applied stays as it is, to be looked at.
-                if (input.Installed is { } snapshot) Restore(snapshot);
-                Apply(input.Entries);
+                while (_isApplying || _applies.Count == 0)
+                {
+                    if (_stopping.IsCancellationRequested) return;
+                    Monitor.Wait(_applyGate);
+                }
+
+                if (_stopping.IsCancellationRequested) return;
+                inputs = TakeApplies();
             }
 
-            inputs.Clear();
-            Announce();
+            Apply(inputs);
         }
     }
 
-    private void Apply(LogEntry[] entries)
+    private List<ApplyInput> TakeApplies()
     {
-        if (entries.Length == 0) return;
-        foreach (ref readonly var entry in entries.AsSpan())
-        {
-            ReadOnlyMemory<byte> result = default;
-            switch (entry.Type)
-            {
-                case EntryType.Command:
-                    result = _stateMachine.Apply(new LogPosition(entry.Index), entry.Term, entry.Payload.Span);
-                    break;
-                case EntryType.Configuration:
-                    ConfigurationCodec.TryDecode(entry.Payload.Span, out _appliedConfiguration);
-                    break;
-                case EntryType.Digest:
-                    if (HasDiverged(DigestVerdict.Decode(entry.Payload.Span))) return;
-                    break;
-            }
+        (_applies, _appliesSpare) = (_appliesSpare, _applies);
+        _appliesEntries = 0;
+        _appliesNews = false;
+        _isApplying = true;
+        return _appliesSpare;
+    }
 
-            _stateChain = Mix(Mix(_stateChain, entry.Index ^ (entry.Term << 40)), Crc32C.Compute(result.Span));
-            PublishApplied(entry.Index);
-            Checkpoint(entry);
-            var isOwn = entry.Proposal.Node == Self.Value && entry.Proposal.Incarnation == Incarnation;
-            if (isOwn && _proposals.TryRemove(entry.Proposal.Sequence, out var proposal))
-                proposal.Outcome.TrySetResult(new CommitResult(ProposalOutcome.Committed, new LogPosition(entry.Index), result, null));
+    private void Apply(List<ApplyInput> inputs)
+    {
+        var isNews = false;
+        foreach (var input in inputs)
+        {
+            isNews |= input.IsNews;
+            if (Quarantine is not null) continue; // What is applied stays as it is, to be looked at.
+            if (input.Installed is { } snapshot) Restore(snapshot);
+            foreach (ref readonly var entry in input.Entries.AsSpan())
+            {
+                if (!TryApply(entry)) break;
+            }
         }
 
-        Post(new LoopInput.Applied(entries[^1].Index));
+        inputs.Clear();
+        if (isNews) Announce();
+
+        // In order: nobody else applies before it is in the queue.
+        var hasCore = TryTake(new LoopInput.Applied(_applied));
+        lock (_applyGate)
+        {
+            _isApplying = false;
+            if (_applies.Count > 0 || _stopping.IsCancellationRequested) Monitor.PulseAll(_applyGate);
+        }
+
+        if (hasCore) CarryOutHere();
+    }
+
+    /// <returns>False if this node's state has turned out to be another than the majority's.</returns>
+    private bool TryApply(in LogEntry entry)
+    {
+        ReadOnlyMemory<byte> result = default;
+        switch (entry.Type)
+        {
+            case EntryType.Command:
+                result = _stateMachine.Apply(new LogPosition(entry.Index), entry.Term, entry.Payload.Span);
+                break;
+            case EntryType.Configuration:
+                ConfigurationCodec.TryDecode(entry.Payload.Span, out _appliedConfiguration);
+                break;
+            case EntryType.Digest:
+                if (HasDiverged(DigestVerdict.Decode(entry.Payload.Span))) return false;
+                break;
+        }
+
+        _stateChain = Mix(Mix(_stateChain, entry.Index ^ (entry.Term << 40)), Crc32C.Compute(result.Span));
+        PublishApplied(entry.Index);
+        Checkpoint(entry);
+        var isOwn = entry.Proposal.Node == Self.Value && entry.Proposal.Incarnation == Incarnation;
+        if (isOwn && _proposals.TryRemove(entry.Proposal.Sequence, out var proposal))
+            proposal.Finish(new CommitResult(ProposalOutcome.Committed, new LogPosition(entry.Index), result, null));
+        return true;
     }
 
     /// <summary>Applied is visible before the proposer is told, so that it never finds itself behind its own command.</summary>
@@ -122,7 +198,6 @@ public sealed partial class RaftNode
     {
         using (var reader = _snapshots.OpenVerified(snapshot.Last)) Restore(reader);
         PublishApplied(snapshot.Last.Index);
-        Post(new LoopInput.Applied(snapshot.Last.Index));
         Node.Log.Restored(_logger, Self, snapshot.Last.Index, snapshot.LengthBytes);
     }
 
@@ -136,7 +211,7 @@ public sealed partial class RaftNode
         _ownDigests.Clear();
     }
 
-    /// <summary>Tells subscribers of changes of leadership, epoch or members; on this thread only, so in order.</summary>
+    /// <summary>Tells subscribers of changes of leadership, epoch or members; by whoever applies, so in order.</summary>
     private void Announce()
     {
         var status = Status;

@@ -4,77 +4,28 @@ using RaftMirror.Consensus.Node;
 
 namespace RaftMirror.Consensus;
 
-/// <summary>The loop thread: inputs in, effects out; it waits for inputs and deadlines only.</summary>
+/// <summary>What the core's holder does: inputs in, effects out. It never blocks.</summary>
 public sealed partial class RaftNode
 {
-    private const int MaxInboxMessages = 16384;
     private const int RetryMs = 20;
 
-    private readonly object _inboxGate = new();
     private readonly OutboundGate _gate = new();
     private readonly List<Message> _released = [];
     private readonly Dictionary<ulong, TaskCompletionSource<ReadState>> _reads = [];
-    private List<LoopInput> _inbox = [];
-    private List<LoopInput> _inboxSpare = [];
     private ulong _readToken;
+    private bool _hasUnsent;
     private long _sweepDue = long.MaxValue;
     private long _viewDue;
     private volatile CoreView _view;
     private volatile TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private void Deliver(in Message message, Transport.InboundBudget budget, int bytes)
+    private void Handle(List<LoopInput> inputs)
     {
-        lock (_inboxGate)
-        {
-            if (_inbox.Count >= MaxInboxMessages)
-            {
-                if (_inbox.Count == MaxInboxMessages) Node.Log.InboxFull(_logger, _inbox.Count);
-                budget.Return(bytes);
-                return; // Raft repeats what matters.
-            }
-        }
-
-        Post(new LoopInput.Received(message, budget, bytes));
-    }
-
-    private void Post(LoopInput input)
-    {
-        lock (_inboxGate)
-        {
-            _inbox.Add(input);
-            if (_inbox.Count == 1) Monitor.Pulse(_inboxGate);
-        }
-    }
-
-    private void RunLoop()
-    {
-        while (TakeInputs() is { } inputs)
-        {
-            _core.AdvanceClock(NowMs());
-            foreach (var input in inputs) Handle(input);
-            inputs.Clear();
-            _core.Tick(NowMs());
-            Sweep();
-            CarryOut(_core.TakeReady());
-        }
-    }
-
-    private List<LoopInput>? TakeInputs()
-    {
-        lock (_inboxGate)
-        {
-            while (_inbox.Count == 0)
-            {
-                if (_stopping.IsCancellationRequested) return null;
-                var waitMs = Math.Min(_core.NextDeadlineMs, _sweepDue) - NowMs();
-                if (waitMs <= 0) break;
-                Monitor.Wait(_inboxGate, (int)Math.Min(waitMs, 1000));
-            }
-
-            if (_stopping.IsCancellationRequested) return null;
-            (_inbox, _inboxSpare) = (_inboxSpare, _inbox);
-            return _inboxSpare;
-        }
+        _core.AdvanceClock(NowMs());
+        foreach (var input in inputs) Handle(input);
+        _core.Tick(NowMs());
+        Sweep();
+        CarryOut(_core.TakeReady());
     }
 
     private void Handle(LoopInput input)
@@ -134,7 +85,9 @@ public sealed partial class RaftNode
     private void CarryOut(Ready ready)
     {
         foreach (var outbound in ready.Messages) _gate.Add(outbound, _released);
-        _transport.Send(_released);
+        _transport.Add(_released);
+        if (_released.Exists(IsAwaited)) _transport.Flush();
+        else _hasUnsent |= _released.Count > 0;
         _released.Clear();
         var compactTo = ready.Installed?.Last.Index ?? ready.CompactTo;
         if (ready.Write is not null || compactTo > 0) QueueWrite(new LogInput(ready.Write, compactTo));
@@ -162,8 +115,11 @@ public sealed partial class RaftNode
             changed.TrySetResult();
         }
 
-        if (ready.Committed.Count > 0 || ready.StateChanged || ready.MembersChanged || ready.Installed is not null)
-            QueueApply(new ApplyInput(ready.Installed, [.. ready.Committed]));
+        var isNews = ready.StateChanged || ready.MembersChanged || ready.Installed is not null || ready.Committed.Exists(IsNoCommand);
+        if (isNews || ready.Committed.Count > 0) QueueApply(new ApplyInput(ready.Installed, [.. ready.Committed], isNews));
+
+        static bool IsAwaited(Message message) => message is not { Kind: MessageKind.Heartbeat, Round: 0 };
+        static bool IsNoCommand(LogEntry entry) => entry.Type != EntryType.Command;
     }
 
     /// <summary>Who the members are and how far they have come is told anew when roles or members change, else once per heartbeat.</summary>

@@ -99,7 +99,7 @@ public sealed partial class RaftNode
         return Encoding.UTF8.GetBytes(error ?? string.Empty);
     }
 
-    /// <summary>Loop thread.</summary>
+    /// <summary>By whoever has the core.</summary>
     private void BeginChange(LoopInput.ChangeMembers input)
     {
         var error = _core.ChangeMembers([input.Change], out var place);
@@ -107,7 +107,7 @@ public sealed partial class RaftNode
         else _memberChanges.Add((place, input.Answer));
     }
 
-    /// <summary>A change is done when a configuration at or behind it is committed and not joint. Loop thread.</summary>
+    /// <summary>A change is done when a configuration at or behind it is committed and not joint. By whoever has the core.</summary>
     private void FinishChanges()
     {
         if (_memberChanges.Count == 0) return;
@@ -123,7 +123,7 @@ public sealed partial class RaftNode
         }
     }
 
-    /// <summary>Connections follow the configuration in force; who has left is said by the committed one alone. Loop thread.</summary>
+    /// <summary>Connections follow the configuration in force; who has left is said by the committed one alone. By whoever has the core.</summary>
     private void ConnectMembers()
     {
         var configuration = _core.Configuration;

@@ -4,22 +4,21 @@ using RaftMirror.Consensus.Node;
 namespace RaftMirror.Consensus;
 
 /// <summary>
-/// Proposals. Each carries its proposer's number, and the proposer learns the outcome from its own apply thread, wherever it was
+/// Proposals. Each carries its proposer's number, and the proposer learns the outcome when its own node applies, wherever it was
 /// appended: committed when its entry is applied here, not committed when another entry is applied at the place that the
 /// leader gave it (an entry is appended once, so it can stand nowhere else). Sent but never answered is Unknown.
 /// </summary>
 public sealed partial class RaftNode
 {
-    /// <summary>Appended proposals by place; those that have an outcome stay until their place is applied. Loop thread.</summary>
+    /// <summary>Appended proposals by place; those that have an outcome stay until their place is applied. By whoever has the core.</summary>
     private readonly PriorityQueue<ulong, ulong> _appended = new();
 
     /// <inheritdoc/>
-    public async ValueTask<CommitResult> ProposeAsync(
-        ReadOnlyMemory<byte> command, ulong? expectedEpoch, CancellationToken cancellationToken)
+    public ValueTask<CommitResult> ProposeAsync(ReadOnlyMemory<byte> command, ulong? expectedEpoch, CancellationToken cancellationToken)
     {
         if (command.Length is 0 or > MaxCommandBytes) throw new ArgumentException("A command has 1 byte to 1 MiB.", nameof(command));
         if (cancellationToken.IsCancellationRequested)
-            return new CommitResult(ProposalOutcome.NotCommitted, default, default, "cancelled before it was proposed");
+            return new(new CommitResult(ProposalOutcome.NotCommitted, default, default, "cancelled before it was proposed"));
         var sequence = (ulong)Interlocked.Increment(ref _proposalSequence);
         var deadlineMs = NowMs() + (long)_options.RequestTimeout.TotalMilliseconds;
 
@@ -27,16 +26,21 @@ public sealed partial class RaftNode
         var proposal = new PendingProposal(sequence, command.ToArray(), expectedEpoch, deadlineMs);
         _proposals[sequence] = proposal;
         if (_stopping.IsCancellationRequested && _proposals.TryRemove(sequence, out _))
-            return new CommitResult(ProposalOutcome.NotCommitted, default, default, "this node is stopping");
+            return new(new CommitResult(ProposalOutcome.NotCommitted, default, default, "this node is stopping"));
         Post(new LoopInput.ProposeLocal(proposal));
-        await using var registration = cancellationToken.Register(() =>
-        {
-            if (_proposals.TryRemove(sequence, out _)) proposal.Finish(ProposalOutcome.Unknown, "the caller gave up waiting");
-        });
-        return await proposal.Outcome.Task;
+        return cancellationToken.CanBeCanceled ? AwaitAsync(proposal, cancellationToken) : proposal.Outcome;
     }
 
-    /// <summary>Brings a waiting proposal on its way, if there is one. Loop thread.</summary>
+    private async ValueTask<CommitResult> AwaitAsync(PendingProposal proposal, CancellationToken cancellationToken)
+    {
+        await using var registration = cancellationToken.Register(() =>
+        {
+            if (_proposals.TryRemove(proposal.Sequence, out _)) proposal.Finish(ProposalOutcome.Unknown, "the caller gave up waiting");
+        });
+        return await proposal.Outcome;
+    }
+
+    /// <summary>Brings a waiting proposal on its way, if there is one. By whoever has the core.</summary>
     private void Advance(PendingProposal proposal)
     {
         // The sweep may have come before its own input: once appended or on its way, it is not taken again.
@@ -64,7 +68,7 @@ public sealed partial class RaftNode
                 proposal.Place = place;
                 _appended.Enqueue(proposal.Sequence, place.Index);
 
-                // What the apply thread has reported, not what it has reached: it finishes a proposal before it reports.
+                // What is reported as applied, not what is: whoever applies finishes a proposal before it reports.
                 FinishOvertaken(_core.AppliedIndex);
                 break;
             case Refusal.EpochChanged:
@@ -91,7 +95,7 @@ public sealed partial class RaftNode
             proposal.Finish(ProposalOutcome.Unknown, "the connection to the leader broke");
     }
 
-    /// <summary>Proposals whose place is applied were finished by the apply thread, which does so before it reports the
+    /// <summary>Proposals whose place is applied were finished by whoever applied it, who does so before it reports the
     /// index; one that is still here lost its place to another entry.</summary>
     private void FinishOvertaken(ulong applied)
     {

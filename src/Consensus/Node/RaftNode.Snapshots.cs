@@ -8,7 +8,7 @@ using RaftMirror.Consensus.Transport;
 namespace RaftMirror.Consensus;
 
 /// <summary>
-/// Snapshots: one task owns the store. It writes what the apply thread hands it and fetches, by chunks and on a connection of its own, what the
+/// Snapshots: one task owns the store. It writes what is handed to it on applying and fetches, by chunks and on a connection of its own, what the
 /// leader offers; <see cref="SnapshotReceiver"/> decides whom to ask for what. A snapshot that cannot be written costs log space, nothing else.
 /// <code>
 /// raft.snapshot.newest: nothing → 0 8 term, 8 8 index, 16 8 bytes, 24 4 CRC-32C; nothing if there is none

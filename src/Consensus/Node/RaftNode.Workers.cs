@@ -3,7 +3,7 @@ using RaftMirror.Consensus.Node;
 
 namespace RaftMirror.Consensus;
 
-/// <summary>The log thread.</summary>
+/// <summary>The log thread: nobody else waits for the disk.</summary>
 public sealed partial class RaftNode
 {
     private readonly object _writesGate = new();
@@ -20,30 +20,50 @@ public sealed partial class RaftNode
         }
     }
 
-    /// <summary>Group commit without a timer: everything that came during the last flush is written and flushed together.</summary>
     private void RunLog()
     {
-        while (Take(_writesGate, ref _writes, ref _writesSpare) is { } inputs)
+        while (true)
         {
-            ulong sequence = 0, compactTo = 0;
-            foreach (var (write, compact) in inputs)
+            List<LogInput> inputs;
+            lock (_writesGate)
             {
-                compactTo = Math.Max(compactTo, compact);
-                if (write is null) continue;
-                _wal.Append(write);
-                sequence = write.Sequence;
+                while (_writes.Count == 0)
+                {
+                    if (_stopping.IsCancellationRequested) return;
+                    Monitor.Wait(_writesGate);
+                }
+
+                if (_stopping.IsCancellationRequested) return;
+                (_writes, _writesSpare) = (_writesSpare, _writes);
+                inputs = _writesSpare;
             }
 
-            inputs.Clear();
-            if (sequence > 0)
-            {
-                _wal.Flush();
-                Post(new LoopInput.Written(sequence));
-            }
-
-            if (compactTo > 0) _wal.Compact(compactTo);
-            Maintain();
+            Write(inputs);
         }
+    }
+
+    /// <summary>Group commit without a timer: everything that came during the last flush is written and flushed together.</summary>
+    private void Write(List<LogInput> inputs)
+    {
+        ulong sequence = 0, compactTo = 0;
+        foreach (var (write, compact) in inputs)
+        {
+            compactTo = Math.Max(compactTo, compact);
+            if (write is null) continue;
+            _wal.Append(write);
+            sequence = write.Sequence;
+        }
+
+        inputs.Clear();
+        if (sequence > 0)
+        {
+            lock (_inboxGate) _isFlushing = true;
+            _wal.Flush();
+            Post(new LoopInput.Written(sequence));
+        }
+
+        if (compactTo > 0) _wal.Compact(compactTo);
+        Maintain();
     }
 
     /// <summary>Old segments go and the next one is prepared on another thread, so that no flush waits for it.</summary>
@@ -51,21 +71,5 @@ public sealed partial class RaftNode
     {
         if (!_maintaining.IsCompleted || !_wal.IsMaintenanceDue) return;
         _maintaining = Task.Run(() => Guard(_wal.Maintain));
-    }
-
-    private List<T>? Take<T>(object gate, ref List<T> queue, ref List<T> spare)
-    {
-        lock (gate)
-        {
-            while (queue.Count == 0)
-            {
-                if (_stopping.IsCancellationRequested) return null;
-                Monitor.Wait(gate);
-            }
-
-            if (_stopping.IsCancellationRequested) return null;
-            (queue, spare) = (spare, queue);
-            return spare;
-        }
     }
 }

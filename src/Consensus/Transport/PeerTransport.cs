@@ -78,17 +78,27 @@ internal sealed partial class PeerTransport : IAsyncDisposable
         link.Flush();
     }
 
-    /// <summary>Sends, or drops, Raft messages, those to one peer together; never waits.</summary>
+    /// <summary>Sends, or drops, Raft messages; never waits.</summary>
     public void Send(List<Message> messages)
+    {
+        Add(messages);
+        Flush();
+    }
+
+    /// <summary>Queues, or drops, Raft messages; they leave with <see cref="Flush"/>, those to one peer together. Never waits.</summary>
+    public void Add(List<Message> messages)
     {
         var links = _raftLinks;
         foreach (var message in messages)
         {
             if (links.TryGetValue(message.To, out var link)) link.Add(message);
         }
+    }
 
-        if (messages.Count == 0) return;
-        foreach (var link in links.Values) link.Flush();
+    /// <summary>Sends what is queued; never waits.</summary>
+    public void Flush()
+    {
+        foreach (var link in _raftLinks.Values) link.Flush();
     }
 
     public void Handle(string method, RpcHandler handler)

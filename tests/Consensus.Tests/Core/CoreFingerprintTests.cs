@@ -18,7 +18,7 @@ public sealed class CoreFingerprintTests
     private static readonly Type[] Immutable = [typeof(RaftCoreOptions), typeof(Configuration), typeof(SnapshotMeta), typeof(Xoshiro)];
 
     /// <summary>Effects that were taken, and room for computing.</summary>
-    private static readonly string[] Scratch = ["_ready", "_spare", "_scratch"];
+    private static readonly string[] Scratch = ["_ready", "_spare", "_scratch", "_sliced"];
 
     /// <summary>Not in the hash: time; what follows from other fields; a bound that no search reaches; what counts in another role.</summary>
     private static readonly string[] LeftOut =

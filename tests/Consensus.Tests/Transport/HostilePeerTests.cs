@@ -166,7 +166,7 @@ public sealed class HostilePeerTests
         {
             try
             {
-                for (ulong i = 1; i <= 5000; i++) await peer.SendAsync(Requests.Encode("large", i, new byte[1000]));
+                for (ulong i = 1; ; i++) await peer.SendAsync(Requests.Encode("large", i, new byte[1000]));
             }
             catch (SocketException)
             {
@@ -175,7 +175,6 @@ public sealed class HostilePeerTests
         });
         for (var i = 0; i < 20 || !requests.IsCompleted; i++) await LocalCluster.CommitAsync(leader, $"c{i}");
         await requests;
-        await Eventually.IsTrueAsync(() => IsEnded(peer.Socket), "the connection is ended");
 
         // What waits to be sent, what runs, and what the kernel took: never all of it.
         Assert.InRange(answered, 1, Impatient.MaxRequests + 64);

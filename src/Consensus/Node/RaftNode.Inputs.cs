@@ -1,0 +1,172 @@
+using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Node;
+
+namespace RaftMirror.Consensus;
+
+/// <summary>
+/// Who has the core. Inputs wait in one queue. Whoever posts one while nobody has the core takes it and carries out what waits: a message is
+/// handled on the thread that received it, the end of a flush on the thread that flushed, and none of them is handed to another
+/// thread first. A holder goes through the queue once; if more has come meanwhile, the loop thread takes over, and batches grow. The loop
+/// thread also takes the core when a deadline has come.
+/// </summary>
+public sealed partial class RaftNode
+{
+    private const int MaxInboxMessages = 16384;
+    private const int MinShared = 4;
+
+    /// <summary>Guards all of these. Pulsed for the loop thread, and for whoever waits until nobody has the core any more.</summary>
+    private readonly object _inboxGate = new();
+    private List<LoopInput> _inbox = [];
+    private List<LoopInput> _inboxSpare = [];
+    private bool _isHeld = true; // Until the threads start.
+    private volatile bool _isOver;
+    private bool _isFlushing;
+    private int _outstanding;
+    private long _deadlineMs;
+    private long _loopWakesAtMs;
+
+    private void Deliver(in Message message, Transport.InboundBudget budget, int bytes)
+    {
+        lock (_inboxGate)
+        {
+            if (_inbox.Count >= MaxInboxMessages)
+            {
+                if (_inbox.Count == MaxInboxMessages) Node.Log.InboxFull(_logger, _inbox.Count);
+                budget.Return(bytes);
+                return; // Raft repeats what matters.
+            }
+        }
+
+        Post(new LoopInput.Received(message, budget, bytes));
+    }
+
+    /// <summary>Takes an input in, and carries it out if nobody else is about to. Any thread, also one that has the core.</summary>
+    private void Post(LoopInput input)
+    {
+        if (TryTake(input)) CarryOutHere();
+    }
+
+    /// <summary>Takes an input in.</summary>
+    /// <returns>True if this thread has the core now, and must go on with <see cref="CarryOutHere"/>.</returns>
+    private bool TryTake(LoopInput input)
+    {
+        lock (_inboxGate)
+        {
+            _inbox.Add(input);
+            if (input is LoopInput.Written) _isFlushing = false;
+            if (_isHeld || _isOver) return false;
+
+            // The end of the flush under way takes it along, so that one append and one flush carry all that come meanwhile.
+            if (_isFlushing && _outstanding >= MinShared && input is (LoopInput.ProposeLocal or LoopInput.ProposeForPeer)) return false;
+            _isHeld = true;
+            return true;
+        }
+    }
+
+    private void CarryOutHere()
+    {
+        try
+        {
+            Hold();
+            ApplyHere();
+            SendRest();
+        }
+#pragma warning disable CA1031 // Every failure stops the node, loudly, on whatever thread.
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            Fail(error);
+        }
+    }
+
+    private void RunLoop()
+    {
+        while (WaitForWork())
+        {
+            Hold();
+            WakeApply();
+            SendRest();
+        }
+    }
+
+    /// <summary>What nobody waits for leaves after those who wait have been answered, and with whatever else leaves first.</summary>
+    private void SendRest()
+    {
+        if (!Volatile.Read(ref _hasUnsent)) return;
+        Volatile.Write(ref _hasUnsent, false);
+        _transport.Flush();
+    }
+
+    /// <summary>Waits until there is something to do that nobody does, and takes the core.</summary>
+    /// <returns>False if the node stops.</returns>
+    private bool WaitForWork()
+    {
+        lock (_inboxGate)
+        {
+            while (!_stopping.IsCancellationRequested && !_isOver)
+            {
+                _loopWakesAtMs = long.MaxValue;
+                if (!_isHeld)
+                {
+                    var waitMs = _inbox.Count > 0 ? 0 : _deadlineMs - NowMs();
+                    if (waitMs <= 0)
+                    {
+                        _isHeld = true;
+                        return true;
+                    }
+
+                    _loopWakesAtMs = _deadlineMs;
+                    Monitor.Wait(_inboxGate, (int)Math.Min(waitMs, 1000));
+                }
+                else
+                {
+                    Monitor.Wait(_inboxGate);
+                }
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>Carries out what waits, and lets go of the core; what came meanwhile is for the loop thread, unless somebody comes first.</summary>
+    private void Hold()
+    {
+        List<LoopInput> inputs;
+        lock (_inboxGate)
+        {
+            (_inbox, _inboxSpare) = (_inboxSpare, _inbox);
+            inputs = _inboxSpare;
+        }
+
+        if (!_stopping.IsCancellationRequested) Handle(inputs);
+        inputs.Clear();
+        lock (_inboxGate)
+        {
+            _isHeld = false;
+            _outstanding = _appended.Count;
+            _deadlineMs = Math.Min(_core.NextDeadlineMs, _sweepDue);
+            if (_stopping.IsCancellationRequested || _inbox.Count > 0 || _deadlineMs < _loopWakesAtMs) Monitor.PulseAll(_inboxGate);
+        }
+    }
+
+    private void OpenInputs()
+    {
+        lock (_inboxGate) _isHeld = false;
+    }
+
+    /// <summary>Waits until nobody has the core, or applies, unless that one failed, and sees to it that nobody does any more.</summary>
+    private void CloseInputs()
+    {
+        lock (_inboxGate)
+        {
+            while (_isHeld && !_isOver) Monitor.Wait(_inboxGate);
+        }
+
+        lock (_applyGate)
+        {
+            while (_isApplying && !_isOver) Monitor.Wait(_applyGate);
+        }
+
+        _isOver = true;
+    }
+}
