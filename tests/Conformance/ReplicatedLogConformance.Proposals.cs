@@ -284,8 +284,10 @@ public abstract partial class ReplicatedLogConformance
         await cluster.StopAsync(leader);
         var results = await Task.WhenAll(proposals).WaitAsync(Patience);
         Assert.All(results, result => Assert.NotEqual(ProposalOutcome.Committed, result.Outcome));
-        await Assert.ThrowsAsync<NoLeaderException>(() => barrier.WaitAsync(Patience));
         await Assert.ThrowsAsync<NoLeaderException>(() => waiting.WaitAsync(Patience));
+
+        // A backend with leases may have confirmed it before it stopped; without an answer it may not stay.
+        if (await Record.ExceptionAsync(() => barrier.WaitAsync(Patience)) is { } error) Assert.IsType<NoLeaderException>(error);
         var after = await log.ProposeAsync(Bytes("after"), null, CancellationToken.None).AsTask().WaitAsync(Patience);
         Assert.Equal(ProposalOutcome.NotCommitted, after.Outcome);
     }
