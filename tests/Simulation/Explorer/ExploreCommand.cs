@@ -4,12 +4,13 @@ using RaftMirror.Consensus.Core;
 
 namespace RaftMirror.Simulation.Explorer;
 
-/// <summary>explore [--scenario NAME|all] [--size small|large] [--seconds S] [--bug NAME] [--consequences yes|no] [--replay PATH] [-o json].
-/// Exit codes: 0 nothing found, 1 a violation.</summary>
+/// <summary>explore [--scenario NAME|all] [--size small|large] [--set BOUND=N,…] [--seconds S] [--states N] [--bug NAME|all] [--only RULE]
+/// [--replay PATH] [-o json]. Exit codes: 0 nothing found and nothing left to explore (--bug all: each rule was broken by some bug), 1 a violation,
+/// 3 nothing found, but out of time or states.</summary>
 internal static class ExploreCommand
 {
     public const string Usage =
-        "explore [--scenario NAME|all] [--size small|large] [--seconds S] [--bug NAME] [--consequences yes|no] [--replay PATH] [-o json|text]";
+        "explore [--scenario NAME|all] [--size small|large] [--set BOUND=N,…] [--seconds S] [--states N] [--bug NAME|all] [--only RULE] [--replay PATH] [-o json|text]";
 
     private static readonly JsonSerializerOptions Json = new() { WriteIndented = true };
 
@@ -18,25 +19,28 @@ internal static class ExploreCommand
     public static int Run(ReadOnlySpan<string> args)
     {
         var options = Parse(args);
+        if (options.GetValueOrDefault("--bug") == "all") return HuntAll(options);
         SetBug(options.GetValueOrDefault("--bug"));
         var isSmall = options.GetValueOrDefault("--size", "large") == "small";
         var limit = TimeSpan.FromSeconds(double.Parse(options.GetValueOrDefault("--seconds", "600"), CultureInfo.InvariantCulture));
         var isJson = options.GetValueOrDefault("-o", "text") == "json";
+        var states = int.Parse(options.GetValueOrDefault("--states", $"{BreadthFirstSearch.DefaultMaxStates}"), CultureInfo.InvariantCulture);
         var name = options.GetValueOrDefault("--scenario", "all");
-        var onlyConsequences = options.GetValueOrDefault("--consequences", "no") == "yes";
+        Rule? only = options.TryGetValue("--only", out var rule) ? Enum.Parse<Rule>(rule) : null;
         var names = name == "all" ? ScenarioCatalogue.All.Select(pair => pair.Small.Name) : [name];
         var reports = new List<ExplorerReport>();
         foreach (var each in names)
         {
-            var scenario = ScenarioCatalogue.Find(each, isSmall) with { ConsequencesOnly = onlyConsequences };
+            var scenario = ScenarioCatalogue.Find(each, isSmall) with { Only = only };
+            SetBounds(scenario, options.GetValueOrDefault("--set", string.Empty));
             if (options.TryGetValue("--replay", out var path)) return Replay(scenario, path);
-            var report = BreadthFirstSearch.Run(scenario, limit, isJson ? null : Console.Error.WriteLine);
+            var report = BreadthFirstSearch.Run(scenario, limit, isJson ? null : Console.Error.WriteLine, states);
             reports.Add(report);
             if (!isJson) Describe(scenario, report);
         }
 
         if (isJson) Console.WriteLine(JsonSerializer.Serialize(reports, Json));
-        return reports.Exists(report => report.Violation is not null) ? 1 : 0;
+        return reports.Exists(report => report.Violation is not null) ? 1 : reports.TrueForAll(report => report.IsExhausted) ? 0 : 3;
     }
 
     private static void Describe(Scenario scenario, ExplorerReport report)
@@ -46,7 +50,8 @@ internal static class ExploreCommand
             $"             {scenario.Purpose}; bounds: {scenario.Nodes} nodes, term {scenario.MaxTerm}, {scenario.MaxInFlight} messages, "
             + $"{scenario.MaxWrites} writes per node, {scenario.Proposals} proposals, {scenario.Heartbeats} heartbeats, {scenario.Crashes} crashes, "
             + $"{scenario.Duplicates} duplicates, {scenario.Snapshots} snapshots, {scenario.Reads} reads, {scenario.Changes.Count} changes"
-            + (scenario.MaxDepth < int.MaxValue ? $", {scenario.MaxDepth} steps" : string.Empty)
+            + $", {scenario.Drops} drops, {scenario.StepDowns} step-downs, {scenario.Transfers} transfers"
+            + (scenario.Lost.Count > 0 ? $"; never delivered: {string.Join(", ", scenario.Lost)}" : string.Empty)
             + (scenario.IsSymmetric ? "; names of nodes do not count" : string.Empty));
         Console.WriteLine($"             new states by {string.Join(", ", report.NewStates.Select(kind => $"{kind.Key} {kind.Value}"))}");
         if (report.Path is null) return;
@@ -70,7 +75,7 @@ internal static class ExploreCommand
 
     private static Dictionary<string, string> Parse(ReadOnlySpan<string> args)
     {
-        string[] known = ["--scenario", "--size", "--seconds", "--bug", "--consequences", "--replay", "-o"];
+        string[] known = ["--scenario", "--size", "--set", "--seconds", "--states", "--bug", "--only", "--replay", "-o"];
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
         for (var i = 0; i < args.Length; i += 2)
         {
@@ -80,6 +85,30 @@ internal static class ExploreCommand
 
         return options;
     }
+
+    /// <summary>Other bounds than the scenario's, by the names of its properties.</summary>
+    private static void SetBounds(Scenario scenario, string bounds)
+    {
+        foreach (var bound in bounds.Split(',', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var (name, value) = bound.Split('=') is [var left, var right] ? (left, right) : throw new ArgumentException($"{bound} is not BOUND=N.");
+            var property = typeof(Scenario).GetProperty(name);
+            if (property is null || (property.PropertyType != typeof(int) && property.PropertyType != typeof(ulong)))
+                throw new ArgumentException($"There is no bound {name}.");
+            property.SetValue(scenario, Convert.ChangeType(value, property.PropertyType, CultureInfo.InvariantCulture));
+        }
+    }
+
+#if MUTANTS
+    private static int HuntAll(Dictionary<string, string> options)
+    {
+        var seconds = double.Parse(options.GetValueOrDefault("--seconds", "30"), CultureInfo.InvariantCulture);
+        return BugHunt.Run(TimeSpan.FromSeconds(seconds), options.GetValueOrDefault("--size", "small") == "small", Console.WriteLine) ? 0 : 1;
+    }
+#else
+    private static int HuntAll(Dictionary<string, string> options) =>
+        throw new ArgumentException($"--bug all needs -c {nameof(Mutants)}; {options.Count} options.");
+#endif
 
     private static void SetBug(string? name)
     {

@@ -1,3 +1,4 @@
+using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Primitives;
 
@@ -10,6 +11,9 @@ internal readonly record struct HeldMessage(ExploredMessage Message, ulong Relea
 internal sealed record ExploredDisk(HardState HardState, EntryId Start, LogEntry[] Entries, SnapshotMeta? Snapshot)
 {
     public ulong LastIndex => Start.Index + (ulong)Entries.Length;
+
+    /// <summary>False if the commit hint speaks of entries that a crash would lose.</summary>
+    public bool IsHintDurable => HardState.Commit <= LastIndex;
 
     /// <summary>True if this node could not lose the entry: it is in the log, or a snapshot covers it.</summary>
     public bool Holds(EntryId id) =>
@@ -51,8 +55,17 @@ internal sealed record ExploredDisk(HardState HardState, EntryId Start, LogEntry
         hash.Add(Start);
         hash.Add(LastIndex);
         foreach (var entry in Entries) hash.Add(entry);
-        hash.Add(Snapshot?.Last ?? default);
+        AddSnapshot(ref hash, Snapshot, names);
         return hash.Value;
+    }
+
+    /// <summary>A snapshot with who took part: in another branch of the search the same id may be another entry's.</summary>
+    public static void AddSnapshot(ref StateHash hash, SnapshotMeta? snapshot, byte[] names)
+    {
+        hash.Add(snapshot?.Last ?? default);
+        if (snapshot is null) return;
+        foreach (var set in (ReadOnlySpan<NodeId[]>)[snapshot.Configuration.Voters, snapshot.Configuration.OutgoingVoters, snapshot.Configuration.Learners])
+            hash.Add(set.Aggregate(0ul, (bits, id) => bits | (1ul << names[id.Value])));
     }
 
     public static void AddHardState(ref StateHash hash, HardState state, byte[] names)
@@ -87,7 +100,12 @@ internal sealed class ExploredNode
 
     public ExploredNode Copy() => new()
     {
-        Core = Core.Clone(), Disk = Disk, Writes = Writes, Held = Held, DoneSequence = DoneSequence, Offer = Offer,
+        Core = Core.Clone(),
+        Disk = Disk,
+        Writes = Writes,
+        Held = Held,
+        DoneSequence = DoneSequence,
+        Offer = Offer,
     };
 
     public void Seal(byte[][] namings)
@@ -117,7 +135,7 @@ internal sealed class ExploredNode
                 hash.Add(held.Claim);
             }
 
-            hash.Add(Offer?.Last ?? default);
+            ExploredDisk.AddSnapshot(ref hash, Offer, names);
             Hashes[i] = hash.Value;
         }
     }

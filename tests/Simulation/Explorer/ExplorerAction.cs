@@ -11,7 +11,7 @@ internal enum ActionKind : byte
     /// <summary>A message arrives and stays on the way.</summary>
     Duplicate = (byte)'U',
 
-    /// <summary>A message is lost.</summary>
+    /// <summary>A message is lost: one of a bounded number, or any, whichever, when there are more on the way than may be.</summary>
     Lose = (byte)'L',
 
     /// <summary>A node that does not lead has waited too long.</summary>
@@ -37,6 +37,12 @@ internal enum ActionKind : byte
     Install = (byte)'I',
 
     Read = (byte)'R',
+
+    /// <summary>A leader notices that it has not heard of a majority (check-quorum).</summary>
+    StepDown = (byte)'Q',
+
+    /// <summary>A leader is told to hand over to whoever is caught up most.</summary>
+    Transfer = (byte)'X',
 }
 
 /// <summary>One step of a path.</summary>

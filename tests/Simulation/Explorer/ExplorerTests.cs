@@ -9,6 +9,20 @@ public sealed class ExplorerTests(ITestOutputHelper output)
     /// <summary>Far more than is needed: time does not decide, the bounds do.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
 
+    private static readonly Dictionary<string, long> KnownStates = new()
+    {
+        ["elections"] = 14_534,
+        ["prevotes"] = 35_961,
+        ["figure8"] = 106_559,
+        ["membership"] = 129_593,
+        ["replacement"] = 12_202,
+        ["rollback"] = 10_702,
+        ["aba"] = 18_602,
+        ["snapshots"] = 9_306,
+        ["reads"] = 34_080,
+        ["transfer"] = 100_979,
+    };
+
     public static TheoryData<string> Names => [.. ScenarioCatalogue.All.Select(pair => pair.Small.Name)];
 
     [Theory]
@@ -18,8 +32,11 @@ public sealed class ExplorerTests(ITestOutputHelper output)
         var report = BreadthFirstSearch.Run(ScenarioCatalogue.Find(name, isSmall: true), Limit);
         output.WriteLine(report.Describe());
         Assert.Null(report.Violation);
-        Assert.True(report.IsComplete);
-        Assert.True(report.Distinct > 100);
+        Assert.True(report.IsExhausted);
+
+        // Not the exact number: a harmless change of the core changes it, and who has to correct it each time does not look any more. But a
+        // search that shrinks by half has stopped to see something.
+        Assert.InRange(report.Distinct, KnownStates[name] / 2, long.MaxValue);
         if (name == "snapshots") Assert.True(report.NewStates.ContainsKey(nameof(ActionKind.Install)));
         if (name == "reads") Assert.True(report.NewStates.ContainsKey(nameof(ActionKind.Read)));
     }
@@ -29,9 +46,9 @@ public sealed class ExplorerTests(ITestOutputHelper output)
     {
         var scenario = ScenarioCatalogue.Find("elections", isSmall: true);
         Assert.Equal(Fingerprint(scenario, "T0"), Fingerprint(scenario, "T2"));
-        Assert.Equal(Fingerprint(scenario, "T0 D0 D0"), Fingerprint(scenario, "T1 D0 D0"));
+        Assert.Equal(Fingerprint(scenario, "T0 W0 D0"), Fingerprint(scenario, "T1 W1 D0"));
         Assert.NotEqual(Fingerprint(scenario, "T0"), Fingerprint(scenario, string.Empty));
-        Assert.NotEqual(Fingerprint(scenario, "T0"), Fingerprint(scenario, "T0 D0"));
+        Assert.NotEqual(Fingerprint(scenario, "T0"), Fingerprint(scenario, "T0 W0"));
     }
 
     [Fact]
@@ -50,33 +67,61 @@ public sealed class ExplorerTests(ITestOutputHelper output)
         Assert.Equal((one.Distinct, one.Transitions, one.Depth), (two.Distinct, two.Transitions, two.Depth));
     }
 
-#if MUTANTS
-    [Theory]
-    [InlineData("figure8", nameof(Mutants.CommitOlderTerm), false)]
-    [InlineData("figure8", nameof(Mutants.CommitOlderTerm), true)]
-    [InlineData("aba", nameof(Mutants.StaleWriteCounts), false)]
-    [InlineData("membership", nameof(Mutants.JointSkipped), false)]
-    [InlineData("membership", nameof(Mutants.JointSkipped), true)]
-    [InlineData("rollback", nameof(Mutants.ChangeBeforeOwnCommit), false)]
-    [InlineData("rollback", nameof(Mutants.ConfigurationNotRolledBack), false)]
-    [InlineData("elections", nameof(Mutants.AckBeforeFlush), false)]
-    [InlineData("elections", nameof(Mutants.VoteNotDurable), false)]
-    [InlineData("elections", nameof(Mutants.VoteNotDurable), true)]
-    [InlineData("reads", nameof(Mutants.ReadWithoutRound), false)]
-    [InlineData("replacement", nameof(Mutants.JointUnion), false)]
-    [InlineData("snapshots", nameof(Mutants.MembershipFromReplacedLog), false)]
-    [InlineData("elections", nameof(Mutants.EntriesBeforeTerm), false)]
-    [InlineData("aba", nameof(Mutants.LeaderCountsUnflushed), false)]
-    [InlineData("aba", nameof(Mutants.QuorumOfResponders), false)]
-    [InlineData("figure8", nameof(Mutants.OldTermAccepted), false)]
-    public void Bug_PutBack_IsFound(string scenario, string bug, bool onlyConsequences)
+    [Fact]
+    public void Rules_NobodyBreaks_AreBrokenByHand()
     {
-        Mutants.Active = bug;
+        var (idle, campaigning) = (At("elections", string.Empty), At("elections", "T0"));
+        Assert.True(World.GoesForward(idle, campaigning));
+        Assert.False(World.GoesForward(campaigning, idle));
+        var (leading, appended) = (At("aba", string.Empty), At("aba", "P0"));
+        Assert.True(World.AppendsOnly(leading, appended));
+        Assert.False(World.AppendsOnly(appended, leading));
+        Assert.True(World.IsOrdered(1, 2, 3, 4, 5));
+        Assert.False(World.IsOrdered(2, 1, 3, 4, 5));
+        Assert.False(World.IsOrdered(1, 3, 2, 4, 5));
+        Assert.False(World.IsOrdered(1, 2, 4, 3, 5));
+        Assert.False(World.IsOrdered(1, 2, 3, 5, 4));
+        Assert.False(new ExploredDisk(new HardState(1, default, 1), default, [], null).IsHintDurable);
+    }
+
+    [Fact]
+    public void Rules_All_AreBrokenBySomething() =>
+        Assert.Equal(Enum.GetValues<Rule>().Order(), ExpectedViolations.ByHand.Concat(ExpectedViolations.ByBug.Keys).Order());
+
+    /// <summary>A snapshot that was installed as far as the log reached already, and a restart: the configuration in force is the snapshot's then,
+    /// and said to stand where the snapshot ends. The search found that the check did not know it.</summary>
+    [Fact]
+    public void Snapshots_InstalledWhereTheLogEndsAndRestarted_ConfigurationIsTheSnapshots()
+    {
+        var world = World.Replay(
+            ScenarioCatalogue.Find("snapshots", isSmall: true) with { Proposals = 1, Snapshots = 3, Duplicates = 1 },
+            ExplorerAction.ParsePath("T0 D0 D1 L0 D0 D1 U0 L1 D1 D1 S0 I2 D1 D1 D0 I2 C2"));
+        Assert.Equal((4ul, "(1 2 3)"), (world.CoreOf(2).ConfigurationIndex, world.CoreOf(2).Configuration.ToString()));
+    }
+
+#if MUTANTS
+    public static TheoryData<string> BrokenRules => [.. ExpectedViolations.ByBug.Keys.Select(rule => rule.ToString())];
+
+    [Theory]
+    [MemberData(nameof(BrokenRules))]
+    public void Rule_BugPutBack_IsBroken(string name)
+    {
+        var rule = Enum.Parse<Rule>(name);
+        var report = BugHunt.Search(ExpectedViolations.ScenarioFor(rule), ExpectedViolations.ByBug[rule].Bug, Limit);
+        output.WriteLine(report.Describe());
+        Assert.Equal(rule, report.Broken);
+    }
+
+    [Fact]
+    public void Counterexample_Replayed_BreaksTheSameRule()
+    {
+        var scenario = ScenarioCatalogue.Find("aba", isSmall: true);
+        var report = BugHunt.Search(scenario, nameof(Mutants.StaleWriteCounts), Limit);
+        Mutants.Active = nameof(Mutants.StaleWriteCounts);
         try
         {
-            var report = BreadthFirstSearch.Run(ScenarioCatalogue.Find(scenario, isSmall: true) with { ConsequencesOnly = onlyConsequences }, Limit);
-            output.WriteLine($"{bug}: {report.Describe()}");
-            Assert.NotNull(report.Violation);
+            var again = Assert.Throws<ViolationException>(() => World.Replay(scenario, ExplorerAction.ParsePath(report.Path!)));
+            Assert.Equal((report.Broken, report.Violation), (again.Rule, again.Message));
         }
         finally
         {
@@ -84,6 +129,9 @@ public sealed class ExplorerTests(ITestOutputHelper output)
         }
     }
 #endif
+
+    private static RaftCore At(string scenario, string path) =>
+        World.Replay(ScenarioCatalogue.Find(scenario, isSmall: true), ExplorerAction.ParsePath(path)).CoreOf(0);
 
     private static UInt128 Fingerprint(Scenario scenario, string path) =>
         World.Replay(scenario, ExplorerAction.ParsePath(path)).Fingerprint();

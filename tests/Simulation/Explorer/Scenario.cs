@@ -27,9 +27,7 @@ internal sealed record Scenario
     /// <summary>Done before the search, so that it begins in an interesting place; * is everything that is under way.</summary>
     public string Prelude { get; init; } = string.Empty;
 
-    /// <summary>Steps from where the search begins.</summary>
-    public int MaxDepth { get; init; } = int.MaxValue;
-
+    /// <summary>Nobody times out in this term; one more may begin where leadership is handed over.</summary>
     public ulong MaxTerm { get; init; } = 2;
 
     public int Proposals { get; init; }
@@ -47,10 +45,16 @@ internal sealed record Scenario
 
     public int Reads { get; init; }
 
+    /// <summary>Leaders that give up because they do not hear of a majority.</summary>
+    public int StepDowns { get; init; }
+
+    public int Transfers { get; init; }
+
     /// <summary>Made in this order, each by whoever leads then.</summary>
     public IReadOnlyList<MembershipChange[]> Changes { get; init; } = [];
 
-    /// <summary>Messages on the way; what is sent beyond is lost.</summary>
+    /// <summary>Messages on the way. When more are sent, messages are lost until it is so many again, and all choices of which are
+    /// explored: were it the newest, or those to high numbers, names would count and rare orders would never be seen.</summary>
     public int MaxInFlight { get; init; } = 4;
 
     /// <summary>Writes in flight on one node; 0: each is done at once. The oldest is done when there would be more.</summary>
@@ -62,9 +66,11 @@ internal sealed record Scenario
     /// <summary>Pre-votes are messages like all others. Else whoever times out has a majority's grants at once, if nodes would give them now.</summary>
     public bool PreVotesTravel { get; init; }
 
-    /// <summary>Only what clients could notice is looked for: leaders, logs, committed entries, reads. Not rules that prevent it:
-    /// what is durable before what, how configurations follow each other, on whose disks a committed entry is.</summary>
-    public bool ConsequencesOnly { get; init; }
+    /// <summary>The rule that alone is looked for; null for all. The search goes on past states that break others: so it is seen what comes of
+    /// an acknowledgement that is not durable, say.</summary>
+    public Rule? Only { get; init; }
+
+    public bool LooksFor(Rule rule) => Only is null || Only == rule;
 
     /// <summary>States that differ only in the names of nodes count once. Not sound where the core prefers low numbers:
     /// with changes of membership.</summary>

@@ -22,36 +22,36 @@ internal static class ScenarioCatalogue
             new Scenario
             {
                 Name = "elections", Purpose = "votes that are lost and repeated, and nodes that crash before they are durable", MaxTerm = 1, MaxWrites = 1,
-                Crashes = 1, MaxInFlight = 3, Lost = NoHeartbeats, MaxDepth = 10,
+                Crashes = 1, MaxInFlight = 3, Lost = NoHeartbeats,
             },
-            small => small with { MaxTerm = 2, Duplicates = 1, MaxInFlight = 4, Lost = [], MaxDepth = int.MaxValue }),
+            small => small with { MaxTerm = 2, MaxInFlight = 2 }),
         Of(
             new Scenario
             {
                 Name = "prevotes", Purpose = "pre-votes that travel like all other messages", MaxTerm = 1, MaxInFlight = 3, PreVotesTravel = true,
-                Lost = NoHeartbeats, MaxDepth = 12,
+                Lost = NoHeartbeats,
             },
-            small => small with { MaxTerm = 2, MaxInFlight = 4, Lost = [], MaxDepth = int.MaxValue }),
+            small => small with { MaxTerm = 2, MaxInFlight = 2 }),
         Of(
             new Scenario
             {
-                Name = "figure8", Purpose = "an entry of an older term on a majority, Raft paper figure 8", MaxTerm = 5, MaxInFlight = 3,
-                Options = Options with { MaxAppendEntries = 1 }, Committed = 1, Lost = NoHeartbeats, MaxDepth = 13,
+                Name = "figure8", Purpose = "an entry of an older term on a majority, Raft paper figure 8", MaxTerm = 5, MaxInFlight = 2,
+                Options = Options with { MaxAppendEntries = 1 }, Committed = 1, Lost = NoHeartbeats,
                 Disks =
                 [
                     (new HardState(3, default, 1), [Entry(1, 1), Entry(2, 2)]), (new HardState(3, Three, 1), [Entry(1, 1)]),
                     (new HardState(3, Three, 1), [Entry(1, 1), Entry(3, 2)]),
                 ],
             },
-            small => small with { Crashes = 1, MaxInFlight = 4, Heartbeats = 1, Lost = [], MaxDepth = int.MaxValue }),
+            small => small with { MaxInFlight = 3 }),
         Of(
             new Scenario
             {
-                Name = "membership", Purpose = "from one voter to three by a joint configuration, and a crash", Prelude = "T0 *", MaxTerm = 2, MaxWrites = 1,
-                Crashes = 1, MaxInFlight = 2, Initial = new Configuration([One], learners: [Two, Three]), Lost = NoHeartbeats, MaxDepth = 11,
+                Name = "membership", Purpose = "from one voter to three by a joint configuration, and a crash", Prelude = "T0 *", MaxTerm = 2,
+                Crashes = 1, MaxInFlight = 2, Initial = new Configuration([One], learners: [Two, Three]), Lost = NoHeartbeats,
                 Changes = [[Change(MembershipAction.Promote, 2), Change(MembershipAction.Promote, 3)]],
             },
-            small => small with { MaxTerm = 3, MaxInFlight = 4, Lost = [], MaxDepth = int.MaxValue }),
+            small => small with { MaxWrites = 1 }),
         Of(
             new Scenario
             {
@@ -62,26 +62,26 @@ internal static class ScenarioCatalogue
                     [Change(MembershipAction.Promote, 3), Change(MembershipAction.Remove, 1)], [Change(MembershipAction.Demote, 2)],
                 ],
             },
-            small => small with { MaxTerm = 3, Crashes = 1, MaxInFlight = 4, Lost = [] }),
+            small => small with { MaxTerm = 3, Crashes = 1 }),
         Of(
             new Scenario
             {
                 Name = "rollback", Purpose = "an uncommitted configuration that the next leader cuts off", Prelude = "T0 *", MaxTerm = 2,
                 MaxInFlight = 3, Lost = NoHeartbeats, Changes = [[Change(MembershipAction.Demote, 3)]],
             },
-            small => small with { MaxTerm = 3, Crashes = 1, MaxWrites = 1, Lost = [] }),
+            small => small with { MaxTerm = 3, MaxInFlight = 2 }),
         Of(
             new Scenario
             {
                 Name = "aba", Purpose = "entries cut off and written again while writes are under way", Prelude = "T0 *", MaxTerm = 2, MaxWrites = 2,
                 Proposals = 1, MaxInFlight = 2, Lost = NoHeartbeats,
             },
-            small => small with { MaxTerm = 3, Proposals = 2, Crashes = 1, MaxInFlight = 3 }),
+            small => small with { Crashes = 1 }),
         Of(
             new Scenario
             {
                 Name = "snapshots", Purpose = "offers, installs over a foreign tail, crashes between snapshot and log", Prelude = "S0 S1", MaxTerm = 4,
-                Snapshots = 2, Crashes = 1, MaxInFlight = 2, Options = Options with { MaxRetainedBytes = 1 }, Lost = NoHeartbeats, MaxDepth = 14,
+                Snapshots = 2, Crashes = 1, MaxInFlight = 2, Options = Options with { MaxRetainedBytes = 1 }, Lost = NoHeartbeats,
                 Committed = 3, Initial = All3,
                 Disks =
                 [
@@ -89,13 +89,20 @@ internal static class ScenarioCatalogue
                     (new HardState(2, Three, 1), [Entry(1, 1), Foreign(new EntryId(2, 2))]),
                 ],
             },
-            small => small with { Proposals = 1, Snapshots = 3, MaxWrites = 1, MaxInFlight = 3, Lost = [], Heartbeats = 1, MaxDepth = int.MaxValue }),
+            small => small with { Proposals = 1, Snapshots = 3 }),
         Of(
             new Scenario
             {
                 Name = "reads", Purpose = "reads on leaders that have been replaced", Prelude = "T0 *", MaxTerm = 2, Reads = 1, MaxInFlight = 3,
             },
-            small => small with { MaxTerm = 3, Reads = 2, Proposals = 1, Heartbeats = 1, MaxInFlight = 3 }),
+            small => small with { StepDowns = 1 }),
+        Of(
+            new Scenario
+            {
+                Name = "transfer", Purpose = "leadership handed over, with and without success", Prelude = "T0 *", MaxTerm = 2, Transfers = 1, Proposals = 1,
+                MaxInFlight = 2, Lost = NoHeartbeats,
+            },
+            small => small with { Duplicates = 1 }),
     ];
 
     public static Scenario Find(string name, bool isSmall)

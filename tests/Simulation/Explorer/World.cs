@@ -17,8 +17,11 @@ internal sealed partial class World
     private readonly Scenario _scenario;
     private readonly byte[][] _namings;
     private readonly ExploredNode[] _nodes;
-    private readonly List<ExploredMessage> _network;
-    private readonly List<SnapshotMeta> _snapshots;
+    private readonly Interned _interned;
+
+    // Arrays are replaced, never written to.
+    private ExploredMessage[] _network = [];
+    private SnapshotMeta[] _snapshots = [];
     private Budget _used;
 
     /// <summary>Where a scenario begins.</summary>
@@ -26,8 +29,7 @@ internal sealed partial class World
     {
         _scenario = scenario;
         _namings = Namings(scenario);
-        _network = [];
-        _snapshots = [];
+        _interned = new Interned(scenario.Nodes);
         _leaders = new byte[scenario.MaxTerm + 2];
         _votes = new byte[scenario.Nodes * (int)(scenario.MaxTerm + 2)];
         _committed = [.. (scenario.Disks?[0].Entries ?? []).Take(scenario.Committed)];
@@ -38,10 +40,10 @@ internal sealed partial class World
             var (hardState, entries) = scenario.Disks?[i] ?? (default, []);
             var disk = new ExploredDisk(hardState, default, entries, null);
             _nodes[i] = new ExploredNode { Core = Start(i, disk), Disk = disk };
-            Pump(i);
-            _nodes[i].Seal(_namings);
+            var step = Run(i, isRestart: true, _ => true);
+            if (step.Violation is not null) throw step.Violation;
+            Carry(step, i, isRestart: true);
         }
-
     }
 
     private World(World other, Scenario scenario)
@@ -49,7 +51,8 @@ internal sealed partial class World
         _scenario = scenario;
         _namings = other._namings;
         _nodes = [.. other._nodes];
-        _network = [.. other._network];
+        _interned = other._interned;
+        _network = other._network;
         _snapshots = other._snapshots;
         _used = other._used;
         _leaders = other._leaders;
@@ -57,7 +60,14 @@ internal sealed partial class World
         _committed = other._committed;
         _committedIn = other._committedIn;
         _readFloors = other._readFloors;
+        _readers = other._readers;
     }
+
+    /// <summary>A node's core, not to be stepped.</summary>
+    public RaftCore CoreOf(int index) => _nodes[index].Core;
+
+    /// <summary>States of single nodes met so far in this search.</summary>
+    public int NodeStates => _interned.NodeStates;
 
     /// <summary>The world after a path.</summary>
     /// <param name="scenario">Where it begins; its prelude comes first.</param>
@@ -69,6 +79,9 @@ internal sealed partial class World
         log?.Invoke($"       {world}");
         foreach (var action in path)
         {
+            var possible = new List<ExplorerAction>();
+            world.AddActions(possible);
+            if (!possible.Contains(action)) throw new ArgumentException($"{action} cannot happen here.");
             log?.Invoke($"{action,-6} {world.Describe(action)}");
             world = world.Next(action) ?? throw new ArgumentException($"{action} cannot happen here.");
             log?.Invoke($"       {world}");
@@ -101,14 +114,21 @@ internal sealed partial class World
     /// <summary>Everything that can happen next.</summary>
     public void AddActions(List<ExplorerAction> actions)
     {
-        for (var i = 0; i < _network.Count; i++)
+        var isFull = _network.Length > _scenario.MaxInFlight;
+        for (var i = 0; i < _network.Length; i++)
         {
+            if (isFull)
+            {
+                actions.Add(new ExplorerAction(ActionKind.Lose, (byte)i));
+                continue;
+            }
+
             actions.Add(new ExplorerAction(ActionKind.Deliver, (byte)i));
             if (_used.Duplicates < _scenario.Duplicates) actions.Add(new ExplorerAction(ActionKind.Duplicate, (byte)i));
             if (_used.Drops < _scenario.Drops) actions.Add(new ExplorerAction(ActionKind.Lose, (byte)i));
         }
 
-        for (byte i = 0; i < _nodes.Length; i++) AddActions(actions, i);
+        for (byte i = 0; i < _nodes.Length && !isFull; i++) AddActions(actions, i);
     }
 
     /// <summary>The world after something happened.</summary>
@@ -121,21 +141,11 @@ internal sealed partial class World
             ? world.TakeMessage(action)
             : action.Target;
         if (index < 0) return world;
-        var before = _nodes[index];
-        world._nodes[index] = before.Copy();
-        try
-        {
-            if (!world.Do(action, index)) return null;
-            world.Pump(index);
-            world.Check(index, before.Core);
-        }
-        catch (Exception error) when (error is InvariantException or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NullReferenceException)
-        {
-            throw new ViolationException($"a core stopped: {error.Message}", error);
-        }
-
-        world._nodes[index].Core.ForgetTime(NowMs);
-        world._nodes[index].Seal(_namings);
+        world.Spend(action.Kind);
+        var step = world.StepOf(action, index);
+        if (step.Violation is not null) throw step.Violation;
+        if (step.After is null || step.After.Core.Term >= (ulong)_leaders.Length) return null; // The second: handed over out of bounds.
+        world.Carry(step, index, isRestart: action.Kind == ActionKind.Crash);
         return world;
     }
 
@@ -159,7 +169,7 @@ internal sealed partial class World
         while (true)
         {
             var writer = Array.FindIndex(world._nodes, node => node.Writes.Length > 0);
-            if (writer < 0 && world._network.Count == 0) return world;
+            if (writer < 0 && world._network.Length == 0) return world;
             world = world.Next(writer >= 0 ? new ExplorerAction(ActionKind.Write, (byte)writer) : new ExplorerAction(ActionKind.Deliver, 0))!;
         }
     }
@@ -180,10 +190,20 @@ internal sealed partial class World
             return;
         }
 
+        if (_used.StepDowns < _scenario.StepDowns) actions.Add(new ExplorerAction(ActionKind.StepDown, i));
+        if (_used.Transfers < _scenario.Transfers) AddTransfers(actions, i);
         if (_used.Heartbeats < _scenario.Heartbeats) actions.Add(new ExplorerAction(ActionKind.Heartbeat, i));
         if (_used.Proposals < _scenario.Proposals) actions.Add(new ExplorerAction(ActionKind.Propose, i));
         if (_used.Changes < _scenario.Changes.Count) actions.Add(new ExplorerAction(ActionKind.Change, i));
         if (_used.Reads < _scenario.Reads) actions.Add(new ExplorerAction(ActionKind.Read, i));
+    }
+
+    private void AddTransfers(List<ExplorerAction> actions, byte i)
+    {
+        foreach (var voter in _nodes[i].Core.Configuration.Voters)
+        {
+            if (voter.Value != i + 1) actions.Add(new ExplorerAction(ActionKind.Transfer, i, (byte)voter.Value));
+        }
     }
 
     /// <summary>Takes a message off the network.</summary>
@@ -191,11 +211,10 @@ internal sealed partial class World
     private int TakeMessage(ExplorerAction action)
     {
         _arriving = _network[action.Target];
+        if (action.Kind == ActionKind.Lose && _network.Length <= _scenario.MaxInFlight) _used.Drops++;
         if (action.Kind == ActionKind.Duplicate) _used.Duplicates++;
-        else _network.RemoveAt(action.Target);
-        if (action.Kind != ActionKind.Lose) return _arriving.Message.To.Value - 1;
-        _used.Drops++;
-        return -1;
+        else _network = [.. _network[..action.Target], .. _network[(action.Target + 1)..]];
+        return action.Kind == ActionKind.Lose ? -1 : _arriving.Message.To.Value - 1;
     }
 
     private RaftCore Start(int index, ExploredDisk disk)
@@ -223,12 +242,17 @@ internal sealed partial class World
         foreach (var message in _network) sum += message.Hashes[naming];
         var hash = new StateHash();
         hash.Add(sum);
-        hash.Add((ulong)_network.Count);
+        hash.Add((ulong)_network.Length);
         foreach (var leader in _leaders) hash.Add(names[leader]);
         hash.Add((ulong)_committed.Length);
-        foreach (var entry in _committed) hash.Add(entry.Id);
+        foreach (var entry in _committed) hash.Add(entry);
         foreach (var term in _committedIn) hash.Add(term);
-        foreach (var floor in _readFloors) hash.Add(floor);
+        for (var read = 0; read < _readFloors.Length; read++)
+        {
+            hash.Add(_readFloors[read]);
+            hash.Add(names[_readers[read]]);
+        }
+
         _used.AddTo(ref hash);
         return hash.Value;
     }
@@ -264,11 +288,14 @@ internal sealed partial class World
         public int Snapshots;
         public int Reads;
         public int Changes;
+        public int StepDowns;
+        public int Transfers;
 
         public readonly void AddTo(ref StateHash hash)
         {
             hash.Add((ulong)(Proposals + (Heartbeats << 8) + (Crashes << 16) + (Duplicates << 24)));
             hash.Add((ulong)(Drops + (Snapshots << 8) + (Reads << 16) + (Changes << 24)));
+            hash.Add((ulong)(StepDowns + (Transfers << 8)));
         }
     }
 }
