@@ -40,6 +40,19 @@ public abstract partial class ReplicatedLogConformance
         return result;
     }
 
+    /// <summary>Tries until a command is committed, under another text each time; for tests whose requests have little time.</summary>
+    /// <returns>The text that was committed.</returns>
+    private static async Task<string> CommitInTheEndAsync(IReplicatedLog log, string command)
+    {
+        using var patience = new CancellationTokenSource(Patience);
+        for (var attempt = 1; ; attempt++)
+        {
+            var result = await ProposeAsync(log, $"{command} {attempt}");
+            if (result.Outcome == ProposalOutcome.Committed) return $"{command} {attempt}";
+            Assert.False(patience.IsCancellationRequested, $"{command} is not committed: {result.Reason}");
+        }
+    }
+
     private static async Task<NodeId> LeaderAsync(ILogCluster cluster, Func<LogStatus, bool>? isWanted = null)
     {
         var found = new TaskCompletionSource<NodeId>(TaskCreationOptions.RunContinuationsAsynchronously);
