@@ -25,15 +25,16 @@ internal static class TestData
     private static string? Existing(string folder) => Directory.Exists(folder) ? folder : null;
 }
 
-/// <summary>A test on data of others; skipped with the reason where they are missing, unless RAFTMIRROR_REQUIRE_TOOLS=1 says
-/// that all is there.</summary>
+/// <summary>A test on data of others; skipped with the reason where they are missing, unless this is CI (RAFTMIRROR_REQUIRE_TOOLS=1 or CI=true):
+/// there all must be there, and it fails.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class DataFactAttribute : FactAttribute
 {
     public DataFactAttribute(string name)
     {
         Name = name;
-        if (Environment.GetEnvironmentVariable("RAFTMIRROR_REQUIRE_TOOLS") == "1" || TestData.Find(name) is not null) return;
+        var isRequired = Environment.GetEnvironmentVariable("RAFTMIRROR_REQUIRE_TOOLS") == "1" || Environment.GetEnvironmentVariable("CI") is "true" or "1";
+        if (isRequired || TestData.Find(name) is not null) return;
         Skip = $"no test data '{name}' beside the checkout (../shared/data) nor in RAFTMIRROR_TESTDATA";
     }
 

@@ -25,7 +25,8 @@ internal sealed partial class RaftCore
 
     /// <summary>Asks for a linearizable read index.</summary>
     /// <param name="token">The caller's number, given back in <see cref="Ready.Reads"/>.</param>
-    public void Read(ulong token)
+    /// <param name="mayUseLease">False: a round confirms it, although a lease is held.</param>
+    public void Read(ulong token, bool mayUseLease = true)
     {
         if (_role != RaftRole.Leader)
         {
@@ -39,7 +40,7 @@ internal sealed partial class RaftCore
             return;
         }
 
-        if (_now < LeaseUntilMs && HasCommittedOwnTerm)
+        if (mayUseLease && _now < LeaseUntilMs && HasCommittedOwnTerm)
         {
             _ready.Reads.Add(new ReadState(token, _commit, Refusal.None, _leaseUntil));
             return;

@@ -73,7 +73,7 @@ internal abstract record LoopInput
     /// <summary>The leader's answer to a forwarded proposal; a refusal of null means that the connection broke.</summary>
     internal sealed record Forwarded(PendingProposal Proposal, Refusal? Refusal, EntryId Place) : LoopInput;
 
-    internal sealed record ReadIndex(TaskCompletionSource<(Refusal, ulong)> Answer) : LoopInput;
+    internal sealed record ReadIndex(TaskCompletionSource<ReadState> Answer, bool MayUseLease) : LoopInput;
 
     internal sealed record ChangeMembers(MembershipChange Change, TaskCompletionSource<string?> Answer) : LoopInput;
 

@@ -114,10 +114,11 @@ public sealed partial class RaftNode
     private async ValueTask<ReadOnlyMemory<byte>> AnswerReadAsync(
         NodeId from, ReadOnlyMemory<byte> request, CancellationToken cancellationToken)
     {
-        var (refusal, index) = await LocalReadIndexAsync(cancellationToken);
+        var read = await LocalReadIndexAsync(mayUseLease: true, cancellationToken);
+        if (HasLapsed(read)) read = await LocalReadIndexAsync(mayUseLease: false, cancellationToken);
         var answer = new byte[9];
-        answer[0] = (byte)refusal;
-        BinaryPrimitives.WriteUInt64LittleEndian(answer.AsSpan(1), index);
+        answer[0] = (byte)read.Refusal;
+        BinaryPrimitives.WriteUInt64LittleEndian(answer.AsSpan(1), read.Index);
         return answer;
     }
 

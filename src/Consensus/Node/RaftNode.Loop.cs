@@ -11,7 +11,7 @@ public sealed partial class RaftNode
 
     private readonly OutboundGate _gate = new();
     private readonly List<Message> _released = [];
-    private readonly Dictionary<ulong, TaskCompletionSource<(Refusal, ulong)>> _reads = [];
+    private readonly Dictionary<ulong, TaskCompletionSource<ReadState>> _reads = [];
     private ulong _readToken;
     private bool _hasUnsent;
     private long _sweepDue = long.MaxValue;
@@ -56,7 +56,7 @@ public sealed partial class RaftNode
                 break;
             case LoopInput.ReadIndex read:
                 _reads.Add(++_readToken, read.Answer);
-                _core.Read(_readToken);
+                _core.Read(_readToken, read.MayUseLease);
                 break;
             case LoopInput.ChangeMembers change:
                 BeginChange(change);
@@ -93,7 +93,7 @@ public sealed partial class RaftNode
         if (ready.Write is not null || compactTo > 0) QueueWrite(new LogInput(ready.Write, compactTo));
         foreach (var read in ready.Reads)
         {
-            if (_reads.Remove(read.Token, out var answer)) answer.TrySetResult((read.Refusal, read.Index));
+            if (_reads.Remove(read.Token, out var answer)) answer.TrySetResult(read);
         }
 
         if (ready.Offer is { } offer && Quarantine is null) Fetch(offer);

@@ -32,6 +32,7 @@ public sealed partial class RaftNode
     {
         using var limit = RequestLimit(cancellationToken);
         var reason = "no leader is known";
+        var mayUseLease = true;
         try
         {
             while (true)
@@ -40,14 +41,16 @@ public sealed partial class RaftNode
                 var leader = _view.Leader;
                 if (leader is not null)
                 {
-                    var (refusal, index, error) = await ReadIndexFromAsync(leader.Value, limit.Token);
-                    if (refusal == Refusal.None)
+                    var (read, error) = await ReadIndexFromAsync(leader.Value, mayUseLease, limit.Token);
+                    if (read.Refusal == Refusal.None)
                     {
-                        await WaitAppliedAsync(new LogPosition(index), limit.Token);
-                        return new LogPosition(index);
+                        await WaitAppliedAsync(new LogPosition(read.Index), limit.Token);
+                        if (!HasLapsed(read)) return new LogPosition(read.Index);
+                        mayUseLease = false;
+                        continue;
                     }
 
-                    reason = error ?? $"node {leader} could not confirm it ({refusal})";
+                    reason = error ?? $"node {leader} could not confirm it ({read.Refusal})";
                 }
 
                 // A read has no effect, so it is simply asked again: of the next leader, or of this one after a pause.
@@ -95,13 +98,13 @@ public sealed partial class RaftNode
         await waiter.Task.WaitAsync(cancellationToken);
     }
 
-    private async ValueTask<(Refusal Refusal, ulong Index, string? Error)> ReadIndexFromAsync(NodeId leader, CancellationToken cancellationToken)
+    /// <summary>Was this read answered from a lease that is over by now? Then others may have committed since; a majority must be asked (rule 9).</summary>
+    private static bool HasLapsed(in ReadState read) => read.Refusal == Refusal.None && NowMs() >= read.ValidUntilMs;
+
+    private async ValueTask<(ReadState Read, string? Error)> ReadIndexFromAsync(
+        NodeId leader, bool mayUseLease, CancellationToken cancellationToken)
     {
-        if (leader == Self)
-        {
-            var (refusal, index) = await LocalReadIndexAsync(cancellationToken);
-            return (refusal, index, null);
-        }
+        if (leader == Self) return (await LocalReadIndexAsync(mayUseLease, cancellationToken), null);
 
         try
         {
@@ -109,22 +112,22 @@ public sealed partial class RaftNode
             using var attempt = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             attempt.CancelAfter(_options.ElectionTimeoutMaxMs * 2);
             var answer = await _transport.CallAsync(leader, ReadMethod, ReadOnlyMemory<byte>.Empty, attempt.Token);
-            return ((Refusal)answer.Span[0], BinaryPrimitives.ReadUInt64LittleEndian(answer.Span[1..]), null);
+            return (new ReadState(0, BinaryPrimitives.ReadUInt64LittleEndian(answer.Span[1..]), (Refusal)answer.Span[0]), null);
         }
         catch (Exception error) when (error is NotSentException or PeerUnreachableException)
         {
-            return (Refusal.NotLeader, 0, error.Message);
+            return (new ReadState(0, 0, Refusal.NotLeader), error.Message);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            return (Refusal.NotLeader, 0, $"node {leader} did not answer");
+            return (new ReadState(0, 0, Refusal.NotLeader), $"node {leader} did not answer");
         }
     }
 
-    private async ValueTask<(Refusal Refusal, ulong Index)> LocalReadIndexAsync(CancellationToken cancellationToken)
+    private async ValueTask<ReadState> LocalReadIndexAsync(bool mayUseLease, CancellationToken cancellationToken)
     {
-        var answer = new TaskCompletionSource<(Refusal, ulong)>(TaskCreationOptions.RunContinuationsAsynchronously);
-        Post(new LoopInput.ReadIndex(answer));
+        var answer = new TaskCompletionSource<ReadState>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Post(new LoopInput.ReadIndex(answer, mayUseLease));
         using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
         return await answer.Task.WaitAsync(both.Token);
     }
