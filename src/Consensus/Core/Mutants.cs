@@ -26,6 +26,7 @@ internal static class Mutants
         (nameof(MembershipFromReplacedLog), 12, "the membership of log entries that a snapshot replaced stays in force"),
         (nameof(OlderSnapshotAccepted), 13, "an older snapshot is installed"),
         (nameof(StaleWriteCounts), 14, "a write's completion counts for entries that took the place of those it wrote"),
+        (nameof(AckByIndex), 14, "an acknowledgement is released by a write that held other entries at the same indices"),
         (nameof(CommitBeyondMatch), 15, "a follower commits beyond what it knows to match"),
         (nameof(ReadBeforeOwnCommit), 16, "a read is served before the first commit of the term"),
         (nameof(ReadRoundIgnored), 17, "a read is confirmed by echoes of an earlier round"),
@@ -92,6 +93,8 @@ internal static class Mutants
     public static bool OlderSnapshotAccepted => _active == nameof(OlderSnapshotAccepted);
 
     public static bool StaleWriteCounts => _active == nameof(StaleWriteCounts);
+
+    public static bool AckByIndex => _active == nameof(AckByIndex);
 
     public static bool CommitBeyondMatch => _active == nameof(CommitBeyondMatch);
 
@@ -168,6 +171,7 @@ internal static class Mutants
     public const bool MembershipFromReplacedLog = false;
     public const bool OlderSnapshotAccepted = false;
     public const bool StaleWriteCounts = false;
+    public const bool AckByIndex = false;
     public const bool CommitBeyondMatch = false;
     public const bool ReadBeforeOwnCommit = false;
     public const bool ReadRoundIgnored = false;

@@ -150,7 +150,8 @@ internal sealed partial class ClusterSimulation
             }
             catch (IOException)
             {
-                return; // It costs log space, nothing else.
+                if (node.Power.IsOut) Crash(node, power: true);
+                return; // A full disk costs log space, nothing else.
             }
 
             _snapshotsTaken++;
@@ -203,6 +204,12 @@ internal sealed partial class ClusterSimulation
             }
             catch (IOException error)
             {
+                if (node.Power.IsOut)
+                {
+                    Crash(node, power: true);
+                    return;
+                }
+
                 node.Incoming = null;
                 node.Receiver.StoreFailed(step.Ticket, error.Message);
             }
@@ -281,8 +288,11 @@ internal sealed partial class ClusterSimulation
 
     private void RequestChunk(SimNode node, RaftCore core, ReceiverStep step) => Carry(node.Id, step.Source, source =>
     {
-        // What is wrong is not spread before it is found: a majority must stay right.
-        var isGiven = !source.IsQuarantined && !source.Tainted.Contains(step.Request.Last);
+        // What is wrong is not spread before it is found: a majority must stay right. So that it is found, somebody else has to lead: who waits
+        // for the snapshot cannot say what is right, and of the others there may be no majority.
+        var isTainted = source.Tainted.Contains(step.Request.Last);
+        var isGiven = !source.IsQuarantined && !isTainted;
+        if (isTainted && source.Core!.Role == RaftRole.Leader) Step(source, static it => it.TransferLeadership(null));
         var answer = isGiven
             ? source.Store!.ReadChunk(step.Request.Last, step.Request.Offset, step.Request.LengthBytes)
             : ChunkAnswer.Failed(ChunkStatus.Gone);

@@ -47,7 +47,11 @@ internal sealed partial class ClusterSimulation
         // healed never comes to rest.
         if (node.Core is { } busy && busy.Log.LastIndex - busy.Commit > MaxUncommitted) return false;
         var isTaken = false;
-        Step(node, core => isTaken = core.Propose([(id, command)], expectedTerm, out _) == Refusal.None);
+        Step(node, core =>
+        {
+            isTaken = core.Propose([(id, command)], expectedTerm, out _) == Refusal.None;
+            if (isTaken) _checker.Proposed(core);
+        });
         return isTaken;
     }
 

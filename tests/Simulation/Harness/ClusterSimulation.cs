@@ -49,13 +49,19 @@ internal sealed partial class ClusterSimulation
             MaxInflightMessages = _parameters.MaxInflightMessages,
             MaxRetainedBytes = _parameters.MaxRetainedBytes,
             LeaseReads = _parameters.LeaseReads,
+            HeartbeatMs = _parameters.HeartbeatMs,
+            ElectionTimeoutMinMs = _parameters.ElectionTimeoutMinMs,
+            ElectionTimeoutMaxMs = _parameters.ElectionTimeoutMaxMs,
+            MaxInflightBytes = _parameters.MaxInflightBytes,
+            MaxUncommittedBytes = _parameters.MaxUncommittedBytes,
+            MaxPendingReads = _parameters.MaxPendingReads,
             MaxPromotionLag = 64,
             PriorityStableMs = 1500,
         };
         var ids = Enumerable.Range(1, _parameters.Nodes).Select(id => new NodeId((ushort)id)).ToArray();
         _initial = new Configuration(
             ids, details: ids.Select(id => new Member(id, $"n{id}", $"n{id}:1", _parameters.Priorities ? DrawPriority() : Member.DefaultPriority)));
-        _checker = new ClusterChecker(_nodes, _initial);
+        _checker = new ClusterChecker(_nodes, _initial, _options);
         foreach (var id in ids) AddNode(id, _initial);
     }
 
@@ -139,7 +145,7 @@ internal sealed partial class ClusterSimulation
     {
         // Control planes rely on leases of their own, whose bound on drift these rates stay within.
         var rate = _workload.IsElastic ? _random.Next(-_parameters.ClockPermille, _parameters.ClockPermille + 1) : id.Value * 3;
-        var node = new SimNode(id, initial, rate, _random.Fork());
+        var node = new SimNode(id, initial, rate, _random.Fork(), new DiskPower());
         _nodes.Add(id, node);
         return node;
     }
@@ -239,7 +245,7 @@ internal sealed partial class ClusterSimulation
             Trace("write failed", node.Id);
             At(0, () =>
             {
-                if (ReferenceEquals(node.Wal, wal)) Crash(node, power: false);
+                if (ReferenceEquals(node.Wal, wal)) Crash(node, power: node.Power.IsOut);
             });
             return;
         }
@@ -270,6 +276,7 @@ internal sealed partial class ClusterSimulation
         }
 
         node.Shadow.Flushed();
+        ClusterChecker.Flushed(node);
         node.IsFlushing = false;
         if (node.WriteQueue.Count > 0) node.WriteSinceMs = node.QueueSinceMs;
         Step(node, core =>
@@ -288,6 +295,7 @@ internal sealed partial class ClusterSimulation
         node.Incarnation++;
         RecoveredState recovered;
         WriteAheadLog? wal = null;
+        if (!_isHealed && node.Damage is null && _parameters.DiskPowerEveryMs > 0 && _random.Chance(0.2)) node.Power.FailBefore(1 + _random.Next(6));
         try
         {
             wal = new WriteAheadLog(node.Disk, _parameters.SegmentBytes, node.Incarnation);
@@ -299,6 +307,14 @@ internal sealed partial class ClusterSimulation
         catch (Exception error) when (error is WalException or IOException)
         {
             wal?.Dispose();
+            if (node.Power.IsOut)
+            {
+                Trace("power in recovery", node.Id);
+                LosePower(node);
+                At(50 + _random.Next(500), () => Boot(node));
+                return;
+            }
+
             if (node.Disk.IsFull || node.SnapshotDisk.IsFull)
             {
                 At(200, () => Boot(node));
@@ -336,6 +352,7 @@ internal sealed partial class ClusterSimulation
         node.SeenTerm = recovered.HardState.Term;
         node.SeenCommit = 0;
         node.SeenConfiguration = null;
+        node.SeenSnapshot = covered.Index;
         node.LedTerm = 0;
         node.Core = new RaftCore(
             node.Id, node.Initial, _options, recovered.HardState, recovered.Base, recovered.Entries, snapshot?.Meta, node.Random.Fork(),
@@ -349,6 +366,7 @@ internal sealed partial class ClusterSimulation
 
     private void Crash(SimNode node, bool power)
     {
+        power |= node.Power.IsOut;
         Crashes++;
         Trace(power ? "power" : "kill", node.Id);
         ReadOnlyMemory<byte>[] unknown = [.. node.Proposals.Values];
@@ -373,13 +391,15 @@ internal sealed partial class ClusterSimulation
         node.IsPaused = false;
         _released.Clear();
         foreach (var command in unknown) _workload.Unknown(command);
-        if (power)
-        {
-            node.Disk.LosePower();
-            node.SnapshotDisk.LosePower();
-        }
-
+        if (power) LosePower(node);
         if (!_isHealed && _random.Chance(_parameters.PeerLostChance)) TellPeers(node);
         At(50 + _random.Next(1500), () => Boot(node));
+    }
+
+    private static void LosePower(SimNode node)
+    {
+        node.Disk.LosePower();
+        node.SnapshotDisk.LosePower();
+        node.Power.Return();
     }
 }
