@@ -33,6 +33,7 @@ internal static class Mutants
         (nameof(ReadWithoutRound), 17, "a read is confirmed without a round"),
         (nameof(ReadDuringTransfer), 18, "the lease outlives TimeoutNow"),
         (nameof(LeaseFromReceive), 19, "the lease is measured from the receipt of the echo"),
+        (nameof(LeaseNotRechecked), 19, "the lease is not looked at again after a pause"),
         (nameof(OldTermAccepted), 27, "a message of an older term is accepted"),
         (nameof(NoPreVote), 28, "campaigns begin without a pre-vote"),
         (nameof(NoCheckQuorum), 28, "a leader without a majority leads on"),
@@ -108,6 +109,8 @@ internal static class Mutants
 
     public static bool LeaseFromReceive => _active == nameof(LeaseFromReceive);
 
+    public static bool LeaseNotRechecked => _active == nameof(LeaseNotRechecked);
+
     public static bool OldTermAccepted => _active == nameof(OldTermAccepted);
 
     public static bool NoPreVote => _active == nameof(NoPreVote);
@@ -178,6 +181,7 @@ internal static class Mutants
     public const bool ReadWithoutRound = false;
     public const bool ReadDuringTransfer = false;
     public const bool LeaseFromReceive = false;
+    public const bool LeaseNotRechecked = false;
     public const bool OldTermAccepted = false;
     public const bool NoPreVote = false;
     public const bool NoCheckQuorum = false;

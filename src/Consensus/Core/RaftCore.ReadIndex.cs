@@ -41,7 +41,7 @@ internal sealed partial class RaftCore
 
         if (_now < LeaseUntilMs && HasCommittedOwnTerm)
         {
-            _ready.Reads.Add(new ReadState(token, _commit, Refusal.None, _leaseUntil));
+            _ready.Reads.Add(new ReadState(token, _commit, Refusal.None, Mutants.LeaseNotRechecked ? long.MaxValue : _leaseUntil));
             return;
         }
 

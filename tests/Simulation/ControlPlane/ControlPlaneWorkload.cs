@@ -51,7 +51,7 @@ internal sealed class ControlPlaneWorkload : IWorkload
     public string Summary =>
         $", {_requests.Count} requests, {_requests.Repeats} repeats, {_requests.TooOld} too old, {_leaseSimulation!.Grants} leases, "
         + $"{_leaseSimulation.Fences} fenced, {_checker.Merges} merged, {_checker.OwnerChanges} owners, {_checker.Barriers} barriers, "
-        + $"{_checker.Effective} of {_checker.Entries} entries had an effect";
+        + $"{_checker.Entries} entries, {_checker.Effective} with an effect";
 
     public void Attach(IClusterAccess cluster)
     {

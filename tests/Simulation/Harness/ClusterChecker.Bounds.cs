@@ -84,6 +84,17 @@ internal sealed partial class ClusterChecker
         }
     }
 
+    /// <summary>A target that lacks a proposal cannot win, and deposes the leader for nothing. Proposals stop when a transfer begins, the second half
+    /// of a change of members does not.</summary>
+    private void CheckHandedOver(RaftCore core, NodeId target)
+    {
+        var index = core.Log.LastIndex;
+        while (index > core.Log.Base.Index && core.Log[index].Type == EntryType.Configuration) index--;
+        var last = new EntryId(core.Log.TermAt(index), index);
+        if (!nodes[target].Shadow.Has(last))
+            throw new SimulationException($"rule 10, transfer: node {core.Self} hands over to node {target}, which does not have {last} on disk");
+    }
+
     /// <summary>"I have everything up to there": the same entries, on disk.</summary>
     private static void CheckAcknowledged(SimNode node, RaftCore core, ulong index)
     {

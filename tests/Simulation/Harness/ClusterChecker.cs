@@ -99,6 +99,9 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
             case { Kind: MessageKind.Append }:
                 CheckSent(node, message);
                 break;
+            case { Kind: MessageKind.TimeoutNow } when node.Core!.Term == message.Term && node.Core.TransferTarget == message.To:
+                CheckHandedOver(node.Core, message.To);
+                break;
         }
 
         var tellsTerm = message.Kind is MessageKind.AppendReply or MessageKind.HeartbeatReply or MessageKind.VoteReply

@@ -10,6 +10,8 @@ internal sealed partial class ClusterSimulation
 {
     private long _snapshotsTaken;
     private long _snapshotsInstalled;
+    private long _receptionsResumed;
+    private long _sourcesChanged;
 
     private void QueueApply(SimNode node, ApplyItem item)
     {
@@ -138,12 +140,13 @@ internal sealed partial class ClusterSimulation
         node.IsWritingSnapshot = true;
         var (last, configuration, chain, core, machine) = (entry.Id, node.AppliedConfiguration, node.StateChain, node.Core, node.StateMachine);
         var source = node.StateMachine!.BeginSnapshot();
-        if (node.IsCorrupt) node.Tainted.Add(last);
+        var isCorrupt = node.IsCorrupt;
         At(1 + _random.Next(4 * _parameters.DiskMs), () =>
         {
             if (!ReferenceEquals(node.Core, core)) return;
             node.IsWritingSnapshot = false;
             SnapshotMeta meta;
+            if (isCorrupt) node.Tainted.Add(last);
             try
             {
                 meta = node.Store!.Write(last, configuration, chain, Mutants.AppliedIndexApart ? machine!.BeginSnapshot() : source);
@@ -154,6 +157,7 @@ internal sealed partial class ClusterSimulation
                 return; // A full disk costs log space, nothing else.
             }
 
+            if (!isCorrupt) node.Tainted.Remove(last);
             _snapshotsTaken++;
             Trace("snapshot", node.Id, last.Index, meta.Crc);
             _checker.Snapshot(node, meta);
@@ -225,13 +229,17 @@ internal sealed partial class ClusterSimulation
                 if (step.StartsOver) node.Incoming?.Discard();
                 node.Incoming?.Dispose();
                 node.Incoming = node.Store!.BeginReceive(step.Offer);
+                if (node.Incoming.ReceivedBytes > 0) _receptionsResumed++;
                 node.Receiver!.Began(step.Ticket, node.Incoming.ReceivedBytes);
+                node.ReceivesFrom = null;
                 return true;
             case ReceiverStepKind.Request:
                 RequestChunk(node, core, step);
                 WakeReceiver(node, core, step.WakeMs);
                 return false;
             case ReceiverStepKind.Append:
+                if (node.ReceivesFrom is { } before && before != step.Source) _sourcesChanged++;
+                node.ReceivesFrom = step.Source;
                 var refusal = node.Incoming!.AppendChunk(step.Chunk!.Offset, step.Chunk.Bytes.Span, step.Chunk.Crc);
                 node.Receiver!.Appended(step.Ticket, node.Incoming.ReceivedBytes, refusal, node.LocalTime(_now));
                 return true;

@@ -57,7 +57,9 @@ internal sealed partial class ClusterSimulation
 
     private void ReadSomewhere()
     {
-        if (PickUp() is not { IsPaused: false } node || node.IsQuarantined) return;
+        // Where old echoes make a leader believe on, its clients are the ones that could be misled.
+        var staysWithLeader = _parameters.LateEchoChance > 0 && !_isHealed && _random.Chance(0.7);
+        if ((staysWithLeader ? Leading() : PickUp()) is not { IsPaused: false } node || node.IsQuarantined) return;
         if (_workload.IsElastic || node.Core!.Role == RaftRole.Leader) BeginRead(node, confirmed: null);
     }
 

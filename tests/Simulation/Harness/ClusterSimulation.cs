@@ -97,7 +97,8 @@ internal sealed partial class ClusterSimulation
         return new SimulationResult(
             _hash, _order, _now,
             $"{_parameters.Nodes} nodes, {_nodes.Count} ever, {_checker.CommittedCount} committed, {Acknowledged} acknowledged, {Reads} reads, "
-            + $"{Crashes} crashes, {_memberChanges} changes of members, {_snapshotsTaken} snapshots, {_snapshotsInstalled} installed{_workload.Summary}");
+            + $"{Crashes} crashes, {_memberChanges} changes of members, {_snapshotsTaken} snapshots, {_snapshotsInstalled} installed, "
+            + $"{_receptionsResumed} receptions resumed, {_sourcesChanged} from another node{_workload.Summary}");
     }
 
     private void At(long delayMs, Action action) => _events.Enqueue(action, (_now + Math.Max(delayMs, 0), _order++));
@@ -300,7 +301,7 @@ internal sealed partial class ClusterSimulation
         {
             wal = new WriteAheadLog(node.Disk, _parameters.SegmentBytes, node.Incarnation);
             ClusterChecker.Recovered(node, wal.Recovered);
-            node.Store = new SnapshotStore(node.SnapshotDisk, ClusterId);
+            node.Store = new SnapshotStore(node.SnapshotDisk, ClusterId, _parameters.ChunkBytes);
             recovered = RecoveredState.Of(wal, node.Store, static _ => { });
             if (recovered.Base.Index > wal.Recovered.Base.Index) node.Shadow.Reset(recovered.HardState, recovered.Base, recovered.Entries);
         }

@@ -62,6 +62,9 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
 
     public IncomingSnapshot? Incoming { get; set; }
 
+    /// <summary>Who gave the last chunk of <see cref="Incoming"/>.</summary>
+    public NodeId? ReceivesFrom { get; set; }
+
     public OutboundGate Gate { get; set; } = new();
 
     public IStateMachine? StateMachine { get; set; }
