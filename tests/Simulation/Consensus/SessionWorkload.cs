@@ -19,6 +19,8 @@ internal sealed class SessionWorkload(int ballastBytes = 0) : IWorkload
 
     public bool IsElastic => true;
 
+    public int SnapshotBytes => ballastBytes;
+
     public string Summary => $", {_clients.Sum(client => (long)client.Repeats)} repeats";
 
     public void Attach(IClusterAccess cluster) => _cluster = cluster;

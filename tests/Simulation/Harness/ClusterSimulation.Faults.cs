@@ -70,6 +70,9 @@ internal sealed partial class ClusterSimulation
     {
         Trace("resume", node.Id);
         node.IsPaused = false;
+
+        // The pause may have come between a look at the clock and a read: the lease was valid then.
+        if (_parameters.LeaseReads && node.Core?.Role == RaftRole.Leader && _random.Chance(0.5)) BeginRead(node, confirmed: null);
         Action[] waiting = [.. node.WhilePaused];
         node.WhilePaused.Clear();
         foreach (var action in waiting) action();
