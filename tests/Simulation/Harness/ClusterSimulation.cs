@@ -44,8 +44,15 @@ internal sealed partial class ClusterSimulation
         _workload = workload(_random.Fork());
         _parameters = ClusterParameters.Draw(_random, _workload.IsElastic);
 
-        // A snapshot must arrive before its source has taken the next two.
-        _parameters = _parameters with { ChunkBytes = Math.Max(_parameters.ChunkBytes, _workload.SnapshotBytes / 4) };
+        if (_workload.SnapshotBytes > 0)
+        {
+            // In enough pieces to be interrupted; but it must arrive before its source has taken the next two.
+            _parameters = _parameters with
+            {
+                ChunkBytes = Math.Max(_parameters.ChunkBytes, _workload.SnapshotBytes / 24),
+                SnapshotEvery = _parameters.SnapshotEvery == 0 ? 0 : Math.Max(_parameters.SnapshotEvery, 60),
+            };
+        }
         _options = new RaftCoreOptions
         {
             MaxAppendBytes = _parameters.MaxAppendBytes,
