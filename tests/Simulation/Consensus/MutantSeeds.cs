@@ -35,7 +35,7 @@ internal static class MutantSeeds
         ["AppliesBeforeCommit"] = 3,
         ["AppliedIndexApart"] = 1,
         ["FlushErrorIgnored"] = 30,
-        ["DamageTakenForTorn"] = 37,
+        ["DamageTakenForTorn"] = 57,
         ["DamageUnnoticed"] = 225,
         ["StaleFramesReplayed"] = 89,
         ["ForgetsRequestsAfterRestart"] = 1,

@@ -33,7 +33,9 @@ internal sealed partial class ClusterSimulation
         if (node.IsApplying || node.Applying.Count == 0) return;
         node.IsApplying = true;
         var core = node.Core;
-        At(_random.Next(1 + _parameters.ApplyMs), () => GoOn(node, core!));
+
+        // At rest what piled up is worked off: a machine slower than its clients would not come to an end in time.
+        At(_isResting ? 0 : _random.Next(1 + _parameters.ApplyMs), () => GoOn(node, core!));
     }
 
     private void GoOn(SimNode node, RaftCore core)
@@ -300,7 +302,12 @@ internal sealed partial class ClusterSimulation
         // for the snapshot cannot say what is right, and of the others there may be no majority.
         var isTainted = source.Tainted.Contains(step.Request.Last);
         var isGiven = !source.IsQuarantined && !isTainted;
-        if (isTainted && source.Core!.Role == RaftRole.Leader) Step(source, static it => it.TransferLeadership(null));
+        if (isTainted && source.Core!.Role == RaftRole.Leader && source.Core.Configuration.Voters
+            .Where(id => id != source.Id && id != node.Id && _nodes[id] is { IsUp: true, IsCorrupt: false }).Cast<NodeId?>().FirstOrDefault() is { } right)
+        {
+            Step(source, it => it.TransferLeadership(right));
+        }
+
         var answer = isGiven
             ? source.Store!.ReadChunk(step.Request.Last, step.Request.Offset, step.Request.LengthBytes)
             : ChunkAnswer.Failed(ChunkStatus.Gone);
