@@ -82,7 +82,13 @@ internal static class MembershipRules
         }
 
         if (error is null && voters.Count == 0) error = "at least one voter must remain";
-        if (error is null && voters.TrueForAll(voter => details[voter].Priority == 0)) error = "nobody would be left who may lead";
+        if (error is null && voters.TrueForAll(voter => details[voter].Priority == 0)
+            && current.Voters.Any(voter => current.Details[current.SlotOf(voter)].Priority != 0))
+        {
+            // Only a change that brings it about is refused: where nobody had a priority before, members must still be able to come.
+            error = "nobody would be left who may lead";
+        }
+
         if (error is null && voters.Count > MaxVoters) error = $"more than {MaxVoters} voters";
         if (error is null && voters.Count + learners.Count > MaxMembers) error = $"more than {MaxMembers} members";
         return error is null ? new Configuration(voters, null, learners, details.Values, nextId) : null;

@@ -26,12 +26,14 @@ internal static class Mutants
         (nameof(MembershipFromReplacedLog), 12, "the membership of log entries that a snapshot replaced stays in force"),
         (nameof(OlderSnapshotAccepted), 13, "an older snapshot is installed"),
         (nameof(StaleWriteCounts), 14, "a write's completion counts for entries that took the place of those it wrote"),
+        (nameof(AckByIndex), 14, "an acknowledgement is released by a write that held other entries at the same indices"),
         (nameof(CommitBeyondMatch), 15, "a follower commits beyond what it knows to match"),
         (nameof(ReadBeforeOwnCommit), 16, "a read is served before the first commit of the term"),
         (nameof(ReadRoundIgnored), 17, "a read is confirmed by echoes of an earlier round"),
         (nameof(ReadWithoutRound), 17, "a read is confirmed without a round"),
         (nameof(ReadDuringTransfer), 18, "the lease outlives TimeoutNow"),
         (nameof(LeaseFromReceive), 19, "the lease is measured from the receipt of the echo"),
+        (nameof(LeaseNotRechecked), 19, "the lease is not looked at again after a pause"),
         (nameof(OldTermAccepted), 27, "a message of an older term is accepted"),
         (nameof(NoPreVote), 28, "campaigns begin without a pre-vote"),
         (nameof(NoCheckQuorum), 28, "a leader without a majority leads on"),
@@ -93,6 +95,8 @@ internal static class Mutants
 
     public static bool StaleWriteCounts => _active == nameof(StaleWriteCounts);
 
+    public static bool AckByIndex => _active == nameof(AckByIndex);
+
     public static bool CommitBeyondMatch => _active == nameof(CommitBeyondMatch);
 
     public static bool ReadBeforeOwnCommit => _active == nameof(ReadBeforeOwnCommit);
@@ -104,6 +108,8 @@ internal static class Mutants
     public static bool ReadDuringTransfer => _active == nameof(ReadDuringTransfer);
 
     public static bool LeaseFromReceive => _active == nameof(LeaseFromReceive);
+
+    public static bool LeaseNotRechecked => _active == nameof(LeaseNotRechecked);
 
     public static bool OldTermAccepted => _active == nameof(OldTermAccepted);
 
@@ -168,12 +174,14 @@ internal static class Mutants
     public const bool MembershipFromReplacedLog = false;
     public const bool OlderSnapshotAccepted = false;
     public const bool StaleWriteCounts = false;
+    public const bool AckByIndex = false;
     public const bool CommitBeyondMatch = false;
     public const bool ReadBeforeOwnCommit = false;
     public const bool ReadRoundIgnored = false;
     public const bool ReadWithoutRound = false;
     public const bool ReadDuringTransfer = false;
     public const bool LeaseFromReceive = false;
+    public const bool LeaseNotRechecked = false;
     public const bool OldTermAccepted = false;
     public const bool NoPreVote = false;
     public const bool NoCheckQuorum = false;

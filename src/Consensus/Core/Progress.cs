@@ -56,6 +56,10 @@ internal sealed partial class Progress
 
     public bool IsFull => _inflight.Count >= _maxMessages || (_inflight.Count > 0 && _inflightBytes >= _maxBytes);
 
+    public int InflightMessages => _inflight.Count;
+
+    public long InflightBytes => _inflightBytes;
+
     public bool HasInflight => _inflight.Count > 0;
 
     /// <summary>Appends that are not answered yet.</summary>

@@ -23,6 +23,9 @@ internal sealed partial class RaftCore
             ? _leaseUntil
             : 0;
 
+    /// <summary>Reads that were taken and not answered yet.</summary>
+    public int PendingReads => _reads.Count + _earlyReads.Count;
+
     /// <summary>Asks for a linearizable read index.</summary>
     /// <param name="token">The caller's number, given back in <see cref="Ready.Reads"/>.</param>
     /// <param name="mayUseLease">False: a round confirms it, although a lease is held.</param>
@@ -42,7 +45,7 @@ internal sealed partial class RaftCore
 
         if (mayUseLease && _now < LeaseUntilMs && HasCommittedOwnTerm)
         {
-            _ready.Reads.Add(new ReadState(token, _commit, Refusal.None, _leaseUntil));
+            _ready.Reads.Add(new ReadState(token, _commit, Refusal.None, Mutants.LeaseNotRechecked ? long.MaxValue : _leaseUntil));
             return;
         }
 
@@ -99,12 +102,12 @@ internal sealed partial class RaftCore
         _leaseUntil = Math.Max(_leaseUntil, sentMs + length);
     }
 
-    /// <summary>The bug of async-raft d60f1e85: half is taken for a majority.</summary>
-    private static ulong ReachedByOneLess(ReadOnlySpan<ulong> bySlot)
+    /// <summary>The bug of async-raft d60f1e85: one voter fewer than a majority is taken for one.</summary>
+    private ulong ReachedByOneLess(ulong[] bySlot)
     {
-        ulong[] values = [.. bySlot];
+        ulong[] values = [.. _configuration.Voters.Select(voter => bySlot[_configuration.SlotOf(voter)])];
         Array.Sort(values);
-        return values[values.Length / 2];
+        return values[Math.Min(((values.Length + 1) / 2), values.Length - 1)];
     }
 
     private void AnswerReads(ulong confirmedRound)

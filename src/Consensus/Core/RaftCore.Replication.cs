@@ -63,7 +63,18 @@ internal sealed partial class RaftCore
 
     /// <summary>An acknowledgement says "durable here", so it waits for the write that covers everything so far (rule 1).</summary>
     private void Acknowledge(in Message reply, ulong match) =>
-        Send(reply with { Log = new EntryId(0, match) }, Mutants.AckBeforeFlush ? 0 : CoveringSequence);
+        Send(reply with { Log = new EntryId(0, match) }, Mutants.AckBeforeFlush ? 0 : Mutants.AckByIndex ? AnyWriteOf(match) : CoveringSequence);
+
+    /// <summary>The bug of etcd's asynchronous storage: a write is known by its last index alone.</summary>
+    private ulong AnyWriteOf(ulong index)
+    {
+        foreach (var write in _writes)
+        {
+            if (write.LastIndex >= index) return write.Sequence;
+        }
+
+        return CoveringSequence;
+    }
 
     private void AdvanceFollowerCommit(ulong commit)
     {

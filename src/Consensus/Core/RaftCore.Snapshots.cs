@@ -37,7 +37,7 @@ internal sealed partial class RaftCore
         var last = snapshot.Last;
         if (last.Index <= _commit && !Mutants.OlderSnapshotAccepted) return false;
         if (last.Index < _log.Base.Index) return false;
-        if (_log.Contains(last) && last.Index > _commit)
+        if (_log.Contains(last) && last.Index > _commit && !Mutants.OlderSnapshotAccepted)
         {
             // The entries are all here, so they are applied in order. What the log has beyond them may be committed elsewhere, on our word.
             AdvanceFollowerCommit(last.Index);
@@ -76,7 +76,7 @@ internal sealed partial class RaftCore
             return;
         }
 
-        if (_log.Contains(message.Log))
+        if (_log.Contains(message.Log) && !Mutants.OlderSnapshotAccepted)
         {
             AdvanceFollowerCommit(message.Log.Index);
             Acknowledge(reply, message.Log.Index);

@@ -168,7 +168,7 @@ internal sealed partial class RaftCore
             _durableIndex = Math.Max(_durableIndex, write.LastIndex);
         }
 
-        if (Mutants.StaleWriteCounts) _durableIndex = Math.Min(_durableIndex, _log.LastIndex);
+        if (Mutants.StaleWriteCounts || Mutants.AckByIndex) _durableIndex = Math.Min(_durableIndex, _log.LastIndex);
         Invariant.Require(_durableIndex <= _log.LastIndex, "What was truncated is on no account.");
         if (_role == RaftRole.Candidate && _selfVoteSequence <= sequence && _selfSlot >= 0) CountVote(_selfSlot, granted: true);
         if (_role == RaftRole.Leader) AdvanceCommit();
@@ -281,7 +281,7 @@ internal sealed partial class RaftCore
         _log.TruncateFrom(index);
         _durableIndex = Math.Min(_durableIndex, index - 1);
         _writeNext = Math.Min(_writeNext, index);
-        if (!Mutants.StaleWriteCounts)
+        if (!Mutants.StaleWriteCounts && !Mutants.AckByIndex)
         {
             foreach (var write in _writes) write.LastIndex = Math.Min(write.LastIndex, index - 1);
         }

@@ -21,7 +21,7 @@ internal sealed partial class SnapshotStore
         var file = _storage.Open(name);
         try
         {
-            file.Truncate(Math.Clamp(file.LengthBytes - MaxChunkBytes, 0, offer.LengthBytes));
+            file.Truncate(Math.Clamp(file.LengthBytes - _chunkBytes, 0, offer.LengthBytes));
             return new IncomingSnapshot(this, name, offer, file);
         }
         catch

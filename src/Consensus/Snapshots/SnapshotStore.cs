@@ -25,9 +25,15 @@ internal sealed partial class SnapshotStore
     private readonly SortedDictionary<EntryId, SnapshotMeta?> _known = new(ByIndex.Instance);
     private readonly HashSet<EntryId> _damaged = [];
 
+    private readonly int _chunkBytes;
+
     /// <summary>Opens a store and deletes what a crash left of unfinished writes. Partial receptions stay.</summary>
-    public SnapshotStore(ISnapshotStorage storage, Guid clusterId)
+    /// <param name="storage">Its files.</param>
+    /// <param name="clusterId">Snapshots of other clusters are refused.</param>
+    /// <param name="chunkBytes">Most bytes that are received at once, 1 to <see cref="MaxChunkBytes"/>: what a resumed reception drops.</param>
+    public SnapshotStore(ISnapshotStorage storage, Guid clusterId, int chunkBytes = MaxChunkBytes)
     {
+        _chunkBytes = chunkBytes;
         _storage = storage;
         _clusterId = clusterId;
         foreach (var name in storage.List())

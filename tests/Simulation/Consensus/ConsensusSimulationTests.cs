@@ -16,6 +16,19 @@ public sealed class ConsensusSimulationTests(ITestOutputHelper output)
         Assert.True(report.Seeds >= 500, report.Describe());
     }
 
+    [Fact]
+    public void Seeds_InAnotherOrderOnAnotherThread_HaveTheSameTraceHashes()
+    {
+        const int seeds = 24;
+        var suite = new ConsensusSuite();
+        var forwards = Enumerable.Range(1, seeds).Select(seed => suite.Run((ulong)seed, trace: null)).ToArray();
+        SimulationResult[] backwards = [];
+        var thread = new Thread(() => backwards = [.. Enumerable.Range(0, seeds).Select(i => suite.Run((ulong)(seeds - i), trace: null))]);
+        thread.Start();
+        thread.Join();
+        Assert.Equal(forwards, backwards.Reverse());
+    }
+
     [Theory]
     [InlineData(7)]
     [InlineData(4711)]

@@ -10,5 +10,5 @@ public sealed class ConsensusSuite : ISimulationSuite
 
     /// <inheritdoc/>
     public SimulationResult Run(ulong seed, Action<string>? trace) =>
-        new ClusterSimulation(seed, _ => new SessionWorkload(), trace).Run();
+        new ClusterSimulation(seed, random => new SessionWorkload(random.Chance(0.3) ? random.Next(16 * 1024) : 0), trace).Run();
 }

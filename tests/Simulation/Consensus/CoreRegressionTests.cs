@@ -40,6 +40,20 @@ public sealed class CoreRegressionTests
         Assert.Equal(RaftRole.Leader, core.Role);
     }
 
+    /// <summary>A cluster that began with nobody of a priority above 0 can be added to (seeds 748, 1017, 1304, 1679); one that has such a
+    /// voter may not lose it.</summary>
+    [Fact]
+    public void Change_NobodyMayLeadBefore_IsPossible()
+    {
+        var none = new Configuration([Ids[1]], details: [new Member(Ids[1], "", "", Priority: 0)]);
+        MembershipChange add = new(MembershipAction.AddLearner, new Member(Ids[2], "", "", Priority: 0));
+        Assert.NotNull(MembershipRules.Change(none, [add], out var error));
+        Assert.Null(error);
+        var one = new Configuration([Ids[1], Ids[2]], details: [new Member(Ids[1], "", "", Priority: 0), new Member(Ids[2], "", "")]);
+        Assert.Null(MembershipRules.Change(one, [new MembershipChange(MembershipAction.Remove, new Member(Ids[2], "", ""))], out error));
+        Assert.Equal("nobody would be left who may lead", error);
+    }
+
     /// <summary>The demoted node alone has the configuration that demotes it; the others refuse each other, and need it (thesis 4.2.2).</summary>
     [Fact]
     public void UncommittedConfiguration_TakesTheVote_StillCampaigns()

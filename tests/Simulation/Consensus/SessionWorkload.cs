@@ -8,7 +8,8 @@ namespace RaftMirror.Simulation.Consensus;
 /// <summary>Clients number their commands and repeat what they do not know the outcome of; the replicated state knows each client's last
 /// number. Nothing acknowledged may be missing, nothing may take effect twice or elsewhere on another node, no read may miss what was
 /// acknowledged before it began.</summary>
-internal sealed class SessionWorkload : IWorkload
+/// <param name="ballastBytes">Added to each snapshot: large ones are under way when connections and processes end.</param>
+internal sealed class SessionWorkload(int ballastBytes = 0) : IWorkload
 {
     private const int Clients = 12;
     private const int RepeatAfterMs = 700;
@@ -18,11 +19,13 @@ internal sealed class SessionWorkload : IWorkload
 
     public bool IsElastic => true;
 
+    public int SnapshotBytes => ballastBytes;
+
     public string Summary => $", {_clients.Sum(client => (long)client.Repeats)} repeats";
 
     public void Attach(IClusterAccess cluster) => _cluster = cluster;
 
-    public IStateMachine CreateStateMachine(NodeId node) => new Machine();
+    public IStateMachine CreateStateMachine(NodeId node) => new Machine(ballastBytes);
 
     public byte[]? NextCommand(NodeId leader, Xoshiro random)
     {
@@ -124,7 +127,7 @@ internal sealed class SessionWorkload : IWorkload
     }
 
     /// <summary>Result: 8 bytes last number of the client, 8 bytes where it took effect, 8 bytes hash of the state.</summary>
-    private sealed class Machine : IStateMachine
+    private sealed class Machine(int ballastBytes) : IStateMachine
     {
         private readonly ulong[] _last = new ulong[Clients];
         private readonly ulong[] _at = new ulong[Clients];
@@ -153,7 +156,7 @@ internal sealed class SessionWorkload : IWorkload
             return result;
         }
 
-        public ISnapshotSource BeginSnapshot() => new Snapshot(_digest, [.. _last], [.. _at]);
+        public ISnapshotSource BeginSnapshot() => new Snapshot(_digest, [.. _last], [.. _at], ballastBytes);
 
         public void Restore(Stream content)
         {
@@ -164,9 +167,12 @@ internal sealed class SessionWorkload : IWorkload
                 _last[client] = reader.ReadUInt64();
                 _at[client] = reader.ReadUInt64();
             }
+
+            for (var i = 0; i < ballastBytes; i += sizeof(ulong))
+                ClusterChecker.Require(reader.ReadUInt64() == _digest + (ulong)i, "17 identical snapshots: a byte of a restored one is wrong");
         }
 
-        private sealed class Snapshot(ulong digest, ulong[] last, ulong[] at) : ISnapshotSource
+        private sealed class Snapshot(ulong digest, ulong[] last, ulong[] at, int ballastBytes) : ISnapshotSource
         {
             public void WriteTo(Stream destination)
             {
@@ -177,6 +183,8 @@ internal sealed class SessionWorkload : IWorkload
                     writer.Write(last[client]);
                     writer.Write(at[client]);
                 }
+
+                for (var i = 0; i < ballastBytes; i += sizeof(ulong)) writer.Write(digest + (ulong)i);
             }
         }
     }

@@ -50,16 +50,6 @@ internal sealed partial class ClusterChecker
             throw new SimulationException($"check-quorum: node {node.Id} leads though it has not heard a majority of {core.Configuration} for too long");
     }
 
-    /// <summary>A leader has heard what a peer has.</summary>
-    public static void Progressed(SimNode node, NodeId peer)
-    {
-        if (node.Core!.ProgressOf(peer) is { } progress && progress.Next <= progress.Match)
-        {
-            throw new SimulationException(
-                $"8 monotonic: leader {node.Id} goes back to {progress.Next} for node {peer}, which is known to match up to {progress.Match}");
-        }
-    }
-
     /// <summary>At any moment at most one node may think that its lease is valid.</summary>
     public void CheckLeases(SimNode node, long now)
     {
@@ -75,8 +65,9 @@ internal sealed partial class ClusterChecker
 
     private void CheckMembers(SimNode node, RaftCore core)
     {
-        if (ReferenceEquals(node.SeenConfiguration, core.Configuration) && core.ConfigurationIndex == node.Members.Newest.Index) return;
         var (index, implied) = node.Members.Newest;
+        if (ReferenceEquals(node.SeenConfiguration, core.Configuration) && ReferenceEquals(node.SeenImplied, implied) && core.ConfigurationIndex == index)
+            return;
         if (core.ConfigurationIndex != index || !MemberImage.AreEqual(core.Configuration, implied))
         {
             throw new SimulationException(
@@ -85,6 +76,7 @@ internal sealed partial class ClusterChecker
 
         if (node.Members.PreviousIndex > (ulong)_committed.Count)
             throw new SimulationException($"12 one uncommitted configuration: node {node.Id} has two, at {node.Members.PreviousIndex} and {index}");
+        node.SeenImplied = implied;
     }
 
     /// <summary>A configuration enters a log for the first time.</summary>

@@ -11,7 +11,7 @@ namespace RaftMirror.Simulation.Harness;
 /// simulated disks, who votes from the configurations in the logs, not from the cores. Each check names the invariant of
 /// reference/raft.md 4.2 that it is. All are incremental: a step costs what it changed.
 /// </summary>
-internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode> nodes, Configuration initial)
+internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode> nodes, Configuration initial, RaftCoreOptions options)
 {
     private readonly Dictionary<ulong, NodeId> _leaders = [];
     private readonly Dictionary<EntryId, (ulong PreviousTerm, uint Crc)> _entries = [];
@@ -48,6 +48,8 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
             throw new SimulationException($"paper 5.4.2: leader {node.Id} of term {core.Term} committed {core.Commit} of an older term by counting");
         for (var index = node.SeenCommit + 1; index <= core.Commit; index++) CheckCommitted(node, core, index);
         CheckMembers(node, core);
+        CheckDurable(node, core);
+        CheckBounds(node, core);
         if (core.Role != RaftRole.Leader && node.Reads.Count > 0)
             throw new SimulationException($"14 reads answered: node {node.Id} does not lead and owes {node.Reads.Count} answers");
         node.SeenTerm = core.Term;
@@ -92,14 +94,20 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
                 CheckVote(node, message.Term, node.Id, durable);
                 break;
             case { Kind: MessageKind.AppendReply, Reject: false } when node.Core!.Term == message.Term:
-                if (node.Shadow.LastIndex < message.Log.Index)
-                {
-                    throw new SimulationException(
-                        $"11 ack implies durable: node {node.Id} acknowledged {message.Log.Index}, on disk are {node.Shadow.LastIndex}");
-                }
-
+                CheckAcknowledged(node, node.Core, message.Log.Index);
+                break;
+            case { Kind: MessageKind.Append }:
+                CheckSent(node, message);
+                break;
+            case { Kind: MessageKind.TimeoutNow } when node.Core!.Term == message.Term && node.Core.TransferTarget == message.To:
+                CheckHandedOver(node.Core, message.To);
                 break;
         }
+
+        var tellsTerm = message.Kind is MessageKind.AppendReply or MessageKind.HeartbeatReply or MessageKind.VoteReply
+            || message is { Kind: MessageKind.PreVoteReply, Reject: true };
+        if (tellsTerm && durable.Term < message.Term)
+            throw new SimulationException($"11 term durable: node {node.Id} sent {message}; on disk is {durable}");
     }
 
     public void Applied(SimNode node, LogEntry entry, ReadOnlyMemory<byte> result)
@@ -144,6 +152,7 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
         if (node.LedTerm != core.Term)
         {
             node.HeardMs.Clear();
+            node.SeenMatch.Clear();
             if (!_leaders.TryAdd(core.Term, node.Id) && _leaders[core.Term] != node.Id)
                 throw new SimulationException($"1 election safety: nodes {_leaders[core.Term]} and {node.Id} lead in term {core.Term}");
 

@@ -50,6 +50,21 @@ internal sealed record ClusterParameters
     /// <summary>A disk is full for a while.</summary>
     public required int FullEveryMs { get; init; }
 
+    /// <summary>Power fails between two operations of a disk, recovery's among them.</summary>
+    public required int DiskPowerEveryMs { get; init; }
+
+    public required int HeartbeatMs { get; init; }
+
+    public required int ElectionTimeoutMinMs { get; init; }
+
+    public required int ElectionTimeoutMaxMs { get; init; }
+
+    public required int MaxInflightBytes { get; init; }
+
+    public required long MaxUncommittedBytes { get; init; }
+
+    public required int MaxPendingReads { get; init; }
+
     public required int ProposeEveryMs { get; init; }
 
     public required int ReadEveryMs { get; init; }
@@ -98,6 +113,7 @@ internal sealed record ClusterParameters
 
     public static ClusterParameters Draw(Xoshiro random, bool isElastic)
     {
+        var (shortest, heartbeats) = (150 + random.Next(350), 4 + random.Next(5));
         var parameters = new ClusterParameters
         {
             Nodes = random.Next(12) switch { 0 => 1, 1 => 2, 2 => 4, 3 or 4 => 5, 5 when isElastic => 6 + random.Next(2), _ => 3 },
@@ -135,6 +151,13 @@ internal sealed record ClusterParameters
             PeerLostChance = random.Chance(0.5) ? 0.8 : 0,
             Priorities = isElastic && random.Chance(0.3),
             Corrupts = isElastic && random.Chance(0.1),
+            DiskPowerEveryMs = isElastic && random.Chance(0.3) ? random.Next(500, 4000) : 0,
+            HeartbeatMs = isElastic ? shortest / heartbeats : 50,
+            ElectionTimeoutMinMs = isElastic ? shortest : 300,
+            ElectionTimeoutMaxMs = isElastic ? (int)(shortest * (1.5 + random.NextDouble())) : 600,
+            MaxInflightBytes = isElastic && random.Chance(0.3) ? 1024 << random.Next(4) : 8 * 1024 * 1024,
+            MaxUncommittedBytes = isElastic && random.Chance(0.3) ? 2048 << random.Next(4) : 64 * 1024 * 1024,
+            MaxPendingReads = isElastic && random.Chance(0.2) ? 2 + random.Next(10) : 65536,
             LeavesDead = isElastic && random.Chance(0.4),
             Exercises = isElastic && random.Chance(0.5),
         };

@@ -10,6 +10,8 @@ internal sealed partial class ClusterSimulation
 {
     private long _snapshotsTaken;
     private long _snapshotsInstalled;
+    private long _receptionsResumed;
+    private long _sourcesChanged;
 
     private void QueueApply(SimNode node, ApplyItem item)
     {
@@ -31,7 +33,9 @@ internal sealed partial class ClusterSimulation
         if (node.IsApplying || node.Applying.Count == 0) return;
         node.IsApplying = true;
         var core = node.Core;
-        At(_random.Next(1 + _parameters.ApplyMs), () => GoOn(node, core!));
+
+        // At rest what piled up is worked off: a machine slower than its clients would not come to an end in time.
+        At(_isResting ? 0 : _random.Next(1 + _parameters.ApplyMs), () => GoOn(node, core!));
     }
 
     private void GoOn(SimNode node, RaftCore core)
@@ -138,21 +142,24 @@ internal sealed partial class ClusterSimulation
         node.IsWritingSnapshot = true;
         var (last, configuration, chain, core, machine) = (entry.Id, node.AppliedConfiguration, node.StateChain, node.Core, node.StateMachine);
         var source = node.StateMachine!.BeginSnapshot();
-        if (node.IsCorrupt) node.Tainted.Add(last);
+        var isCorrupt = node.IsCorrupt;
         At(1 + _random.Next(4 * _parameters.DiskMs), () =>
         {
             if (!ReferenceEquals(node.Core, core)) return;
             node.IsWritingSnapshot = false;
             SnapshotMeta meta;
+            if (isCorrupt) node.Tainted.Add(last);
             try
             {
                 meta = node.Store!.Write(last, configuration, chain, Mutants.AppliedIndexApart ? machine!.BeginSnapshot() : source);
             }
             catch (IOException)
             {
-                return; // It costs log space, nothing else.
+                if (node.Power.IsOut) Crash(node, power: true);
+                return; // A full disk costs log space, nothing else.
             }
 
+            if (!isCorrupt) node.Tainted.Remove(last);
             _snapshotsTaken++;
             Trace("snapshot", node.Id, last.Index, meta.Crc);
             _checker.Snapshot(node, meta);
@@ -203,6 +210,12 @@ internal sealed partial class ClusterSimulation
             }
             catch (IOException error)
             {
+                if (node.Power.IsOut)
+                {
+                    Crash(node, power: true);
+                    return;
+                }
+
                 node.Incoming = null;
                 node.Receiver.StoreFailed(step.Ticket, error.Message);
             }
@@ -218,13 +231,17 @@ internal sealed partial class ClusterSimulation
                 if (step.StartsOver) node.Incoming?.Discard();
                 node.Incoming?.Dispose();
                 node.Incoming = node.Store!.BeginReceive(step.Offer);
+                if (node.Incoming.ReceivedBytes > 0) _receptionsResumed++;
                 node.Receiver!.Began(step.Ticket, node.Incoming.ReceivedBytes);
+                node.ReceivesFrom = null;
                 return true;
             case ReceiverStepKind.Request:
                 RequestChunk(node, core, step);
                 WakeReceiver(node, core, step.WakeMs);
                 return false;
             case ReceiverStepKind.Append:
+                if (node.ReceivesFrom is { } before && before != step.Source) _sourcesChanged++;
+                node.ReceivesFrom = step.Source;
                 var refusal = node.Incoming!.AppendChunk(step.Chunk!.Offset, step.Chunk.Bytes.Span, step.Chunk.Crc);
                 node.Receiver!.Appended(step.Ticket, node.Incoming.ReceivedBytes, refusal, node.LocalTime(_now));
                 return true;
@@ -281,8 +298,16 @@ internal sealed partial class ClusterSimulation
 
     private void RequestChunk(SimNode node, RaftCore core, ReceiverStep step) => Carry(node.Id, step.Source, source =>
     {
-        // What is wrong is not spread before it is found: a majority must stay right.
-        var isGiven = !source.IsQuarantined && !source.Tainted.Contains(step.Request.Last);
+        // What is wrong is not spread before it is found: a majority must stay right. So that it is found, somebody else has to lead: who waits
+        // for the snapshot cannot say what is right, and of the others there may be no majority.
+        var isTainted = source.Tainted.Contains(step.Request.Last);
+        var isGiven = !source.IsQuarantined && !isTainted;
+        if (isTainted && source.Core!.Role == RaftRole.Leader && source.Core.Configuration.Voters
+            .Where(id => id != source.Id && id != node.Id && _nodes[id] is { IsUp: true, IsCorrupt: false }).Cast<NodeId?>().FirstOrDefault() is { } right)
+        {
+            Step(source, it => it.TransferLeadership(right));
+        }
+
         var answer = isGiven
             ? source.Store!.ReadChunk(step.Request.Last, step.Request.Offset, step.Request.LengthBytes)
             : ChunkAnswer.Failed(ChunkStatus.Gone);

@@ -47,13 +47,19 @@ internal sealed partial class ClusterSimulation
         // healed never comes to rest.
         if (node.Core is { } busy && busy.Log.LastIndex - busy.Commit > MaxUncommitted) return false;
         var isTaken = false;
-        Step(node, core => isTaken = core.Propose([(id, command)], expectedTerm, out _) == Refusal.None);
+        Step(node, core =>
+        {
+            isTaken = core.Propose([(id, command)], expectedTerm, out _) == Refusal.None;
+            if (isTaken) _checker.Proposed(core);
+        });
         return isTaken;
     }
 
     private void ReadSomewhere()
     {
-        if (PickUp() is not { IsPaused: false } node || node.IsQuarantined) return;
+        // Where old echoes make a leader believe on, its clients are the ones that could be misled.
+        var staysWithLeader = _parameters.LateEchoChance > 0 && !_isHealed && _random.Chance(0.7);
+        if ((staysWithLeader ? Leading() : PickUp()) is not { IsPaused: false } node || node.IsQuarantined) return;
         if (_workload.IsElastic || node.Core!.Role == RaftRole.Leader) BeginRead(node, confirmed: null);
     }
 

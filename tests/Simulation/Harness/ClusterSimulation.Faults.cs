@@ -13,6 +13,7 @@ internal sealed partial class ClusterSimulation
         Fault(_parameters.PauseEveryMs, node => Pause(node, 100 + _random.Next(2000)));
         Fault(_parameters.DamageEveryMs, Damage);
         Fault(_parameters.FullEveryMs, Fill);
+        Fault(_parameters.DiskPowerEveryMs, node => node.Power.FailBefore(1 + _random.Next(20)));
         Fault(_parameters.PeerLostChance > 0 ? 1500 : 0, node =>
         {
             // A connection breaks and is made again; the process lives.
@@ -69,6 +70,9 @@ internal sealed partial class ClusterSimulation
     {
         Trace("resume", node.Id);
         node.IsPaused = false;
+
+        // The pause may have come between a look at the clock and a read: the lease was valid then.
+        if (_parameters.LeaseReads && node.Core?.Role == RaftRole.Leader && _random.Chance(0.5)) BeginRead(node, confirmed: null);
         Action[] waiting = [.. node.WhilePaused];
         node.WhilePaused.Clear();
         foreach (var action in waiting) action();
@@ -78,7 +82,8 @@ internal sealed partial class ClusterSimulation
     /// count (the fault atlas). The process ends by a kill, so that the durable mark is exact.</summary>
     private void Damage(SimNode node)
     {
-        if (!_checker.HasQuorum(id => id != node.Id && IsSound(id))) return;
+        if (node.Power.IsOut || !_checker.HasQuorum(id => id != node.Id && IsSound(id))) return;
+        node.Power.FailBefore(0);
         Crash(node, power: false);
         var what = _random.Chance(0.8) ? node.Disk.Damage() : node.SnapshotDisk.Damage() ? "a bit flips in a snapshot" : null;
         if (what is null) return;

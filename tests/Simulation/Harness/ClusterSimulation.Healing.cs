@@ -21,6 +21,7 @@ internal sealed partial class ClusterSimulation
         if (_parameters.LeavesDead) KeepSomeDown();
         foreach (var node in _nodes.Values.ToArray())
         {
+            node.Power.FailBefore(0);
             node.Disk.FailNextFlush = node.Disk.IsFull = node.SnapshotDisk.IsFull = false;
             if (!node.IsUp) Boot(node);
             else if (node.IsPaused) Resume(node);
@@ -121,9 +122,18 @@ internal sealed partial class ClusterSimulation
                 if (current.IsJoint) return;
                 if (current.SlotOf(number) < 0) Change(leader, [Add(number)]);
                 else if (!current.IsVoter(number)) Change(leader, [Only(MembershipAction.Promote, number)]);
-                else if (dead.Value != 0) Change(leader, [Only(MembershipAction.Remove, dead)]);
+                else if (dead.Value != 0) Change(leader, [Remove(current, dead, leader.Id)]);
             },
             $"new node {number} is no voter, or the dead are still members");
+    }
+
+    /// <summary>The last one with a priority is not removed: another is given one first.</summary>
+    private static MembershipChange Remove(Configuration current, NodeId dead, NodeId leader)
+    {
+        var removal = Only(MembershipAction.Remove, dead);
+        return MembershipRules.Change(current, [removal], out _) is not null
+            ? removal
+            : new MembershipChange(MembershipAction.Update, current.Details[current.SlotOf(leader)] with { Priority = Member.DefaultPriority });
     }
 
     /// <summary>Leadership can be handed over, and commands go on afterwards.</summary>

@@ -43,19 +43,35 @@ internal sealed partial class ClusterSimulation
         _trace = trace;
         _workload = workload(_random.Fork());
         _parameters = ClusterParameters.Draw(_random, _workload.IsElastic);
+
+        if (_workload.SnapshotBytes > 0)
+        {
+            // In enough pieces to be interrupted; but it must arrive before its source has taken the next two.
+            _parameters = _parameters with
+            {
+                ChunkBytes = Math.Max(_parameters.ChunkBytes, _workload.SnapshotBytes / 24),
+                SnapshotEvery = _parameters.SnapshotEvery == 0 ? 0 : Math.Max(_parameters.SnapshotEvery, 60),
+            };
+        }
         _options = new RaftCoreOptions
         {
             MaxAppendBytes = _parameters.MaxAppendBytes,
             MaxInflightMessages = _parameters.MaxInflightMessages,
             MaxRetainedBytes = _parameters.MaxRetainedBytes,
             LeaseReads = _parameters.LeaseReads,
+            HeartbeatMs = _parameters.HeartbeatMs,
+            ElectionTimeoutMinMs = _parameters.ElectionTimeoutMinMs,
+            ElectionTimeoutMaxMs = _parameters.ElectionTimeoutMaxMs,
+            MaxInflightBytes = _parameters.MaxInflightBytes,
+            MaxUncommittedBytes = _parameters.MaxUncommittedBytes,
+            MaxPendingReads = _parameters.MaxPendingReads,
             MaxPromotionLag = 64,
             PriorityStableMs = 1500,
         };
         var ids = Enumerable.Range(1, _parameters.Nodes).Select(id => new NodeId((ushort)id)).ToArray();
         _initial = new Configuration(
             ids, details: ids.Select(id => new Member(id, $"n{id}", $"n{id}:1", _parameters.Priorities ? DrawPriority() : Member.DefaultPriority)));
-        _checker = new ClusterChecker(_nodes, _initial);
+        _checker = new ClusterChecker(_nodes, _initial, _options);
         foreach (var id in ids) AddNode(id, _initial);
     }
 
@@ -91,7 +107,8 @@ internal sealed partial class ClusterSimulation
         return new SimulationResult(
             _hash, _order, _now,
             $"{_parameters.Nodes} nodes, {_nodes.Count} ever, {_checker.CommittedCount} committed, {Acknowledged} acknowledged, {Reads} reads, "
-            + $"{Crashes} crashes, {_memberChanges} changes of members, {_snapshotsTaken} snapshots, {_snapshotsInstalled} installed{_workload.Summary}");
+            + $"{Crashes} crashes, {_memberChanges} changes of members, {_snapshotsTaken} snapshots, {_snapshotsInstalled} installed, "
+            + $"{_receptionsResumed} receptions resumed, {_sourcesChanged} from another node{_workload.Summary}");
     }
 
     private void At(long delayMs, Action action) => _events.Enqueue(action, (_now + Math.Max(delayMs, 0), _order++));
@@ -139,7 +156,7 @@ internal sealed partial class ClusterSimulation
     {
         // Control planes rely on leases of their own, whose bound on drift these rates stay within.
         var rate = _workload.IsElastic ? _random.Next(-_parameters.ClockPermille, _parameters.ClockPermille + 1) : id.Value * 3;
-        var node = new SimNode(id, initial, rate, _random.Fork());
+        var node = new SimNode(id, initial, rate, _random.Fork(), new DiskPower());
         _nodes.Add(id, node);
         return node;
     }
@@ -239,7 +256,7 @@ internal sealed partial class ClusterSimulation
             Trace("write failed", node.Id);
             At(0, () =>
             {
-                if (ReferenceEquals(node.Wal, wal)) Crash(node, power: false);
+                if (ReferenceEquals(node.Wal, wal)) Crash(node, power: node.Power.IsOut);
             });
             return;
         }
@@ -270,6 +287,7 @@ internal sealed partial class ClusterSimulation
         }
 
         node.Shadow.Flushed();
+        ClusterChecker.Flushed(node);
         node.IsFlushing = false;
         if (node.WriteQueue.Count > 0) node.WriteSinceMs = node.QueueSinceMs;
         Step(node, core =>
@@ -288,17 +306,27 @@ internal sealed partial class ClusterSimulation
         node.Incarnation++;
         RecoveredState recovered;
         WriteAheadLog? wal = null;
+        if (!_isHealed && node.Damage is null && _parameters.DiskPowerEveryMs > 0 && _random.Chance(0.2)) node.Power.FailBefore(1 + _random.Next(6));
         try
         {
             wal = new WriteAheadLog(node.Disk, _parameters.SegmentBytes, node.Incarnation);
             ClusterChecker.Recovered(node, wal.Recovered);
-            node.Store = new SnapshotStore(node.SnapshotDisk, ClusterId);
+            node.Store = new SnapshotStore(node.SnapshotDisk, ClusterId, _parameters.ChunkBytes);
+            if (_parameters.DiskPowerEveryMs > 0) ExpectReset(node, wal.Recovered);
             recovered = RecoveredState.Of(wal, node.Store, static _ => { });
             if (recovered.Base.Index > wal.Recovered.Base.Index) node.Shadow.Reset(recovered.HardState, recovered.Base, recovered.Entries);
         }
         catch (Exception error) when (error is WalException or IOException)
         {
             wal?.Dispose();
+            if (node.Power.IsOut)
+            {
+                Trace("power in recovery", node.Id);
+                LosePower(node);
+                At(50 + _random.Next(500), () => Boot(node));
+                return;
+            }
+
             if (node.Disk.IsFull || node.SnapshotDisk.IsFull)
             {
                 At(200, () => Boot(node));
@@ -312,6 +340,15 @@ internal sealed partial class ClusterSimulation
         }
 
         StartProcess(node, wal, recovered);
+    }
+
+    /// <summary>A snapshot that the log does not know yet takes its place in recovery: should power fail meanwhile, either may be found.</summary>
+    private static void ExpectReset(SimNode node, RecoveredLog log)
+    {
+        using var newest = node.Store!.OpenNewestVerified().Snapshot;
+        if (newest?.Meta.Last is not { } last || last.Index <= log.Base.Index + (ulong)log.Entries.Count) return;
+        var hardState = log.HardState.Term >= last.Term ? log.HardState with { Commit = last.Index } : new HardState(last.Term, default, last.Index);
+        node.Shadow.Written(new WriteBatch(0, hardState, last, [], IsReset: true));
     }
 
     private void StartProcess(SimNode node, WriteAheadLog wal, RecoveredState recovered)
@@ -336,6 +373,7 @@ internal sealed partial class ClusterSimulation
         node.SeenTerm = recovered.HardState.Term;
         node.SeenCommit = 0;
         node.SeenConfiguration = null;
+        node.SeenSnapshot = covered.Index;
         node.LedTerm = 0;
         node.Core = new RaftCore(
             node.Id, node.Initial, _options, recovered.HardState, recovered.Base, recovered.Entries, snapshot?.Meta, node.Random.Fork(),
@@ -349,6 +387,7 @@ internal sealed partial class ClusterSimulation
 
     private void Crash(SimNode node, bool power)
     {
+        power |= node.Power.IsOut;
         Crashes++;
         Trace(power ? "power" : "kill", node.Id);
         ReadOnlyMemory<byte>[] unknown = [.. node.Proposals.Values];
@@ -373,13 +412,15 @@ internal sealed partial class ClusterSimulation
         node.IsPaused = false;
         _released.Clear();
         foreach (var command in unknown) _workload.Unknown(command);
-        if (power)
-        {
-            node.Disk.LosePower();
-            node.SnapshotDisk.LosePower();
-        }
-
+        if (power) LosePower(node);
         if (!_isHealed && _random.Chance(_parameters.PeerLostChance)) TellPeers(node);
         At(50 + _random.Next(1500), () => Boot(node));
+    }
+
+    private static void LosePower(SimNode node)
+    {
+        node.Disk.LosePower();
+        node.SnapshotDisk.LosePower();
+        node.Power.Return();
     }
 }

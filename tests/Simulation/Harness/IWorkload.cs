@@ -22,6 +22,9 @@ public interface IWorkload
     /// <summary>The members may change, nodes may be damaged for good, any node's state may go wrong, and any node takes commands.</summary>
     bool IsElastic => false;
 
+    /// <summary>About so large are snapshots, if they are large.</summary>
+    int SnapshotBytes => 0;
+
     /// <summary>A node's state was replaced by a snapshot's: what the entries before did is not seen one by one.</summary>
     void Restored(NodeId node, IStateMachine stateMachine)
     {

@@ -4,8 +4,9 @@ using RaftMirror.Primitives;
 namespace RaftMirror.Simulation.Harness;
 
 /// <summary>A directory with two images per file: what the system shows, and what is on stable storage. Sectors of 512 bytes
-/// are written whole or not at all; after loss of power each one that was not flushed has its old or its new content.</summary>
-internal sealed class SimDisk(Xoshiro random) : IWalStorage
+/// are written whole or not at all; after loss of power each one that was not flushed has its old or its new content. Names are durable
+/// when an operation returns, as <see cref="IWalStorage"/> says; between two operations the power may fail.</summary>
+internal sealed class SimDisk(Xoshiro random, DiskPower power) : IWalStorage
 {
     private const int SectorBytes = 512;
     private const int BlockBytes = 4096;
@@ -21,6 +22,7 @@ internal sealed class SimDisk(Xoshiro random) : IWalStorage
 
     public IWalFile Create(string name, long lengthBytes)
     {
+        power.Use();
         if (IsFull) throw new IOException("simulated: no space left on device");
         var file = new SimFile(this, (int)lengthBytes);
         _files[name] = file;
@@ -31,11 +33,16 @@ internal sealed class SimDisk(Xoshiro random) : IWalStorage
 
     public void Rename(string from, string to)
     {
+        power.Use();
         _files.Remove(from, out var file);
         _files[to] = file!;
     }
 
-    public void Delete(string name) => _files.Remove(name);
+    public void Delete(string name)
+    {
+        power.Use();
+        _files.Remove(name);
+    }
 
     /// <summary>Flips one bit of what is stored.</summary>
     public void FlipBit(string name, long bit)
@@ -89,6 +96,8 @@ internal sealed class SimDisk(Xoshiro random) : IWalStorage
         }
     }
 
+    private void UsePower() => power.Use();
+
     private sealed class SimFile(SimDisk disk, int length) : IWalFile
     {
         public byte[] Cached { get; } = new byte[length];
@@ -105,6 +114,7 @@ internal sealed class SimDisk(Xoshiro random) : IWalStorage
 
         public void Write(long offset, ReadOnlySpan<byte> data)
         {
+            disk.UsePower();
             data.CopyTo(Cached.AsSpan((int)offset));
             for (var sector = (int)offset / SectorBytes; sector * SectorBytes < offset + data.Length; sector++) Dirty.Add(sector);
         }
@@ -113,6 +123,7 @@ internal sealed class SimDisk(Xoshiro random) : IWalStorage
 
         public void Flush()
         {
+            disk.UsePower();
             if (disk.FailNextFlush)
             {
                 disk.FailNextFlush = false;

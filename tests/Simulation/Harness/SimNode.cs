@@ -12,7 +12,8 @@ namespace RaftMirror.Simulation.Harness;
 /// <param name="initial">Whom it takes for the members while neither log nor snapshot says otherwise.</param>
 /// <param name="ratePermille">How much faster than true time its clock runs.</param>
 /// <param name="random">Its own.</param>
-internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille, Xoshiro random)
+/// <param name="power">Of its disks.</param>
+internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille, Xoshiro random, DiskPower power)
 {
     public NodeId Id { get; } = id;
 
@@ -20,9 +21,11 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
 
     public Xoshiro Random { get; } = random;
 
-    public SimDisk Disk { get; } = new(random.Fork());
+    public DiskPower Power => power;
 
-    public SimSnapshotDisk SnapshotDisk { get; } = new(random.Fork());
+    public SimDisk Disk { get; } = new(random.Fork(), power);
+
+    public SimSnapshotDisk SnapshotDisk { get; } = new(random.Fork(), power);
 
     public ShadowLog Shadow { get; } = new();
 
@@ -58,6 +61,9 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
     public SnapshotReceiver? Receiver { get; set; }
 
     public IncomingSnapshot? Incoming { get; set; }
+
+    /// <summary>Who gave the last chunk of <see cref="Incoming"/>.</summary>
+    public NodeId? ReceivesFrom { get; set; }
 
     public OutboundGate Gate { get; set; } = new();
 
@@ -114,6 +120,15 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
     public ulong SeenCommit { get; set; }
 
     public Configuration? SeenConfiguration { get; set; }
+
+    /// <summary>What <see cref="SeenConfiguration"/> was compared with.</summary>
+    public Configuration? SeenImplied { get; set; }
+
+    /// <summary>Index of the newest snapshot that the core knew.</summary>
+    public ulong SeenSnapshot { get; set; }
+
+    /// <summary>What each peer was known to match in the term that the node leads.</summary>
+    public Dictionary<NodeId, ulong> SeenMatch { get; } = [];
 
     public ulong LedTerm { get; set; }
 

@@ -4,9 +4,10 @@ using RaftMirror.Primitives;
 namespace RaftMirror.Simulation.Harness;
 
 /// <summary>The directory of snapshots: what was not synced is cut or gone after loss of power, names change atomically.</summary>
-internal sealed class SimSnapshotDisk(Xoshiro random) : ISnapshotStorage
+internal sealed class SimSnapshotDisk(Xoshiro random, DiskPower power) : ISnapshotStorage
 {
     private readonly SortedDictionary<string, Content> _files = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, Content> _deleted = new(StringComparer.Ordinal);
 
     /// <summary>Nothing more can be written.</summary>
     public bool IsFull { get; set; }
@@ -15,6 +16,7 @@ internal sealed class SimSnapshotDisk(Xoshiro random) : ISnapshotStorage
 
     public ISnapshotFile Create(string name)
     {
+        power.Use();
         if (IsFull) throw new IOException("simulated: no space left on device");
         var content = new Content();
         _files[name] = content;
@@ -26,11 +28,17 @@ internal sealed class SimSnapshotDisk(Xoshiro random) : ISnapshotStorage
 
     public void Rename(string from, string to)
     {
+        power.Use();
         _files.Remove(from, out var content);
         _files[to] = content!;
+        _deleted.Clear(); // The directory was synced.
     }
 
-    public void Delete(string name) => _files.Remove(name);
+    public void Delete(string name)
+    {
+        power.Use();
+        if (_files.Remove(name, out var content)) _deleted[name] = content;
+    }
 
     /// <summary>Flips a bit of a stored file.</summary>
     public bool Damage()
@@ -43,13 +51,22 @@ internal sealed class SimSnapshotDisk(Xoshiro random) : ISnapshotStorage
         return true;
     }
 
+    /// <summary>What was deleted may be back.</summary>
     public void LosePower()
     {
+        foreach (var (name, content) in _deleted)
+        {
+            if (random.Chance(0.3)) _files.TryAdd(name, content);
+        }
+
+        _deleted.Clear();
         foreach (var content in _files.Values)
         {
             if (content.Length > content.Synced) content.Length = content.Synced + random.Next(content.Length - content.Synced + 1);
         }
     }
+
+    private void UsePower() => power.Use();
 
     private sealed class Content
     {
@@ -66,6 +83,7 @@ internal sealed class SimSnapshotDisk(Xoshiro random) : ISnapshotStorage
 
         public void Append(ReadOnlySpan<byte> data)
         {
+            disk.UsePower();
             if (disk.IsFull) throw new IOException("simulated: no space left on device");
             if (content.Length + data.Length > content.Bytes.Length)
             {
@@ -82,11 +100,16 @@ internal sealed class SimSnapshotDisk(Xoshiro random) : ISnapshotStorage
 
         public void Truncate(long lengthBytes)
         {
+            disk.UsePower();
             content.Length = (int)lengthBytes;
             content.Synced = Math.Min(content.Synced, content.Length);
         }
 
-        public void Sync() => content.Synced = content.Length;
+        public void Sync()
+        {
+            disk.UsePower();
+            content.Synced = content.Length;
+        }
 
         public void Dispose()
         {

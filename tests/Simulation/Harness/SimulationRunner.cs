@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 
 namespace RaftMirror.Simulation.Harness;
 
@@ -39,6 +40,7 @@ public static class SimulationRunner
         var done = 0;
         long events = 0, virtualMs = 0;
         var failures = new List<(ulong, string)>();
+        var totals = new SortedDictionary<string, long>(StringComparer.Ordinal);
         var threads = Enumerable.Range(0, workers).Select(_ => new Thread(() =>
         {
             while (Stopwatch.GetElapsedTime(started) < limit || Volatile.Read(ref next) + 1 < minimum)
@@ -52,6 +54,7 @@ public static class SimulationRunner
                     Interlocked.Add(ref events, result.Events);
                     Interlocked.Add(ref virtualMs, result.VirtualMs);
                     Interlocked.Increment(ref done);
+                    lock (totals) AddTo(totals, result.Summary);
                 }
 #pragma warning disable CA1031 // Whatever a run throws is a finding of that seed.
                 catch (Exception error)
@@ -64,17 +67,30 @@ public static class SimulationRunner
         foreach (var thread in threads) thread.Start();
         foreach (var thread in threads) thread.Join();
         failures.Sort((a, b) => a.Item1.CompareTo(b.Item1));
-        return new RunReport(suite.Name, done + failures.Count, events, virtualMs, Stopwatch.GetElapsedTime(started), failures);
+        return new RunReport(suite.Name, done + failures.Count, events, virtualMs, Stopwatch.GetElapsedTime(started), failures, totals);
+    }
+
+    /// <summary>"3 crashes, 2 snapshots": a summary is such a list.</summary>
+    private static void AddTo(SortedDictionary<string, long> totals, string summary)
+    {
+        foreach (var part in summary.Split(", "))
+        {
+            var space = part.IndexOf(' ', StringComparison.Ordinal);
+            if (space <= 0 || !long.TryParse(part.AsSpan(0, space), CultureInfo.InvariantCulture, out var number)) continue;
+            totals[part[(space + 1)..]] = totals.GetValueOrDefault(part[(space + 1)..]) + number;
+        }
     }
 }
 
 /// <summary>What a series of runs did.</summary>
 public sealed record RunReport(
-    string Suite, int Seeds, long Events, long VirtualMs, TimeSpan Elapsed, IReadOnlyList<(ulong Seed, string Message)> Failures)
+    string Suite, int Seeds, long Events, long VirtualMs, TimeSpan Elapsed, IReadOnlyList<(ulong Seed, string Message)> Failures,
+    IReadOnlyDictionary<string, long> Totals)
 {
-    /// <summary>One line, then two for each failure.</summary>
+    /// <summary>One line, one of what happened in the runs that ended well, then two for each failure.</summary>
     public string Describe() =>
         $"{Suite}: {Seeds} seeds, {Events} events, {VirtualMs / 1000} simulated seconds in {Elapsed.TotalSeconds:0.0} s, {Failures.Count} failed"
+        + $"\n  in all {string.Join(", ", Totals.Select(static total => string.Create(CultureInfo.InvariantCulture, $"{total.Value} {total.Key}")))}"
         + string.Concat(Failures.Take(10).Select(
             failure => $"\n  seed {failure.Seed}: {failure.Message}\n    {SimulationRunner.ReplayCommand(Suite, failure.Seed)}"));
 }
