@@ -19,6 +19,7 @@ internal sealed partial class DutyRunner(
     SetResources resources,
     TimeSpan transferLimit,
     Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
+    Func<bool> isBarred,
     ILogger logger)
 {
     private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(500);
@@ -65,6 +66,7 @@ internal sealed partial class DutyRunner(
 
     private IEnumerable<(string Key, Func<CancellationToken, Task<ApiResult?>> Duty)> Due(ClusterState state)
     {
+        if (isBarred()) yield break;
         if (log.Status.IsLeader)
         {
             if (!state.IsBootstrapped) yield return ("bootstrap", token => Submit(new BootstrapCluster("raftmirror", clusterId), token));
