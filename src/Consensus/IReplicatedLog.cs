@@ -82,7 +82,7 @@ public sealed record MembershipChange(MembershipAction Action, Member Member);
 /// <param name="Id">Its number.</param>
 /// <param name="Name">For people, 1 to 64 characters; may be empty in clusters that name their nodes elsewhere.</param>
 /// <param name="Address">HOST:PORT of its peer listener.</param>
-/// <param name="Priority">0 to 255: leadership goes to the highest priority that is caught up; 0 never leads by its own wish.</param>
+/// <param name="Priority">0 to 255: leadership goes to the highest priority that is caught up; 0 leads only while nobody else can.</param>
 public sealed record Member(NodeId Id, string Name, string Address, byte Priority = Member.DefaultPriority)
 {
     /// <summary>What members have unless told otherwise.</summary>

@@ -32,7 +32,6 @@ internal static class Mutants
         (nameof(ReadWithoutRound), 17, "a read is confirmed without a round"),
         (nameof(ReadDuringTransfer), 18, "the lease outlives TimeoutNow"),
         (nameof(LeaseFromReceive), 19, "the lease is measured from the receipt of the echo"),
-        (nameof(StaleFrames), 24, "stale frames of a recycled segment are read"),
         (nameof(OldTermAccepted), 27, "a message of an older term is accepted"),
         (nameof(NoPreVote), 28, "campaigns begin without a pre-vote"),
         (nameof(NoCheckQuorum), 28, "a leader without a majority leads on"),
@@ -49,6 +48,12 @@ internal static class Mutants
         (nameof(ReadsDropped), 36, "reads are dropped without an answer when leadership ends"),
         (nameof(LeaderCountsUnflushed), 2, "the leader counts what it has not flushed"),
         (nameof(JointSkipped), 9, "voters change without a joint phase"),
+        (nameof(AppliesBeforeCommit), 20, "after a restart the whole log counts as committed: reads see state that may never be"),
+        (nameof(AppliedIndexApart), 21, "a snapshot's index is taken apart from its state"),
+        (nameof(FlushErrorIgnored), 22, "a failed flush of the log is ignored"),
+        (nameof(DamageTakenForTorn), 23, "a durable frame that is damaged is cut off as if it were torn"),
+        (nameof(DamageUnnoticed), 23, "the log's checksums of entries are not checked when it is read"),
+        (nameof(StaleFramesReplayed), 24, "frames that a recycled segment held before are read again"),
     ];
 
     /// <summary>The bug that this thread's cores have; null for none.</summary>
@@ -100,8 +105,6 @@ internal static class Mutants
 
     public static bool LeaseFromReceive => _active == nameof(LeaseFromReceive);
 
-    public static bool StaleFrames => _active == nameof(StaleFrames);
-
     public static bool OldTermAccepted => _active == nameof(OldTermAccepted);
 
     public static bool NoPreVote => _active == nameof(NoPreVote);
@@ -133,6 +136,18 @@ internal static class Mutants
     public static bool LeaderCountsUnflushed => _active == nameof(LeaderCountsUnflushed);
 
     public static bool JointSkipped => _active == nameof(JointSkipped);
+
+    public static bool AppliesBeforeCommit => _active == nameof(AppliesBeforeCommit);
+
+    public static bool AppliedIndexApart => _active == nameof(AppliedIndexApart);
+
+    public static bool FlushErrorIgnored => _active == nameof(FlushErrorIgnored);
+
+    public static bool DamageTakenForTorn => _active == nameof(DamageTakenForTorn);
+
+    public static bool DamageUnnoticed => _active == nameof(DamageUnnoticed);
+
+    public static bool StaleFramesReplayed => _active == nameof(StaleFramesReplayed);
 }
 #else
 /// <summary>The places of the bugs that builds of the configuration "Mutants" can put back; here there are none.</summary>
@@ -159,7 +174,6 @@ internal static class Mutants
     public const bool ReadWithoutRound = false;
     public const bool ReadDuringTransfer = false;
     public const bool LeaseFromReceive = false;
-    public const bool StaleFrames = false;
     public const bool OldTermAccepted = false;
     public const bool NoPreVote = false;
     public const bool NoCheckQuorum = false;
@@ -176,5 +190,11 @@ internal static class Mutants
     public const bool ReadsDropped = false;
     public const bool LeaderCountsUnflushed = false;
     public const bool JointSkipped = false;
+    public const bool AppliesBeforeCommit = false;
+    public const bool AppliedIndexApart = false;
+    public const bool FlushErrorIgnored = false;
+    public const bool DamageTakenForTorn = false;
+    public const bool DamageUnnoticed = false;
+    public const bool StaleFramesReplayed = false;
 }
 #endif

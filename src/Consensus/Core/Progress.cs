@@ -16,7 +16,7 @@ internal enum ProgressState
 }
 
 /// <summary>What a leader knows of one member (etcd's tracker.Progress). Lives for one leadership.</summary>
-internal sealed class Progress
+internal sealed partial class Progress
 {
     private readonly Queue<(ulong LastIndex, int Bytes)> _inflight = new();
     private readonly int _maxMessages;

@@ -6,6 +6,9 @@ namespace RaftMirror.Consensus.Core;
 /// <summary>Elections (Raft paper 5.2, 5.4.1; pre-vote, thesis 9.6; stickiness and check-quorum, thesis 6.2 and 6.4.1).</summary>
 internal sealed partial class RaftCore
 {
+    /// <summary>So many election timeouts a voter of priority 0 waits for others to lead.</summary>
+    private const int LeaderlessTimeouts = 4;
+
     private sbyte[] _votes = [];
     private long _electionDeadline;
     private long _leaderContact;
@@ -50,13 +53,23 @@ internal sealed partial class RaftCore
         }
     }
 
+    /// <summary>Voters campaign, and so does whom only an uncommitted configuration takes the vote: it may be the one that has that entry,
+    /// and then nobody else can be elected (thesis 4.2.2). It does not count itself.</summary>
+    private bool MayCampaign =>
+        _configuration.IsVoter(Self)
+        || (ConfigurationIndex > _commit && _configurations.Count > 1 && _configurations[^2].Configuration.IsVoter(Self));
+
     private void ResetElectionDeadline() =>
         _electionDeadline = _now + _random.Next(_options.ElectionTimeoutMinMs, _options.ElectionTimeoutMaxMs) + PriorityDelayMs;
 
     private void StartPreVote()
     {
         ResetElectionDeadline();
-        if (!_configuration.IsVoter(Self) || IsBarred || IsDiskStalled || _configuration.Details[_selfSlot].Priority == 0) return;
+        if (!MayCampaign || IsBarred || IsDiskStalled) return;
+
+        // Priority 0 leads only if nobody else can: it may be alone, or alone have what is committed.
+        var isLast = _selfSlot >= 0 && _configuration.Details[_selfSlot].Priority == 0;
+        if (isLast && _now - _leaderContact <= LeaderlessTimeouts * _options.ElectionTimeoutMaxMs) return;
         if (Mutants.NoPreVote)
         {
             StartElection(isTransfer: false);
@@ -68,7 +81,7 @@ internal sealed partial class RaftCore
         _ready.StateChanged = true;
         Array.Clear(_votes);
         Broadcast(MessageKind.PreVote, _term + 1, isTransfer: false, releaseAfter: 0);
-        CountVote(_selfSlot, granted: true);
+        if (_selfSlot >= 0) CountVote(_selfSlot, granted: true);
     }
 
     private void StartElection(bool isTransfer)

@@ -85,7 +85,7 @@ internal sealed partial class RaftCore
         _term = hardState.Term;
         _vote = hardState.Vote;
         _snapshot = snapshot;
-        _commit = Math.Max(hardState.Commit, covered.Index);
+        _commit = Mutants.AppliesBeforeCommit ? _log.LastIndex : Math.Max(hardState.Commit, covered.Index);
         _applied = covered.Index;
         _handedOut = covered.Index;
         Invariant.Require(_commit <= _log.LastIndex, "The commit hint is written with or after the entries it speaks of.");
@@ -93,6 +93,7 @@ internal sealed partial class RaftCore
         _durableIndex = _log.LastIndex;
         _writeNext = _log.LastIndex + 1;
         RecoverConfiguration(snapshot is null ? initial : snapshot.Configuration, covered.Index);
+        _leaderContact = nowMs;
         _stickyUntil = options.LeaseReads ? nowMs + options.ElectionTimeoutMinMs : nowMs;
         ResetElectionDeadline();
     }
@@ -330,6 +331,6 @@ internal sealed partial class RaftCore
 
         public required ulong LastIndex { get; set; }
 
-        public required long StartedMs { get; init; }
+        public required long StartedMs { get; set; }
     }
 }

@@ -112,6 +112,9 @@ public sealed partial class RaftNode
         if (!takesSnapshot) return;
         _entriesSinceSnapshot = 0;
         _bytesSinceSnapshot = 0;
+
+        // A node that joined and reads the log from its start does not know yet who took part then: its snapshot would be another one.
+        if (_appliedConfiguration.Voters.Length == 0) return;
         QueueSnapshot(new SnapshotJob(entry.Id, _appliedConfiguration, _stateChain, _stateMachine.BeginSnapshot()));
     }
 
@@ -138,7 +141,7 @@ public sealed partial class RaftNode
     {
         var status = Status;
         var isNews = _announced is not { } last || last.IsLeader != status.IsLeader || last.Epoch != status.Epoch || last.Leader != status.Leader
-            || last.Members.Count != status.Members.Count || !last.Members.Select(Who).SequenceEqual(status.Members.Select(Who));
+            || (!ReferenceEquals(last.Members, status.Members) && !last.Members.Select(Who).SequenceEqual(status.Members.Select(Who)));
         if (!isNews) return;
         _announced = status;
         StatusChanged?.Invoke(status);

@@ -155,8 +155,7 @@ public sealed partial class RaftNode
         ConnectMembers();
 
         FinishChanges();
-        var isNews = ready.StateChanged || ready.MembersChanged || ready.Committed.Count > 0 || ready.Write is not null || ready.Installed is not null;
-        if (isNews || NowMs() >= _viewDue) _view = MakeView();
+        RefreshView(ready);
         if (ready.StateChanged)
         {
             Node.Log.RoleChanged(_logger, Self, _core.Role.ToString(), _core.Term, _core.Leader?.ToString() ?? "none");
@@ -168,6 +167,14 @@ public sealed partial class RaftNode
 
         if (ready.Committed.Count > 0 || ready.StateChanged || ready.MembersChanged || ready.Installed is not null)
             QueueApply(new ApplyInput(ready.Installed, [.. ready.Committed]));
+    }
+
+    /// <summary>Who the members are and how far they have come is told anew when roles or members change, else once per heartbeat.</summary>
+    private void RefreshView(Ready ready)
+    {
+        var isNews = ready.StateChanged || ready.MembersChanged || ready.Installed is not null;
+        if (isNews || _view.IsChanging || NowMs() >= _viewDue) _view = MakeView();
+        else if (ready.Committed.Count > 0 || ready.Write is not null) _view = _view with { Commit = _core.Commit, Last = _core.Log.LastIndex };
     }
 
     private CoreView MakeView()

@@ -10,6 +10,9 @@ namespace RaftMirror.Consensus;
 /// </summary>
 public sealed partial class RaftNode
 {
+    /// <summary>Appended proposals by place; those that have an outcome stay until their place is applied. Loop thread.</summary>
+    private readonly PriorityQueue<ulong, ulong> _appended = new();
+
     /// <inheritdoc/>
     public async ValueTask<CommitResult> ProposeAsync(
         ReadOnlyMemory<byte> command, ulong? expectedEpoch, CancellationToken cancellationToken)
@@ -59,6 +62,7 @@ public sealed partial class RaftNode
             case Refusal.None:
                 proposal.Stage = ProposalStage.Appended;
                 proposal.Place = place;
+                _appended.Enqueue(proposal.Sequence, place.Index);
 
                 // What the apply thread has reported, not what it has reached: it finishes a proposal before it reports.
                 FinishOvertaken(_core.AppliedIndex);
@@ -91,10 +95,11 @@ public sealed partial class RaftNode
     /// index; one that is still here lost its place to another entry.</summary>
     private void FinishOvertaken(ulong applied)
     {
-        foreach (var (_, proposal) in _proposals)
+        while (_appended.TryPeek(out var sequence, out var place) && place <= applied)
         {
-            if (proposal.Stage == ProposalStage.Appended && proposal.Place.Index <= applied)
-                Refuse(proposal, "the leader changed before it was committed");
+            _appended.Dequeue();
+            if (_proposals.TryRemove(sequence, out var proposal))
+                proposal.Finish(ProposalOutcome.NotCommitted, "the leader changed before it was committed");
         }
     }
 

@@ -232,7 +232,7 @@ internal sealed class WalAnalysis
         _image = [];
         foreach (var frame in _behind) KnownDurable = Math.Max(KnownDurable, frame.DurableSequence);
         HardState = HardState with { Commit = Math.Max(HardState.Commit, Base.Index) };
-        if (KnownDurable > Sequence) ReportLoss();
+        if (KnownDurable > Sequence && !Mutants.DamageTakenForTorn) ReportLoss();
         if (Damage is not null) Damage = Damage with { KnownDurable = KnownDurable };
     }
 
@@ -295,7 +295,7 @@ internal sealed class WalAnalysis
     private bool Continues(in WalFrame frame)
     {
         var isNext = frame.Sequence == Sequence + 1 && frame.ChainCrc == ChainCrc;
-        if (!isNext && !Mutants.StaleFrames) return false;
+        if (!isNext && !Mutants.StaleFramesReplayed) return false;
         if (frame.IsReset) return true;
         var previous = frame.Previous;
         if (previous.Index < Base.Index || previous.Index > LastIndex) return false;
@@ -314,7 +314,7 @@ internal sealed class WalAnalysis
         if (position + WalFrame.HeaderBytes > _imageBytes) return null;
         var bytes = _image.AsSpan((int)position, _imageBytes - (int)position);
         if (WalFrame.DecodeHeader(bytes) is not { } frame || frame.PaddedBytes > bytes.Length) return null;
-        if (frame.SegmentId != segmentId && !Mutants.StaleFrames) return null;
+        if (frame.SegmentId != segmentId && !Mutants.StaleFramesReplayed) return null;
         return frame.DecodeEntries(bytes) is { } entries ? (frame, entries) : null;
     }
 

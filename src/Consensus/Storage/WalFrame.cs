@@ -169,7 +169,7 @@ internal readonly record struct WalFrame
     {
         var headers = frame.Slice(HeaderBytes, EntryCount * EntryHeaderBytes);
         var payloads = frame.Slice(HeaderBytes + headers.Length, PayloadBytes);
-        if (Crc32C.Compute(headers) != EntryHeadersCrc) return null;
+        if (Crc32C.Compute(headers) != EntryHeadersCrc && !Mutants.DamageUnnoticed) return null;
         var entries = new LogEntry[EntryCount];
         for (var i = 0; i < entries.Length; i++)
         {
@@ -177,7 +177,7 @@ internal readonly record struct WalFrame
             var length = BinaryPrimitives.ReadInt32LittleEndian(header[12..]);
             if (length < 0 || length > payloads.Length) return null;
             var payload = payloads[..length].ToArray();
-            if (Crc32C.Compute(payload) != BinaryPrimitives.ReadUInt32LittleEndian(header[32..])) return null;
+            if (Crc32C.Compute(payload) != BinaryPrimitives.ReadUInt32LittleEndian(header[32..]) && !Mutants.DamageUnnoticed) return null;
             payloads = payloads[length..];
             var proposal = new ProposalId(
                 BinaryPrimitives.ReadUInt16LittleEndian(header[10..]),

@@ -244,7 +244,16 @@ internal sealed partial class WriteAheadLog : IDisposable
 
     private void FlushSegment()
     {
-        _segment!.Flush();
+        try
+        {
+            _segment!.Flush();
+        }
+        catch (IOException)
+        {
+            // To go on is the bug of fsyncgate: the next flush "succeeds", and writes nothing.
+            if (!Mutants.FlushErrorIgnored) throw;
+        }
+
         _isDirty = false;
         _durableSequence = _sequence;
     }

@@ -134,17 +134,24 @@ public sealed class CoreDutyTests
     }
 
     [Fact]
-    public void Priority_Zero_NeverCampaignsAndIsNotChosen()
+    public void Priority_Zero_LeadsOnlyIfNobodyElseCan()
     {
         var cluster = new CoreCluster(3, priorities: [0, 0, 100]);
-        cluster.Isolate(3);
-        cluster.Pass(5000);
-        Assert.Equal(0, cluster.Leader);
-        Assert.Equal(0ul, cluster[1].Term);
-        cluster.Heal();
         cluster.Pass(2000);
         Assert.Equal(3, cluster.Leader);
         Assert.NotNull(cluster[3].TransferLeadership(null));
+
+        // 4 x 600 ms without a leader, and only then a campaign.
+        cluster.Isolate(3);
+        cluster.Pass(2300);
+        Assert.Equal(0, cluster.Leader);
+        Assert.Equal(1ul, cluster[1].Term);
+        cluster.Pass(3000);
+        Assert.InRange(cluster.Leader, 1, 2);
+
+        cluster.Heal();
+        cluster.Pass(8000);
+        Assert.Equal(3, cluster.Leader);
     }
 
     [Fact]

@@ -10,5 +10,5 @@ public sealed class ConsensusSuite : ISimulationSuite
 
     /// <inheritdoc/>
     public SimulationResult Run(ulong seed, Action<string>? trace) =>
-        new ClusterSimulation(seed, _ => new CounterWorkload(), trace).Run();
+        new ClusterSimulation(seed, _ => new SessionWorkload(), trace).Run();
 }

@@ -1,6 +1,4 @@
 #if MUTANTS
-using RaftMirror.Consensus.Core;
-using RaftMirror.Simulation.Harness;
 using Xunit.Abstractions;
 
 namespace RaftMirror.Simulation.Consensus;
@@ -8,36 +6,20 @@ namespace RaftMirror.Simulation.Consensus;
 /// <summary>Each real bug that is put back must be found: `dotnet test tests/Simulation -c Mutants`.</summary>
 public sealed class MutantTests(ITestOutputHelper output)
 {
-    public static TheoryData<string> Names => [.. Mutants.All.Select(mutant => mutant.Name)];
+    public static TheoryData<string> Names => [.. MutantHunt.All.Select(mutant => mutant.Name)];
 
     [Theory]
     [MemberData(nameof(Names))]
     public void Mutant_Simulated_IsFound(string name)
     {
-        const int limit = 4_000;
-        try
-        {
-            Mutants.Active = name;
-            for (ulong seed = 1; seed <= limit; seed++)
-            {
-                try
-                {
-                    new ConsensusSuite().Run(seed, trace: null);
-                }
-                catch (SimulationException found)
-                {
-                    output.WriteLine($"{name}: found by seed {seed}: {found.Message}");
-                    Console.WriteLine($"{name}: found by seed {seed}: {found.Message}");
-                    return;
-                }
-            }
-
-            Assert.Fail($"{name} was not found in {limit} seeds.");
-        }
-        finally
-        {
-            Mutants.Active = null;
-        }
+        ulong[] first = MutantSeeds.Known.TryGetValue(name, out var seed) ? [seed] : [];
+        var result = MutantHunt.Hunt(MutantHunt.All.Single(mutant => mutant.Name == name), first, limit: 4000, seconds: 600);
+        output.WriteLine($"{name}: seed {result.Seed}, {result.Tried} tried: {result.FoundBy}");
+        Assert.True(result.Seed is not null, $"{name} was not found in {result.Tried} seeds.");
     }
+
+    [Fact]
+    public void Catalogue_EachNumber_HasAMutant() =>
+        Assert.Equal(Enumerable.Range(1, MutantHunt.CatalogueSize), MutantHunt.All.Select(mutant => mutant.Number).Distinct().Order());
 }
 #endif

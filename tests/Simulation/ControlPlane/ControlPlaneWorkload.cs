@@ -65,8 +65,8 @@ internal sealed class ControlPlaneWorkload : IWorkload
 
     public IStateMachine CreateStateMachine(NodeId node)
     {
-        // Half of the restarts go through a snapshot of what the process before had applied.
-        var at = _applied.GetValueOrDefault(node);
+        // A machine that goes through its snapshot form in between forgets its history, as none does that is restored from a snapshot.
+        var at = _bug == SeededBug.None ? 0 : _applied.GetValueOrDefault(node);
         return new RecordingMachine(node, _random.Chance(0.5) ? at : 0, _bug, _random.NextUInt64());
     }
 
@@ -84,6 +84,18 @@ internal sealed class ControlPlaneWorkload : IWorkload
     /// until it has applied what it asked for: a cluster that is asked faster than its disks go never comes to rest.</summary>
     private bool IsWaiting(NodeId asker) =>
         _cluster!.IsHealed && _asked.TryGetValue(asker, out var asked) && _cluster.NowMs < asked.GiveUpAtMs;
+
+    /// <summary>What happened to this process may be among what it did not see.</summary>
+    public void Restored(NodeId node, IStateMachine stateMachine)
+    {
+        var incarnation = _cluster!.IncarnationOf(node);
+        var state = ((RecordingMachine)stateMachine).State;
+        if (state.Node(LeaseSimulation.NameOf(node)) is not { IsLive: false } known || known.Incarnation != incarnation) return;
+        _cluster.At(1, () =>
+        {
+            if (_cluster.IncarnationOf(node) == incarnation) _cluster.Restart(node);
+        });
+    }
 
     public void Acknowledged(ReadOnlyMemory<byte> command, LogPosition position, ReadOnlyMemory<byte> result) =>
         _requests.Acknowledged(CommandCodec.Decode(command.Span).Id, result.ToArray());

@@ -1,15 +1,17 @@
 using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Storage;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Harness;
 
 /// <summary>
 /// Watches the whole cluster from outside and remembers across restarts. What is durable it knows from the flushes of the
-/// simulated disks, not from the cores. Each check names the invariant of reference/raft.md 4.2 that it is.
+/// simulated disks, who votes from the configurations in the logs, not from the cores. Each check names the invariant of
+/// reference/raft.md 4.2 that it is. All are incremental: a step costs what it changed.
 /// </summary>
-internal sealed class ClusterChecker(Configuration configuration)
+internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode> nodes, Configuration initial)
 {
     private readonly Dictionary<ulong, NodeId> _leaders = [];
     private readonly Dictionary<EntryId, (ulong PreviousTerm, uint Crc)> _entries = [];
@@ -28,34 +30,51 @@ internal sealed class ClusterChecker(Configuration configuration)
     }
 
     /// <summary>After every step of a node.</summary>
-    public void Stepped(SimNode node, IReadOnlyDictionary<NodeId, SimNode> nodes)
+    public void Stepped(SimNode node)
     {
         var core = node.Core!;
-        Require(core.Term >= node.SeenTerm, $"8 monotonic: term of node {node.Id} fell");
-        Require(core.Commit >= node.SeenCommit, $"8 monotonic: commit of node {node.Id} fell");
-        Require(
-            core.AppliedIndex <= core.Commit && core.Commit <= core.Log.LastIndex && core.DurableIndex <= core.Log.LastIndex,
-            $"9 order of applied, commit and last on node {node.Id}");
+        Require(core.Term >= node.SeenTerm, "8 monotonic: a term fell");
+        Require(core.Commit >= node.SeenCommit, "8 monotonic: a commit index fell");
+        if (!(core.Log.Base.Index <= (core.Snapshot?.Last.Index ?? 0) && core.AppliedIndex <= core.Commit && core.Commit <= core.Log.LastIndex
+            && core.DurableIndex <= core.Log.LastIndex && (core.Snapshot?.Last.Index ?? 0) <= core.Commit))
+        {
+            throw new SimulationException(
+                $"9 order: node {node.Id} has log from {core.Log.Base.Index}, snapshot {core.Snapshot?.Last.Index}, applied {core.AppliedIndex}, "
+                + $"commit {core.Commit}, last {core.Log.LastIndex}");
+        }
+
         CheckLeader(node, core);
-        Require(
-            core.Role != RaftRole.Leader || core.Commit == node.SeenCommit || core.Log.TermAt(core.Commit) == core.Term,
-            $"paper 5.4.2: leader {node.Id} of term {core.Term} committed {core.Commit}, of term {core.Log.TermAt(core.Commit)}, by counting");
-        for (var index = node.SeenCommit + 1; index <= core.Commit; index++) CheckCommitted(node, core, index, nodes);
+        if (core.Role == RaftRole.Leader && core.Commit != node.SeenCommit && core.Log.TermAt(core.Commit) != core.Term)
+            throw new SimulationException($"paper 5.4.2: leader {node.Id} of term {core.Term} committed {core.Commit} of an older term by counting");
+        for (var index = node.SeenCommit + 1; index <= core.Commit; index++) CheckCommitted(node, core, index);
+        CheckMembers(node, core);
+        if (core.Role != RaftRole.Leader && node.Reads.Count > 0)
+            throw new SimulationException($"14 reads answered: node {node.Id} does not lead and owes {node.Reads.Count} answers");
         node.SeenTerm = core.Term;
         node.SeenCommit = core.Commit;
+        node.SeenConfiguration = core.Configuration;
     }
 
     /// <summary>A node hands entries to its log.</summary>
-    public void Writing(SimNode node, WriteBatch batch)
+    public void Writing(SimNode node, WriteBatch batch, Configuration? installed)
     {
         var previous = batch.Previous;
+        var before = node.Members.Newest.Configuration;
+        node.Members.Written(batch, installed);
         foreach (var entry in batch.Entries)
         {
+            if (entry.Index != previous.Index + 1) throw new SimulationException($"log of node {node.Id} has a hole at {entry.Index}");
             var fact = (previous.Term, CrcOf(entry));
-            Require(entry.Index == previous.Index + 1, $"log of node {node.Id} has a hole at {entry.Index}");
             if (_entries.TryGetValue(entry.Id, out var known))
-                Require(known == fact, $"3 log matching: entry {entry.Term}.{entry.Index} on node {node.Id} differs");
-            else _entries.Add(entry.Id, fact);
+            {
+                if (known != fact) throw new SimulationException($"3 log matching: entry {entry.Id} on node {node.Id} differs");
+            }
+            else
+            {
+                _entries.Add(entry.Id, fact);
+                if (entry.Type == EntryType.Configuration) before = CheckProposed(node, entry, before);
+            }
+
             previous = entry.Id;
         }
     }
@@ -73,41 +92,42 @@ internal sealed class ClusterChecker(Configuration configuration)
                 CheckVote(node, message.Term, node.Id, durable);
                 break;
             case { Kind: MessageKind.AppendReply, Reject: false } when node.Core!.Term == message.Term:
-                Require(
-                    node.Shadow.Entries.Count >= (int)message.Log.Index,
-                    $"11 ack implies durable: node {node.Id} acknowledged {message.Log.Index}, on disk are {node.Shadow.Entries.Count}");
+                if (node.Shadow.LastIndex < message.Log.Index)
+                {
+                    throw new SimulationException(
+                        $"11 ack implies durable: node {node.Id} acknowledged {message.Log.Index}, on disk are {node.Shadow.LastIndex}");
+                }
+
                 break;
         }
     }
 
     public void Applied(SimNode node, LogEntry entry, ReadOnlyMemory<byte> result)
     {
+        if (node.IsCorrupt) return;
         var crc = Crc32C.Compute(result.Span);
-        if (_results.TryGetValue(entry.Index, out var known))
-            Require(known == crc, $"5 state machine safety: result at {entry.Index} on node {node.Id} differs");
-        else _results.Add(entry.Index, crc);
+        if (_results.TryAdd(entry.Index, crc) || _results[entry.Index] == crc) return;
+        throw new SimulationException($"5 state machine safety: result at {entry.Index} on node {node.Id} differs");
     }
 
     public void Acknowledged(LogEntry entry)
     {
         Require(
-            entry.Index <= (ulong)_committed.Count && _committed[(int)entry.Index - 1].Id == entry.Id,
-            $"an acknowledged proposal at {entry.Index} is not committed");
+            entry.Index <= (ulong)_committed.Count && _committed[(int)entry.Index - 1].Id == entry.Id, "an acknowledged proposal is not committed");
         AcknowledgedIndex = Math.Max(AcknowledgedIndex, entry.Index);
     }
 
-    public static void ReadConfirmed(SimNode node, ulong floor, ulong index) =>
-        Require(index >= floor, $"14 linearizable reads: node {node.Id} confirmed {index}, {floor} was acknowledged before the read began");
+    public static void ReadConfirmed(SimNode node, ulong floor, ulong index)
+    {
+        if (index < floor)
+            throw new SimulationException($"14 linearizable reads: node {node.Id} confirmed {index}, {floor} was acknowledged before the read began");
+    }
 
     /// <summary>A node is back: its log must be one that its disk may have after what was written and flushed.</summary>
-    public static void Recovered(SimNode node, HardState hardState, IReadOnlyList<LogEntry> entries)
+    public static void Recovered(SimNode node, RecoveredLog found)
     {
-        var shadow = node.Shadow;
-        Require(
-            shadow.IsPossible(hardState, entries),
-            $"10, 11 durability: node {node.Id} recovered {entries.Count} entries, term {hardState.Term}, vote {hardState.Vote}; "
-            + $"durable were {shadow.Entries.Count}, term {shadow.HardState.Term}, vote {shadow.HardState.Vote}");
-        shadow.Reset(hardState, entries);
+        if (node.Shadow.WhyImpossible(found) is { } why) throw new SimulationException($"10, 11 durability: on node {node.Id} {why}");
+        node.Shadow.Reset(found.HardState, found.Base, found.Entries);
     }
 
     private static uint CrcOf(in LogEntry entry) =>
@@ -123,122 +143,78 @@ internal sealed class ClusterChecker(Configuration configuration)
 
         if (node.LedTerm != core.Term)
         {
-            Require(
-                _leaders.TryAdd(core.Term, node.Id) || _leaders[core.Term] == node.Id,
-                $"1 election safety: nodes {_leaders[core.Term]} and {node.Id} lead in term {core.Term}");
-            for (var i = 0; i < _committed.Count; i++)
+            node.HeardMs.Clear();
+            if (!_leaders.TryAdd(core.Term, node.Id) && _leaders[core.Term] != node.Id)
+                throw new SimulationException($"1 election safety: nodes {_leaders[core.Term]} and {node.Id} lead in term {core.Term}");
+
+            // A candidate of an older term may still be elected by late votes; it can commit nothing any more. Of all the others the newest
+            // entry tells: prefixes of equal entries are equal, which is checked with every write.
+            var last = _committed.FindLastIndex(entry => entry.InTerm <= core.Term);
+            for (var i = last; i >= 0 && i > last - 20 && _committed[i].Id.Index > core.Log.Base.Index; i--)
             {
-                // A candidate of an older term may still be elected by late votes; it can commit nothing any more.
-                Require(
-                    _committed[i].InTerm > core.Term || core.Log.Contains(_committed[i].Id),
-                    $"4 leader completeness: node {node.Id}, leader in term {core.Term}, lacks committed {_committed[i].Id}");
+                if (!core.Log.Contains(_committed[i].Id))
+                    throw new SimulationException($"4 leader completeness: node {node.Id}, leader in term {core.Term}, lacks committed {_committed[i].Id}");
             }
 
             node.LedTerm = core.Term;
         }
-        else
+        else if (!core.Log.Contains(node.LedLast) && node.LedLast.Index > core.Log.Base.Index)
         {
-            Require(core.Log.Contains(node.LedLast), $"2 leader append-only: node {node.Id} lost {node.LedLast} in term {core.Term}");
+            throw new SimulationException($"2 leader append-only: node {node.Id} lost {node.LedLast} in term {core.Term}");
         }
 
         node.LedLast = core.Log.LastId;
     }
 
-    private void CheckCommitted(SimNode node, RaftCore core, ulong index, IReadOnlyDictionary<NodeId, SimNode> nodes)
+    private void CheckCommitted(SimNode node, RaftCore core, ulong index)
     {
-        var entry = core.Log[index];
-        if (index <= (ulong)_committed.Count)
+        if (index < core.Log.Base.Index) return;
+        if (index == core.Log.Base.Index)
         {
-            Require(
-                _committed[(int)index - 1].Id == entry.Id && _committed[(int)index - 1].Crc == CrcOf(entry),
-                $"7 committed immutable: {index} was {_committed[(int)index - 1].Id}, on node {node.Id} it is {entry.Id}");
+            // The last entry that a snapshot covers.
+            if (index > (ulong)_committed.Count || _committed[(int)index - 1].Id != core.Log.Base)
+                throw new SimulationException($"7 committed immutable: the snapshot of node {node.Id} ends at {core.Log.Base}");
             return;
         }
 
-        Span<ulong> have = stackalloc ulong[configuration.Members.Length];
-        for (var slot = 0; slot < have.Length; slot++)
+        var entry = core.Log[index];
+        if (index <= (ulong)_committed.Count)
         {
-            var shadow = nodes[configuration.Members[slot]].Shadow.Entries;
-            have[slot] = (ulong)shadow.Count >= index && shadow[(int)index - 1].Id == entry.Id ? 1UL : 0UL;
+            if (_committed[(int)index - 1].Id != entry.Id || _committed[(int)index - 1].Crc != CrcOf(entry))
+                throw new SimulationException($"7 committed immutable: {index} was {_committed[(int)index - 1].Id}, on node {node.Id} it is {entry.Id}");
+            return;
         }
 
-        var count = 0;
-        foreach (var one in have) count += (int)one;
-        Require(
-            count > configuration.Voters.Length / 2,
-            $"6 commit on a durable majority: {entry.Id}, committed by node {node.Id}, is on {count} of {configuration.Voters.Length} disks");
+        // It was counted in the configuration that was in force when the step began.
+        var configuration = node.SeenConfiguration ?? core.Configuration;
+        if (!IsDurable(configuration.Voters, entry.Id) || !IsDurable(configuration.OutgoingVoters, entry.Id))
+            throw new SimulationException($"6 commit on a durable majority: {entry.Id}, committed by node {node.Id}, is not on one of {configuration}");
+        Require((ulong)_committed.Count + 1 == index, "7 committed immutable: a hole");
         _committed.Add((entry.Id, CrcOf(entry), core.Term));
+        if (entry.Type == EntryType.Configuration) CommitMembers(index, MemberImage.Decode(entry));
+    }
+
+    /// <summary>A disk that was damaged since counts: what it said was true then, and the fault atlas leaves a majority.</summary>
+    private bool IsDurable(NodeId[] voters, EntryId id)
+    {
+        var count = 0;
+        foreach (var voter in voters)
+        {
+            if (nodes.TryGetValue(voter, out var node) && node.Shadow.Has(id)) count++;
+        }
+
+        return voters.Length == 0 || count > voters.Length / 2;
     }
 
     private void CheckVote(SimNode node, ulong term, NodeId candidate, HardState durable)
     {
-        Require(
-            _votes.TryAdd((node.Id, term), candidate) || _votes[(node.Id, term)] == candidate,
-            $"10 one vote per term: node {node.Id} voted for {candidate} and for {_votes[(node.Id, term)]} in term {term}");
-        Require(
-            durable.Term > term || (durable.Term == term && durable.Vote == candidate),
-            $"11 vote durable: node {node.Id} spoke of its vote for {candidate} in term {term}; on disk is {durable}");
-    }
-}
-
-/// <summary>What a node's disk holds, kept by the checker from writes and flushes.</summary>
-internal sealed class ShadowLog
-{
-    private readonly List<WriteBatch> _pending = [];
-
-    public List<LogEntry> Entries { get; private set; } = [];
-
-    public HardState HardState { get; private set; }
-
-    public void Written(WriteBatch batch) => _pending.Add(batch);
-
-    public void Flushed()
-    {
-        foreach (var batch in _pending) Apply(Entries, batch);
-        if (_pending.Count > 0) HardState = _pending[^1].HardState;
-        _pending.Clear();
-    }
-
-    public void Reset(HardState hardState, IReadOnlyList<LogEntry> entries)
-    {
-        _pending.Clear();
-        HardState = hardState;
-        Entries = [.. entries];
-    }
-
-    /// <summary>True if this is the durable log plus some of what was written and not flushed, in order: whole batches, and of one
-    /// more its first entries, since a batch may be several frames.</summary>
-    public bool IsPossible(HardState hardState, IReadOnlyList<LogEntry> entries)
-    {
-        var state = new List<LogEntry>(Entries);
-        var vote = HardState;
-        if (Matches(vote, state, hardState, entries, state.Count)) return true;
-        foreach (var batch in _pending)
+        if (!_votes.TryAdd((node.Id, term), candidate) && _votes[(node.Id, term)] != candidate)
         {
-            Apply(state, batch);
-            vote = batch.HardState;
-            if (Matches(vote, state, hardState, entries, (int)batch.Previous.Index + Math.Min(1, batch.Entries.Length))) return true;
+            throw new SimulationException(
+                $"10 one vote per term: node {node.Id} voted for {candidate} and for {_votes[(node.Id, term)]} in term {term}");
         }
 
-        return false;
-    }
-
-    private static bool Matches(HardState vote, List<LogEntry> state, HardState hardState, IReadOnlyList<LogEntry> entries, int atLeast)
-    {
-        if (vote.Term != hardState.Term || vote.Vote != hardState.Vote) return false;
-        if (entries.Count < atLeast || entries.Count > state.Count) return false;
-        for (var i = 0; i < entries.Count; i++)
-        {
-            if (entries[i].Id != state[i].Id || !entries[i].Payload.Span.SequenceEqual(state[i].Payload.Span)) return false;
-        }
-
-        return true;
-    }
-
-    private static void Apply(List<LogEntry> entries, WriteBatch batch)
-    {
-        if (batch.Entries.Length == 0) return;
-        entries.RemoveRange((int)batch.Previous.Index, entries.Count - (int)batch.Previous.Index);
-        entries.AddRange(batch.Entries);
+        if (durable.Term < term || (durable.Term == term && durable.Vote != candidate))
+            throw new SimulationException($"11 vote durable: node {node.Id} spoke of its vote for {candidate} in term {term}; on disk is {durable}");
     }
 }

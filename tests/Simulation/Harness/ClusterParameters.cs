@@ -5,6 +5,7 @@ namespace RaftMirror.Simulation.Harness;
 /// <summary>What one seed draws before it begins (swarm testing): many runs lack some faults, so that others go deep.</summary>
 internal sealed record ClusterParameters
 {
+    /// <summary>The initial voters, 1 to 7.</summary>
     public required int Nodes { get; init; }
 
     public required double Loss { get; init; }
@@ -23,16 +24,31 @@ internal sealed record ClusterParameters
 
     public required double StallChance { get; init; }
 
+    /// <summary>A stall lasts up to this; the watchdog acts after 1 s.</summary>
+    public required int StallMs { get; init; }
+
     public required double FlushErrorChance { get; init; }
 
     /// <summary>Mean time between faults of each kind; 0 for none.</summary>
     public required int CrashEveryMs { get; init; }
+
+    /// <summary>All nodes lose power at once.</summary>
+    public required int BlackoutEveryMs { get; init; }
 
     public required int PartitionEveryMs { get; init; }
 
     public required int PauseEveryMs { get; init; }
 
     public required int TransferEveryMs { get; init; }
+
+    /// <summary>Changes of membership. Only workloads that say so see them.</summary>
+    public required int MemberEveryMs { get; init; }
+
+    /// <summary>A bit flips or a block lands in the wrong place, on a disk that the cluster can do without.</summary>
+    public required int DamageEveryMs { get; init; }
+
+    /// <summary>A disk is full for a while.</summary>
+    public required int FullEveryMs { get; init; }
 
     public required int ProposeEveryMs { get; init; }
 
@@ -46,26 +62,95 @@ internal sealed record ClusterParameters
 
     public required int FaultPhaseMs { get; init; }
 
-    public static ClusterParameters Draw(Xoshiro random) => new()
+    public required int TickMs { get; init; }
+
+    /// <summary>Entries from one snapshot to the next; 0 for none.</summary>
+    public required int SnapshotEvery { get; init; }
+
+    /// <summary>Entries from one checkpoint to the next.</summary>
+    public required int CheckpointEvery { get; init; }
+
+    public required int ChunkBytes { get; init; }
+
+    public required long MaxRetainedBytes { get; init; }
+
+    /// <summary>The state machine is behind by up to this.</summary>
+    public required int ApplyMs { get; init; }
+
+    public required bool LeaseReads { get; init; }
+
+    /// <summary>Clocks run faster or slower by up to this.</summary>
+    public required int ClockPermille { get; init; }
+
+    /// <summary>The others hear at once that a process is gone.</summary>
+    public required double PeerLostChance { get; init; }
+
+    public required bool Priorities { get; init; }
+
+    /// <summary>One node's state goes wrong silently.</summary>
+    public required bool Corrupts { get; init; }
+
+    /// <summary>Some nodes stay down when the rest is healed.</summary>
+    public required bool LeavesDead { get; init; }
+
+    /// <summary>After healing: members change, leadership is handed on, a node that hears only some others must disturb nobody.</summary>
+    public required bool Exercises { get; init; }
+
+    public static ClusterParameters Draw(Xoshiro random, bool isElastic)
     {
-        Nodes = random.Next(10) switch { 0 => 1, 1 => 2, 2 => 4, 3 or 4 => 5, _ => 3 },
-        Loss = random.Chance(0.5) ? random.NextDouble() * 0.25 : 0,
-        Duplication = random.Chance(0.5) ? random.NextDouble() * 0.3 : 0,
-        DelayMs = random.Next(1, 30),
-        SlowChance = random.Chance(0.4) ? random.NextDouble() * 0.1 : 0,
-        LateEchoChance = random.Chance(0.2) ? 0.2 + (random.NextDouble() * 0.6) : 0,
-        DiskMs = random.Next(1, 20),
-        StallChance = random.Chance(0.3) ? 0.02 : 0,
-        FlushErrorChance = random.Chance(0.2) ? 0.003 : 0,
-        CrashEveryMs = random.Chance(0.7) ? random.Next(300, 3000) : 0,
-        PartitionEveryMs = random.Chance(0.6) ? random.Next(500, 3000) : 0,
-        PauseEveryMs = random.Chance(0.4) ? random.Next(500, 4000) : 0,
-        TransferEveryMs = random.Chance(0.3) ? random.Next(500, 3000) : 0,
-        ProposeEveryMs = random.Next(5, 60),
-        ReadEveryMs = random.Next(10, 100),
-        SegmentBytes = random.Next(3) switch { 0 => 16 * 1024, 1 => 64 * 1024, _ => 256 * 1024 },
-        MaxAppendBytes = random.Chance(0.5) ? 512 : 16 * 1024,
-        MaxInflightMessages = random.Chance(0.3) ? 2 : 32,
-        FaultPhaseMs = random.Next(3000, 12000),
-    };
+        var parameters = new ClusterParameters
+        {
+            Nodes = random.Next(12) switch { 0 => 1, 1 => 2, 2 => 4, 3 or 4 => 5, 5 when isElastic => 6 + random.Next(2), _ => 3 },
+            Loss = random.Chance(0.5) ? random.NextDouble() * 0.25 : 0,
+            Duplication = random.Chance(0.5) ? random.NextDouble() * 0.3 : 0,
+            DelayMs = random.Next(1, 30),
+            SlowChance = random.Chance(0.4) ? random.NextDouble() * 0.1 : 0,
+            LateEchoChance = random.Chance(0.2) ? 0.2 + (random.NextDouble() * 0.6) : 0,
+            DiskMs = random.Next(1, 20),
+            StallChance = random.Chance(0.3) ? 0.02 : 0,
+            StallMs = random.Chance(0.5) ? 2000 : 5000,
+            FlushErrorChance = random.Chance(0.2) ? 0.003 : 0,
+            CrashEveryMs = random.Chance(0.7) ? random.Next(300, 3000) : 0,
+            BlackoutEveryMs = random.Chance(0.2) ? random.Next(1000, 5000) : 0,
+            PartitionEveryMs = random.Chance(0.6) ? random.Next(500, 3000) : 0,
+            PauseEveryMs = random.Chance(0.4) ? random.Next(500, 4000) : 0,
+            TransferEveryMs = random.Chance(0.3) ? random.Next(300, 3000) : 0,
+            MemberEveryMs = isElastic && random.Chance(0.6) ? random.Next(50, 1200) : 0,
+            DamageEveryMs = isElastic && random.Chance(0.2) ? random.Next(1000, 5000) : 0,
+            FullEveryMs = random.Chance(0.1) ? random.Next(1000, 5000) : 0,
+            ProposeEveryMs = random.Next(5, 60),
+            ReadEveryMs = random.Next(10, 100),
+            SegmentBytes = random.Next(3) switch { 0 => 16 * 1024, 1 => 32 * 1024, _ => 128 * 1024 },
+            MaxAppendBytes = random.Chance(0.5) ? 512 : 16 * 1024,
+            MaxInflightMessages = random.Chance(0.3) ? 2 : 32,
+            FaultPhaseMs = random.Next(3000, 12000),
+            TickMs = random.Next(6, 24),
+            SnapshotEvery = random.Chance(0.85) ? (int)(8 * Math.Pow(25, random.NextDouble())) : 0,
+            CheckpointEvery = random.Next(4, 40),
+            ChunkBytes = 64 << random.Next(5),
+            MaxRetainedBytes = random.Chance(0.3) ? 4096 << random.Next(4) : 64 * 1024 * 1024,
+            ApplyMs = random.Chance(0.5) ? random.Next(1, 40) : 0,
+            LeaseReads = isElastic && random.Chance(0.3),
+            ClockPermille = 0,
+            PeerLostChance = random.Chance(0.5) ? 0.8 : 0,
+            Priorities = isElastic && random.Chance(0.3),
+            Corrupts = isElastic && random.Chance(0.1),
+            LeavesDead = isElastic && random.Chance(0.4),
+            Exercises = isElastic && random.Chance(0.5),
+        };
+        if (!isElastic)
+        {
+            // A state of many kilobytes, that is not to be moved all the time.
+            parameters = parameters with
+            {
+                SnapshotEvery = parameters.SnapshotEvery * 8, ChunkBytes = parameters.ChunkBytes * 64, MaxRetainedBytes = 64 * 1024 * 1024,
+            };
+        }
+
+        parameters = parameters with { ClockPermille = parameters.LeaseReads ? 4 : random.Chance(0.3) ? 50 : 10 };
+        if (!parameters.Corrupts || parameters.Nodes < 3 || parameters.SnapshotEvery == 0) return parameters with { Corrupts = false };
+
+        // Digests tell who is wrong only while most are right: this fault comes alone.
+        return parameters with { MemberEveryMs = 0, DamageEveryMs = 0, LeavesDead = false };
+    }
 }

@@ -6,7 +6,7 @@ namespace RaftMirror.Simulation.Harness;
 /// <content>The cluster as the workload's own processes see it.</content>
 internal sealed partial class ClusterSimulation : IClusterAccess
 {
-    IReadOnlyList<NodeId> IClusterAccess.Members => _configuration.Members;
+    IReadOnlyList<NodeId> IClusterAccess.Members => _initial.Members;
 
     bool IClusterAccess.IsHealed => _isHealed;
 
@@ -33,14 +33,8 @@ internal sealed partial class ClusterSimulation : IClusterAccess
 
     void IClusterAccess.Send(NodeId from, NodeId to, Action arrived)
     {
-        if (from == to)
-        {
-            arrived();
-            return;
-        }
-
-        if (!_isHealed && (_cut.Contains((from, to)) || _random.Chance(_parameters.Loss))) return;
-        At(DrawDelay(), () => Deliver(_nodes[to], arrived));
+        if (from == to) arrived();
+        else Carry(from, to, _ => arrived());
     }
 
     void IClusterAccess.ReadBarrier(NodeId node, Action confirmed) => BeginRead(_nodes[node], confirmed);
@@ -54,11 +48,4 @@ internal sealed partial class ClusterSimulation : IClusterAccess
     }
 
     void IClusterAccess.Trace(string kind, NodeId node, ulong a, ulong b) => Trace(kind, node, a, b);
-
-    private static void Deliver(SimNode node, Action arrived)
-    {
-        if (!node.IsUp) return;
-        if (node.IsPaused) node.WhilePaused.Add(() => Deliver(node, arrived));
-        else arrived();
-    }
 }

@@ -1,41 +1,61 @@
-using System.Globalization;
 using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Messages;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Harness;
 
-/// <summary>Network, faults, clients, healing.</summary>
+/// <content>Faults of processes and disks.</content>
 internal sealed partial class ClusterSimulation
 {
     private void ScheduleFaults()
     {
-        Every(_parameters.CrashEveryMs, () =>
+        Fault(_parameters.CrashEveryMs, node => Crash(node, power: _random.Chance(0.7)));
+        Fault(_parameters.PauseEveryMs, node => Pause(node, 100 + _random.Next(2000)));
+        Fault(_parameters.DamageEveryMs, Damage);
+        Fault(_parameters.FullEveryMs, Fill);
+        Fault(_parameters.PeerLostChance > 0 ? 1500 : 0, node =>
         {
-            if (!_isHealed && PickUp() is { } node) Crash(node, power: _random.Chance(0.7));
+            // A connection breaks and is made again; the process lives.
+            if (PickUp() is { } other && other != node) Step(node, core => core.PeerLost(other.Id));
         });
-        Every(_parameters.PauseEveryMs, () =>
+        Every(_parameters.BlackoutEveryMs, () =>
         {
-            if (!_isHealed && PickUp() is { IsPaused: false } node) Pause(node, 100 + _random.Next(2000));
+            if (_isHealed) return;
+            foreach (var node in _nodes.Values)
+            {
+                if (node.IsUp) Crash(node, power: true);
+            }
         });
         Every(_parameters.PartitionEveryMs, Partition);
         Every(_parameters.TransferEveryMs, () =>
         {
-            if (_isHealed || PickUp() is not { Core.Role: RaftRole.Leader } node) return;
-            NodeId? target = _random.Chance(0.3) ? null : _configuration.Members[_random.Next(_configuration.Members.Length)];
+            if (_isHealed || _nodes.Values.FirstOrDefault(static it => it is { Core.Role: RaftRole.Leader }) is not { } node) return;
+            var members = node.Core!.Configuration.Members;
+            NodeId? target = _random.Chance(0.3) ? null : members[_random.Next(members.Length)];
             Step(node, core => core.TransferLeadership(target));
         });
+        if (_parameters.Corrupts) At(_random.Next(_parameters.FaultPhaseMs), Corrupt);
     }
+
+    private void Fault(int everyMs, Action<SimNode> fault) => Every(everyMs, () =>
+    {
+        if (!_isHealed && PickUp() is { } node) fault(node);
+    });
 
     private SimNode? PickUp()
     {
-        var node = _nodes[_configuration.Members[_random.Next(_nodes.Count)]];
-        return node.IsUp ? node : null;
+        var position = _random.Next(_nodes.Count);
+        foreach (var node in _nodes.Values)
+        {
+            if (position-- == 0) return node.IsUp ? node : null;
+        }
+
+        return null;
     }
 
     private void Pause(SimNode node, int lengthMs)
     {
+        if (node.IsPaused) return;
         Trace("pause", node.Id);
         node.IsPaused = true;
         var incarnation = node.Incarnation;
@@ -54,140 +74,40 @@ internal sealed partial class ClusterSimulation
         foreach (var action in waiting) action();
     }
 
-    private void Partition()
+    /// <summary>Damages a disk that the cluster can do without: with all the others a majority remains, whatever configuration comes to
+    /// count (the fault atlas). The process ends by a kill, so that the durable mark is exact.</summary>
+    private void Damage(SimNode node)
     {
-        _cut.Clear();
-        if (_isHealed || _random.Chance(0.3)) return;
-        var isSymmetric = _random.Chance(0.6);
-        var aim = _parameters.LateEchoChance > 0 && _random.Chance(0.7)
-            ? _nodes.Values.FirstOrDefault(node => node.Core?.Role == RaftRole.Leader)?.Id
-            : null;
-        var side = new HashSet<NodeId>(_configuration.Members.Where(id => aim is null ? _random.Chance(0.5) : id == aim));
-        foreach (var from in _configuration.Members)
+        if (!_checker.HasQuorum(id => id != node.Id && IsSound(id))) return;
+        Crash(node, power: false);
+        var what = _random.Chance(0.8) ? node.Disk.Damage() : node.SnapshotDisk.Damage() ? "a bit flips in a snapshot" : null;
+        if (what is null) return;
+        Trace("damage", node.Id);
+        _trace?.Invoke($"        {what}");
+        node.Damage = what;
+    }
+
+    private bool IsSound(NodeId id) => _nodes.TryGetValue(id, out var node) && node is { IsGone: false, Damage: null };
+
+    private void Fill(SimNode node)
+    {
+        Trace("full", node.Id);
+        node.Disk.IsFull = node.SnapshotDisk.IsFull = true;
+        At(200 + _random.Next(2000), () => node.Disk.IsFull = node.SnapshotDisk.IsFull = false);
+    }
+
+    /// <summary>The state of one node goes wrong, and nothing notices.</summary>
+    private void Corrupt()
+    {
+        var node = _nodes.Values.FirstOrDefault(static it => it is { IsUp: true, IsPaused: false, Core.Role: RaftRole.Follower });
+        if (node is null || _isHealed || node.Applied == 0)
         {
-            foreach (var to in _configuration.Members)
-            {
-                var crosses = side.Contains(from) != side.Contains(to);
-                if (crosses && (isSymmetric || side.Contains(from))) _cut.Add((from, to));
-            }
+            if (!_isHealed) At(200, Corrupt);
+            return;
         }
 
-        Trace("partition", default, (ulong)_cut.Count);
+        Trace("corrupt", node.Id, node.Applied);
+        node.IsCorrupt = true;
+        _workload.Corrupt(node.StateMachine!);
     }
-
-    private void Transmit(Message message)
-    {
-        var copies = 1;
-        if (!_isHealed)
-        {
-            if (_cut.Contains((message.From, message.To)) || _random.Chance(_parameters.Loss)) return;
-            if (_random.Chance(_parameters.Duplication)) copies++;
-        }
-
-        // Through the wire format, as in production.
-        var bytes = new byte[MessageCodec.Length(message)];
-        MessageCodec.Encode(message, bytes);
-        for (; copies > 0; copies--)
-        {
-            var late = !_isHealed && message.Kind == MessageKind.HeartbeatReply && _random.Chance(_parameters.LateEchoChance)
-                ? _random.Next(1200)
-                : 0;
-            At(late + DrawDelay(), () => Receive(bytes, message.From, message.To));
-        }
-    }
-
-    private long DrawDelay()
-    {
-        var delay = 1 + _random.Next(_isHealed ? 3 : _parameters.DelayMs);
-        if (!_isHealed && _random.Chance(_parameters.SlowChance)) delay += _random.Next(1500);
-        return delay;
-    }
-
-    private void Receive(byte[] bytes, NodeId from, NodeId to)
-    {
-        var node = _nodes[to];
-        if (!node.IsUp) return;
-        var error = MessageCodec.TryDecode(bytes, from, to, out var message);
-        ClusterChecker.Require(error is null, $"a message of node {from} does not decode: {error}");
-        Trace(message.Kind.ToString(), to, message.Term, message.Log.Index);
-        Step(node, core => core.Step(message));
-    }
-
-    private const ulong MaxUncommitted = 256;
-
-    private void ProposeSomewhere()
-    {
-        if (_isResting || PickUp() is not { Core.Role: RaftRole.Leader, IsPaused: false } node) return;
-        if (_workload.NextCommand(node.Id, _random) is { } command) Propose(node, command, expectedTerm: null);
-    }
-
-    private bool Propose(SimNode node, ReadOnlyMemory<byte> command, ulong? expectedTerm)
-    {
-        // Real proposers wait for their answers. Without that bound a slow network's backlog grows for ever, and a cluster that is
-        // healed never comes to rest.
-        if (node.Core is { } busy && busy.Log.LastIndex - busy.Commit > MaxUncommitted) return false;
-        var isTaken = false;
-        Step(node, core =>
-        {
-            var id = new ProposalId(node.Id.Value, node.Incarnation, ++node.ProposalSequence);
-            isTaken = core.Propose([(id, command)], expectedTerm, out _) == Refusal.None;
-            if (isTaken) node.Proposals.Add(id.Sequence, command);
-        });
-        return isTaken;
-    }
-
-    private void ReadSomewhere()
-    {
-        if (PickUp() is { Core.Role: RaftRole.Leader, IsPaused: false } node) BeginRead(node, confirmed: null);
-    }
-
-    private void BeginRead(SimNode node, Action? confirmed)
-    {
-        var token = ++node.ReadToken;
-        node.Reads.Add(token, new PendingRead(_checker.AcknowledgedIndex, confirmed));
-        Step(node, core => core.Read(token));
-    }
-
-    private void Heal()
-    {
-        Trace("heal", default);
-        _isHealed = true;
-        _cut.Clear();
-        foreach (var node in _nodes.Values)
-        {
-            node.Disk.FailNextFlush = false;
-            if (!node.IsUp) Boot(node);
-            else if (node.IsPaused) Resume(node);
-        }
-
-        _healedAtCommit = (ulong)_checker.CommittedCount;
-        _healedAtAcknowledged = Acknowledged;
-        _healedAtReads = Reads;
-    }
-
-    private ulong _healedAtCommit;
-    private long _healedAtAcknowledged;
-    private long _healedAtReads;
-
-    /// <summary>Under load, since it was healed: proposals and reads were answered, and everyone has what was committed before.</summary>
-    private bool HasServed() =>
-        Acknowledged > _healedAtAcknowledged && Reads > _healedAtReads
-        && _nodes.Values.All(node => node.Core is { } core && core.AppliedIndex >= _healedAtCommit);
-
-    /// <summary>One leader whom all follow, nothing owed, everyone has applied the same.</summary>
-    private bool IsConverged()
-    {
-        var leader = _nodes.Values.FirstOrDefault(node => node.Core?.Role == RaftRole.Leader);
-        if (leader is null || _workload.Unsettled(leader.StateMachine!) is not null) return false;
-        return _nodes.Values.All(node =>
-            node.Core is { } core && core.Leader == leader.Id && core.Term == leader.Core!.Term
-            && core.Log.LastIndex == leader.Core.Log.LastIndex && core.AppliedIndex == core.Log.LastIndex);
-    }
-
-    private string Describe() => string.Join("; ", _nodes.Values.Select(node => node.Core is { } core
-        ? string.Create(
-            CultureInfo.InvariantCulture,
-            $"node {node.Id} {core.Role} term {core.Term} leader {core.Leader} last {core.Log.LastIndex} commit {core.Commit} applied {core.AppliedIndex}")
-        : $"node {node.Id} down"))
-        + string.Concat(_nodes.Values.Where(node => node.Core?.Role == RaftRole.Leader).Select(node => $"; owed: {_workload.Unsettled(node.StateMachine!)}"));
 }

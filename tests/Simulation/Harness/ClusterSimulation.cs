@@ -1,6 +1,8 @@
 using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Snapshots;
 using RaftMirror.Consensus.Storage;
 using RaftMirror.Primitives;
 
@@ -8,23 +10,28 @@ namespace RaftMirror.Simulation.Harness;
 
 /// <summary>
 /// A whole cluster on one thread: virtual time, a seeded network, simulated disks, crashes, pauses and partitions around the production
-/// core and log. A phase of faults is followed by a phase in which all is healed and the cluster must work again.
+/// core, log, snapshot store and receiver. A phase of faults is followed by a phase in which enough is healed and the cluster must work again.
 /// The workload supplies state machines, commands and its own checks, so that any replicated state machine can be put in.
 /// </summary>
 internal sealed partial class ClusterSimulation
 {
+    /// <summary>A hundred times what a run takes.</summary>
+    private const long MaxEvents = 1_500_000;
+
+    private static readonly Guid ClusterId = new(0x5eed, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+
     private readonly PriorityQueue<Action, (long At, long Order)> _events = new();
     private readonly Xoshiro _random;
     private readonly ClusterParameters _parameters;
-    private readonly Configuration _configuration;
+    private readonly RaftCoreOptions _options;
+    private readonly Configuration _initial;
     private readonly SortedDictionary<NodeId, SimNode> _nodes = [];
     private readonly ClusterChecker _checker;
     private readonly IWorkload _workload;
-    private readonly HashSet<(NodeId From, NodeId To)> _cut = [];
     private readonly List<Message> _released = [];
-    private readonly List<Action> _confirmed = [];
     private readonly Action<string>? _trace;
     private long _now;
+    private long _steps;
     private long _order;
     private ulong _hash = 14695981039346656037;
     private bool _isHealed;
@@ -33,12 +40,23 @@ internal sealed partial class ClusterSimulation
     public ClusterSimulation(ulong seed, Func<Xoshiro, IWorkload> workload, Action<string>? trace)
     {
         _random = new Xoshiro(seed);
-        _parameters = ClusterParameters.Draw(_random);
         _trace = trace;
         _workload = workload(_random.Fork());
-        _configuration = new Configuration(Enumerable.Range(1, _parameters.Nodes).Select(id => new NodeId((ushort)id)));
-        _checker = new ClusterChecker(_configuration);
-        foreach (var id in _configuration.Members) _nodes.Add(id, new SimNode(id, _random.Fork()));
+        _parameters = ClusterParameters.Draw(_random, _workload.IsElastic);
+        _options = new RaftCoreOptions
+        {
+            MaxAppendBytes = _parameters.MaxAppendBytes,
+            MaxInflightMessages = _parameters.MaxInflightMessages,
+            MaxRetainedBytes = _parameters.MaxRetainedBytes,
+            LeaseReads = _parameters.LeaseReads,
+            MaxPromotionLag = 64,
+            PriorityStableMs = 1500,
+        };
+        var ids = Enumerable.Range(1, _parameters.Nodes).Select(id => new NodeId((ushort)id)).ToArray();
+        _initial = new Configuration(
+            ids, details: ids.Select(id => new Member(id, $"n{id}", $"n{id}:1", _parameters.Priorities ? DrawPriority() : Member.DefaultPriority)));
+        _checker = new ClusterChecker(_nodes, _initial);
+        foreach (var id in ids) AddNode(id, _initial);
     }
 
     public long Acknowledged { get; private set; }
@@ -52,27 +70,28 @@ internal sealed partial class ClusterSimulation
     {
         _trace?.Invoke(_parameters.ToString());
         _workload.Attach(this);
-        foreach (var node in _nodes.Values) Boot(node);
+        foreach (var node in _nodes.Values.ToArray()) Boot(node);
         foreach (var node in _nodes.Values) ScheduleTick(node);
         Every(_parameters.ProposeEveryMs, ProposeSomewhere);
         Every(_parameters.ReadEveryMs, ReadSomewhere);
         ScheduleFaults();
+        ScheduleMembership();
         RunUntil(() => _now >= _parameters.FaultPhaseMs);
         Heal();
-        var deadline = _now + 60_000;
-        RunUntil(() => HasServed() || _now > deadline);
-        ClusterChecker.Require(HasServed(), $"18 liveness: nothing served 60 s after healing: {Describe()}");
+        Demand(HasServed, "nothing served");
+        if (_nodes.Values.FirstOrDefault(static node => node.IsQuarantined) is { } wrong) Reseed(wrong);
+        Exercise();
 
         // Nothing slows a leader down for its slowest follower: while a majority is offered all it can take, the others may lag
         // without bound, and rightly so. That they catch up can be asked only once the clients are done.
         Trace("rest", default);
         _isResting = true;
-        RunUntil(() => IsConverged() || _now > deadline);
-        ClusterChecker.Require(IsConverged(), $"18 liveness: not converged 60 s after healing: {Describe()}");
-        _workload.CheckEnd([.. _nodes.Values.Select(node => node.StateMachine!)]);
+        Demand(IsConverged, "not converged");
+        _workload.CheckEnd([.. Living().Select(node => node.StateMachine!)]);
         return new SimulationResult(
             _hash, _order, _now,
-            $"{_parameters.Nodes} nodes, {_checker.CommittedCount} committed, {Acknowledged} acknowledged, {Reads} reads, {Crashes} crashes{_workload.Summary}");
+            $"{_parameters.Nodes} nodes, {_nodes.Count} ever, {_checker.CommittedCount} committed, {Acknowledged} acknowledged, {Reads} reads, "
+            + $"{Crashes} crashes, {_memberChanges} changes of members, {_snapshotsTaken} snapshots, {_snapshotsInstalled} installed{_workload.Summary}");
     }
 
     private void At(long delayMs, Action action) => _events.Enqueue(action, (_now + Math.Max(delayMs, 0), _order++));
@@ -93,7 +112,15 @@ internal sealed partial class ClusterSimulation
         {
             _now = when.At;
             action();
+            if (++_steps > MaxEvents) throw new SimulationException($"18 liveness: {MaxEvents} events and no end: {Describe()}");
         }
+    }
+
+    private void Demand(Func<bool> done, string otherwise, int withinMs = 60_000)
+    {
+        var deadline = _now + withinMs;
+        RunUntil(() => done() || _now > deadline);
+        if (!done()) throw new SimulationException($"18 liveness: {otherwise} within {withinMs / 1000} s after healing: {Describe()}");
     }
 
     private void Trace(string kind, NodeId node, ulong a = 0, ulong b = 0)
@@ -108,28 +135,45 @@ internal sealed partial class ClusterSimulation
 
     private void Mix(ulong value) => _hash = (_hash ^ value) * 1099511628211;
 
-    private void ScheduleTick(SimNode node) => At(5 + _random.Next(10), () =>
+    private SimNode AddNode(NodeId id, Configuration initial)
     {
-        if (node.IsUp && !node.IsPaused) Step(node, core => core.Tick(node.LocalTime(_now)));
+        // Control planes rely on leases of their own, whose bound on drift these rates stay within.
+        var rate = _workload.IsElastic ? _random.Next(-_parameters.ClockPermille, _parameters.ClockPermille + 1) : id.Value * 3;
+        var node = new SimNode(id, initial, rate, _random.Fork());
+        _nodes.Add(id, node);
+        return node;
+    }
+
+    private void ScheduleTick(SimNode node) => At((_parameters.TickMs / 2) + _random.Next(_parameters.TickMs), () =>
+    {
+        if (node.IsGone && !node.IsUp) return;
+        if (node.IsUp && !node.IsPaused)
+        {
+            Step(node, core => core.Tick(node.LocalTime(_now)));
+            ClusterChecker.Ticked(node, _options, node.LocalTime(_now), node.IsFlushing || node.WriteQueue.Count > 0);
+        }
+
         ScheduleTick(node);
     });
 
     /// <summary>Does something with a node's core and carries out the effects, or, if it is paused, when it goes on.</summary>
-    private void Step(SimNode node, Action<RaftCore> input)
+    private void Step(SimNode node, Action<RaftCore> input, bool readsClock = true)
     {
         if (node.Core is not { } core) return;
         if (node.IsPaused)
         {
-            node.WhilePaused.Add(() => Step(node, input));
+            node.WhilePaused.Add(() => Step(node, input, readsClock));
             return;
         }
 
         try
         {
-            core.AdvanceClock(node.LocalTime(_now));
+            if (readsClock) core.AdvanceClock(node.LocalTime(_now));
             input(core);
             CarryOut(node, core.TakeReady());
-            if (ReferenceEquals(node.Core, core)) _checker.Stepped(node, _nodes);
+            if (!ReferenceEquals(node.Core, core)) return;
+            _checker.Stepped(node);
+            if (_parameters.LeaseReads) _checker.CheckLeases(node, _now);
         }
         catch (InvariantException error)
         {
@@ -144,25 +188,22 @@ internal sealed partial class ClusterSimulation
         SendReleased(node);
         if (ready.Write is { } write)
         {
-            _checker.Writing(node, write);
+            _checker.Writing(node, write, ready.Installed?.Configuration);
+            if (node.WriteQueue.Count == 0) node.QueueSinceMs = node.LocalTime(_now);
             node.WriteQueue.Add(write);
             StartWriting(node);
         }
 
+        node.CompactTo = Math.Max(node.CompactTo, ready.CompactTo);
         foreach (var read in ready.Reads)
         {
-            if (!node.Reads.Remove(read.Token, out var pending)) throw new SimulationException("a read was answered twice");
-            if (read.Refusal != Refusal.None) continue;
-            Reads++;
-            ClusterChecker.ReadConfirmed(node, pending.Floor, read.Index);
-            if (pending.Confirmed is { } action) _confirmed.Add(action);
+            if (!node.Reads.Remove(read.Token, out var answer)) throw new SimulationException("14 reads answered: one was answered twice");
+            answer(read);
         }
 
-        if (ready.Committed.Count > 0) Apply(node, [.. ready.Committed]);
-        if (_confirmed.Count == 0) return;
-        Action[] confirmed = [.. _confirmed]; // All that was committed when the read began is applied by now.
-        _confirmed.Clear();
-        foreach (var action in confirmed) action();
+        if (ready.Offer is { } offer) Offered(node, offer);
+        if (ready.Installed is { } || ready.Committed.Count > 0)
+            QueueApply(node, new ApplyItem([.. ready.Committed], ready.Installed));
     }
 
     private void SendReleased(SimNode node)
@@ -177,49 +218,38 @@ internal sealed partial class ClusterSimulation
         }
     }
 
-    private void Apply(SimNode node, LogEntry[] entries)
-    {
-        // The checker learns what is committed before anyone is told.
-        _checker.Stepped(node, _nodes);
-        foreach (var entry in entries)
-        {
-            ReadOnlyMemory<byte> result = default;
-            if (entry.Type == EntryType.Command)
-            {
-                result = node.StateMachine!.Apply(new LogPosition(entry.Index), entry.Term, entry.Payload.Span).ToArray();
-                _workload.Applied(node.Id, node.StateMachine, new LogPosition(entry.Index), entry.Payload, result);
-            }
-
-            _checker.Applied(node, entry, result);
-            var isOwn = entry.Proposal.Node == node.Id.Value && entry.Proposal.Incarnation == node.Incarnation;
-            if (!isOwn || !node.Proposals.Remove(entry.Proposal.Sequence, out var command)) continue;
-            _checker.Acknowledged(entry);
-            Acknowledged++;
-            _workload.Acknowledged(command, new LogPosition(entry.Index), result);
-        }
-
-        Trace("apply", node.Id, entries[^1].Index, entries[^1].Term);
-        node.Core!.Applied(entries[^1].Index);
-    }
-
     private void StartWriting(SimNode node)
     {
         if (node.IsFlushing || node.WriteQueue.Count == 0) return;
         node.IsFlushing = true;
-        foreach (var batch in node.WriteQueue)
+        node.WriteSinceMs = node.QueueSinceMs;
+        var wal = node.Wal!;
+        try
         {
-            node.Shadow.Written(batch);
-            node.Wal!.Append(batch);
+            foreach (var batch in node.WriteQueue)
+            {
+                node.Shadow.Written(batch);
+                wal.Append(batch);
+            }
+
+            wal.Submit(); // In the system's cache from here on: loss of power may tear it, a kill does not.
+        }
+        catch (WalException)
+        {
+            Trace("write failed", node.Id);
+            At(0, () =>
+            {
+                if (ReferenceEquals(node.Wal, wal)) Crash(node, power: false);
+            });
+            return;
         }
 
-        node.Wal!.Submit(); // In the system's cache from here on: loss of power may tear it, a kill does not.
         var last = node.WriteQueue[^1].Sequence;
         node.WriteQueue.Clear();
-        var wal = node.Wal;
         var latency = 1 + _random.Next(_parameters.DiskMs);
-        if (!_isHealed && _random.Chance(_parameters.StallChance)) latency += _random.Next(2000);
+        if (!_isHealed && _random.Chance(_parameters.StallChance)) latency += _random.Next(_parameters.StallMs);
         node.Disk.FailNextFlush = !_isHealed && _random.Chance(_parameters.FlushErrorChance);
-        At(latency, () => FinishWriting(node, wal!, last));
+        At(latency, () => FinishWriting(node, wal, last));
     }
 
     private void FinishWriting(SimNode node, WriteAheadLog wal, ulong sequence)
@@ -228,6 +258,9 @@ internal sealed partial class ClusterSimulation
         try
         {
             wal.Flush();
+            if (node.CompactTo > 0) wal.Compact(node.CompactTo);
+            node.CompactTo = 0;
+            if (wal.IsMaintenanceDue && _random.Chance(0.5)) wal.Maintain();
         }
         catch (WalException)
         {
@@ -238,6 +271,7 @@ internal sealed partial class ClusterSimulation
 
         node.Shadow.Flushed();
         node.IsFlushing = false;
+        if (node.WriteQueue.Count > 0) node.WriteSinceMs = node.QueueSinceMs;
         Step(node, core =>
         {
             core.WriteDone(sequence);
@@ -247,35 +281,68 @@ internal sealed partial class ClusterSimulation
         });
     }
 
+    /// <summary>Starts a node's process. One whose disk is damaged or full does not start.</summary>
     private void Boot(SimNode node)
     {
+        if (node.IsGone || node.IsKeptDown || node.IsUp) return;
         node.Incarnation++;
-        WriteAheadLog wal;
+        RecoveredState recovered;
+        WriteAheadLog? wal = null;
         try
         {
             wal = new WriteAheadLog(node.Disk, _parameters.SegmentBytes, node.Incarnation);
+            ClusterChecker.Recovered(node, wal.Recovered);
+            node.Store = new SnapshotStore(node.SnapshotDisk, ClusterId);
+            recovered = RecoveredState.Of(wal, node.Store, static _ => { });
+            if (recovered.Base.Index > wal.Recovered.Base.Index) node.Shadow.Reset(recovered.HardState, recovered.Base, recovered.Entries);
         }
-        catch (WalException error)
+        catch (Exception error) when (error is WalException or IOException)
         {
-            throw new SimulationException($"node {node.Id} cannot recover from a crash: {error.Message}", error);
+            wal?.Dispose();
+            if (node.Disk.IsFull || node.SnapshotDisk.IsFull)
+            {
+                At(200, () => Boot(node));
+                return;
+            }
+
+            if (node.Damage is null) throw new SimulationException($"node {node.Id} cannot recover from a crash: {error.Message}", error);
+            Trace("damaged", node.Id);
+            node.IsGone = true;
+            return;
         }
 
-        var recovered = wal.Recovered;
-        ClusterChecker.Recovered(node, recovered.HardState, recovered.Entries);
-        var options = new RaftCoreOptions
-        {
-            MaxAppendBytes = _parameters.MaxAppendBytes,
-            MaxInflightMessages = _parameters.MaxInflightMessages,
-        };
+        StartProcess(node, wal, recovered);
+    }
+
+    private void StartProcess(SimNode node, WriteAheadLog wal, RecoveredState recovered)
+    {
+        // Damage that nothing reads, or that a crash may cause too, is none.
+        node.Damage = null;
+        using var snapshot = recovered.Snapshot;
+        var covered = snapshot?.Meta.Last ?? default;
         node.Wal = wal;
         node.Gate = new OutboundGate();
+        node.Receiver = new SnapshotReceiver(new SnapshotReceiverOptions
+        {
+            ChunkBytes = _parameters.ChunkBytes, RequestTimeoutMs = 300, BackoffMs = 20, PenaltyMs = 1000,
+        });
         node.StateMachine = _workload.CreateStateMachine(node.Id);
+        node.AppliedConfiguration = node.Initial;
+        node.StateChain = 0;
+        node.IsCorrupt = false;
+        node.Applied = covered.Index;
+        if (snapshot is not null) RestoreFrom(node, snapshot);
+        node.Members.Recovered(covered.Index, snapshot?.Meta.Configuration ?? node.Initial, recovered.Entries);
         node.SeenTerm = recovered.HardState.Term;
         node.SeenCommit = 0;
+        node.SeenConfiguration = null;
         node.LedTerm = 0;
         node.Core = new RaftCore(
-            node.Id, _configuration, options, recovered.HardState, recovered.Entries, node.Random.Fork(), node.LocalTime(_now));
-        Trace("boot", node.Id, recovered.HardState.Term, (ulong)recovered.Entries.Count);
+            node.Id, node.Initial, _options, recovered.HardState, recovered.Base, recovered.Entries, snapshot?.Meta, node.Random.Fork(),
+            node.LocalTime(_now));
+        wal.ForgetRecovered();
+        if (node.IsQuarantined) node.Core.Bar();
+        Trace("boot", node.Id, recovered.HardState.Term, node.Core.Log.LastIndex);
         _workload.Booted(node.Id);
         Step(node, _ => { });
     }
@@ -284,22 +351,35 @@ internal sealed partial class ClusterSimulation
     {
         Crashes++;
         Trace(power ? "power" : "kill", node.Id);
-        foreach (var command in node.Proposals.Values) _workload.Unknown(command);
+        ReadOnlyMemory<byte>[] unknown = [.. node.Proposals.Values];
         node.Core = null;
         node.Wal!.Dispose();
         node.Wal = null;
         node.Disk.FailNextFlush = false;
+        node.Incoming?.Dispose();
+        node.Incoming = null;
         node.WriteQueue.Clear();
+        node.CompactTo = 0;
         node.WhilePaused.Clear();
         node.Proposals.Clear();
         node.Reads.Clear();
+        node.WaitingReads.Clear();
+        node.Applying.Clear();
+        node.OwnDigests.Clear();
+        node.HeardMs.Clear();
+        node.IsApplying = false;
+        node.IsWritingSnapshot = false;
         node.IsFlushing = false;
         node.IsPaused = false;
         _released.Clear();
-        if (power) node.Disk.LosePower();
-        At(50 + _random.Next(1500), () =>
+        foreach (var command in unknown) _workload.Unknown(command);
+        if (power)
         {
-            if (!node.IsUp) Boot(node);
-        });
+            node.Disk.LosePower();
+            node.SnapshotDisk.LosePower();
+        }
+
+        if (!_isHealed && _random.Chance(_parameters.PeerLostChance)) TellPeers(node);
+        At(50 + _random.Next(1500), () => Boot(node));
     }
 }

@@ -19,8 +19,24 @@ public interface IWorkload
     {
     }
 
-    /// <summary>The next command, to be proposed on a node that believes it leads; null for none now. A client that does not know
-    /// the outcome of a command may send it again.</summary>
+    /// <summary>The members may change, nodes may be damaged for good, any node's state may go wrong, and any node takes commands.</summary>
+    bool IsElastic => false;
+
+    /// <summary>A node's state was replaced by a snapshot's: what the entries before did is not seen one by one.</summary>
+    void Restored(NodeId node, IStateMachine stateMachine)
+    {
+    }
+
+    /// <summary>Makes a state wrong, as a bug or a flipped bit in memory would.</summary>
+    void Corrupt(IStateMachine stateMachine)
+    {
+    }
+
+    /// <summary>A linearizable read begins. What is returned checks the state from which it is served.</summary>
+    Action<IStateMachine>? ReadBegun(Xoshiro random) => null;
+
+    /// <summary>The next command, to be proposed on a node that believes it leads (elastic: on any node); null for none now. A client that
+    /// does not know the outcome of a command may send it again.</summary>
     byte[]? NextCommand(NodeId leader, Xoshiro random);
 
     /// <summary>A proposal was acknowledged: with position and the state machine's result.</summary>

@@ -8,17 +8,22 @@ namespace RaftMirror.Simulation.Harness;
 internal sealed class SimDisk(Xoshiro random) : IWalStorage
 {
     private const int SectorBytes = 512;
+    private const int BlockBytes = 4096;
     private readonly SortedDictionary<string, SimFile> _files = new(StringComparer.Ordinal);
 
     /// <summary>The next flush fails, and drops what it should have written, which then looks clean.</summary>
     public bool FailNextFlush { get; set; }
 
+    /// <summary>No file can be made.</summary>
+    public bool IsFull { get; set; }
+
     public IReadOnlyList<string> List() => [.. _files.Keys];
 
     public IWalFile Create(string name, long lengthBytes)
     {
+        if (IsFull) throw new IOException("simulated: no space left on device");
         var file = new SimFile(this, (int)lengthBytes);
-        _files.Add(name, file);
+        _files[name] = file;
         return file;
     }
 
@@ -37,6 +42,32 @@ internal sealed class SimDisk(Xoshiro random) : IWalStorage
     {
         _files[name].Cached[bit / 8] ^= (byte)(1 << (int)(bit % 8));
         _files[name].Durable[bit / 8] ^= (byte)(1 << (int)(bit % 8));
+    }
+
+    /// <summary>Damages what is stored, in the cache too: a bit flips, a sector is lost, or a block lands where another belongs.</summary>
+    public string? Damage()
+    {
+        var names = _files.Where(pair => pair.Value.UsedBytes > 0).Select(pair => pair.Key).ToArray();
+        if (names.Length == 0) return null;
+        var name = names[random.Next(names.Length)];
+        var file = _files[name];
+        switch (random.Next(3))
+        {
+            case 0:
+                FlipBit(name, random.NextInt64(file.UsedBytes * 8L));
+                return "a bit flips in " + name;
+            case 1:
+                var lost = random.Next((file.UsedBytes + SectorBytes - 1) / SectorBytes) * SectorBytes;
+                file.Cached.AsSpan(lost, SectorBytes).Clear();
+                file.Durable.AsSpan(lost, SectorBytes).Clear();
+                return "a sector is lost in " + name;
+            default:
+                var blocks = (file.UsedBytes + BlockBytes - 1) / BlockBytes;
+                var (from, to) = (random.Next(blocks) * BlockBytes, random.Next(blocks) * BlockBytes);
+                file.Cached.AsSpan(from, BlockBytes).CopyTo(file.Cached.AsSpan(to));
+                file.Cached.AsSpan(to, BlockBytes).CopyTo(file.Durable.AsSpan(to));
+                return "a block is misdirected in " + name;
+        }
     }
 
     public byte[] Image(string name) => _files[name].Cached;
@@ -68,6 +99,9 @@ internal sealed class SimDisk(Xoshiro random) : IWalStorage
         public SortedSet<int> Dirty { get; } = [];
 
         public long LengthBytes => Cached.Length;
+
+        /// <summary>Up to the last byte that is not zero.</summary>
+        public int UsedBytes => Cached.AsSpan().LastIndexOfAnyExcept((byte)0) + 1;
 
         public void Write(long offset, ReadOnlySpan<byte> data)
         {

@@ -1,37 +1,96 @@
 using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Snapshots;
 using RaftMirror.Consensus.Storage;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Harness;
 
-/// <summary>One simulated process with its disk: the production core, gate, log encoder and recovery. What is volatile is gone
-/// after a crash; disk, incarnation and what the checker remembers stay.</summary>
-internal sealed class SimNode(NodeId id, Xoshiro random)
+/// <summary>One simulated process with its disks: the production core, gate, log, snapshot store and receiver. What is volatile is gone
+/// after a crash; disks, incarnation and what the checker remembers stay.</summary>
+/// <param name="id">Given once.</param>
+/// <param name="initial">Whom it takes for the members while neither log nor snapshot says otherwise.</param>
+/// <param name="ratePermille">How much faster than true time its clock runs.</param>
+/// <param name="random">Its own.</param>
+internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille, Xoshiro random)
 {
     public NodeId Id { get; } = id;
+
+    public Configuration Initial { get; } = initial;
 
     public Xoshiro Random { get; } = random;
 
     public SimDisk Disk { get; } = new(random.Fork());
 
+    public SimSnapshotDisk SnapshotDisk { get; } = new(random.Fork());
+
     public ShadowLog Shadow { get; } = new();
 
+    public MemberImage Members { get; } = new();
+
     public ulong Incarnation { get; set; }
+
+    /// <summary>Never comes back: its disk is damaged, or it was taken out of service.</summary>
+    public bool IsGone { get; set; }
+
+    /// <summary>Why it is gone, if its disk is to blame.</summary>
+    public string? Damage { get; set; }
+
+    /// <summary>Stays down while the rest is asked to live.</summary>
+    public bool IsKeptDown { get; set; }
+
+    /// <summary>Snapshots of wrong state: they are on this node's disk only.</summary>
+    public HashSet<EntryId> Tainted { get; } = [];
+
+    /// <summary>Set when a digest said that this node's state is wrong; survives restarts.</summary>
+    public bool IsQuarantined { get; set; }
+
+    /// <summary>Once this snapshot is here it takes the place of all that this node has.</summary>
+    public EntryId? ReseedFrom { get; set; }
 
     // Volatile.
     public RaftCore? Core { get; set; }
 
     public WriteAheadLog? Wal { get; set; }
 
+    public SnapshotStore? Store { get; set; }
+
+    public SnapshotReceiver? Receiver { get; set; }
+
+    public IncomingSnapshot? Incoming { get; set; }
+
     public OutboundGate Gate { get; set; } = new();
 
     public IStateMachine? StateMachine { get; set; }
 
+    /// <summary>The state differs from what the log says.</summary>
+    public bool IsCorrupt { get; set; }
+
+    /// <summary>Last index that the state machine has.</summary>
+    public ulong Applied { get; set; }
+
+    public Configuration AppliedConfiguration { get; set; } = Configuration.Empty;
+
+    public ulong StateChain { get; set; }
+
+    public SortedDictionary<ulong, ulong> OwnDigests { get; } = [];
+
+    public Queue<ApplyItem> Applying { get; } = new();
+
+    public bool IsApplying { get; set; }
+
+    public bool IsWritingSnapshot { get; set; }
+
     public List<WriteBatch> WriteQueue { get; } = [];
 
+    public ulong CompactTo { get; set; }
+
     public bool IsFlushing { get; set; }
+
+    /// <summary>Own time at which the oldest unfinished write was wanted.</summary>
+    public long WriteSinceMs { get; set; }
+
+    public long QueueSinceMs { get; set; }
 
     public bool IsPaused { get; set; }
 
@@ -43,24 +102,31 @@ internal sealed class SimNode(NodeId id, Xoshiro random)
 
     public SortedDictionary<ulong, ReadOnlyMemory<byte>> Proposals { get; } = [];
 
-    public SortedDictionary<ulong, PendingRead> Reads { get; } = [];
+    /// <summary>Asked of the core, not answered yet.</summary>
+    public SortedDictionary<ulong, Action<ReadState>> Reads { get; } = [];
+
+    /// <summary>Confirmed at an index that the state machine does not have yet.</summary>
+    public List<(ulong Index, Action Serve)> WaitingReads { get; } = [];
 
     // Memory of the checker for one process life; the term for ever.
     public ulong SeenTerm { get; set; }
 
     public ulong SeenCommit { get; set; }
 
+    public Configuration? SeenConfiguration { get; set; }
+
     public ulong LedTerm { get; set; }
 
     public EntryId LedLast { get; set; }
 
+    /// <summary>When the node last heard each peer while it led, by its own clock.</summary>
+    public Dictionary<NodeId, long> HeardMs { get; } = [];
+
     public bool IsUp => Core is not null;
 
     /// <summary>The clock of this node: a rate and an offset of its own.</summary>
-    public long LocalTime(long now) => 1000 + (Id.Value * 7919L) + (now * (1000 + (Id.Value * 3)) / 1000);
+    public long LocalTime(long now) => 1000 + (Id.Value * 7919L) + (now * (1000 + ratePermille) / 1000);
 }
 
-/// <summary>A read that was begun.</summary>
-/// <param name="Floor">What was acknowledged before: the read must not miss it.</param>
-/// <param name="Confirmed">What waits for it, or null.</param>
-internal sealed record PendingRead(ulong Floor, Action? Confirmed);
+/// <summary>What the state machine is to do next: apply entries, or take a snapshot's state first.</summary>
+internal readonly record struct ApplyItem(LogEntry[] Entries, SnapshotMeta? Installed);

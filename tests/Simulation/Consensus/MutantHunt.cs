@@ -1,0 +1,92 @@
+#if MUTANTS
+using System.Diagnostics;
+using RaftMirror.Consensus.Core;
+using RaftMirror.Simulation.ControlPlane;
+using RaftMirror.Simulation.Harness;
+
+namespace RaftMirror.Simulation.Consensus;
+
+/// <summary>One real bug that can be put back.</summary>
+/// <param name="Number">In the catalogue (reference/raft.md 7), 1 to 36.</param>
+/// <param name="Name">What --only takes.</param>
+/// <param name="Bug">One sentence.</param>
+/// <param name="Run">Runs one seed with it; throws if the simulator sees it.</param>
+internal sealed record Mutant(int Number, string Name, string Bug, Action<ulong> Run);
+
+/// <summary>What became of a mutant.</summary>
+/// <param name="Mutant">Which.</param>
+/// <param name="Seed">The first seed that found it; null if none did.</param>
+/// <param name="Tried">Seeds run.</param>
+/// <param name="FoundBy">The broken invariant, in the simulator's words.</param>
+/// <param name="Seconds">Of one core.</param>
+internal sealed record MutantResult(Mutant Mutant, ulong? Seed, int Tried, string FoundBy, double Seconds);
+
+/// <summary>Runs the simulator against each mutant until it sees it.</summary>
+internal static class MutantHunt
+{
+    public const int CatalogueSize = 36;
+
+    /// <summary>All, by number. Most are in the engine, two in the control plane, whose state holds the table of requests.</summary>
+    public static IReadOnlyList<Mutant> All { get; } =
+    [
+        .. Mutants.All.Select(static known => new Mutant(known.Number, known.Name, known.Bug, seed => InEngine(known.Name, seed)))
+            .Append(InControlPlane(25, SeededBug.ForgetsRequestsAfterRestart, "a snapshot lacks the results of requests"))
+            .Append(InControlPlane(26, SeededBug.DecidesByHashOrder, "a decision depends on the order of a collection, which a restart changes"))
+            .OrderBy(static mutant => mutant.Number),
+    ];
+
+    /// <summary>Looks for one mutant.</summary>
+    /// <param name="mutant">Which.</param>
+    /// <param name="first">Seeds to be tried first, then 1, 2, 3, …</param>
+    /// <param name="limit">Seeds at most.</param>
+    /// <param name="seconds">No new seed after this.</param>
+    public static MutantResult Hunt(Mutant mutant, IEnumerable<ulong> first, int limit, double seconds)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var tried = 0;
+        foreach (var seed in first.Concat(Counting()))
+        {
+            if (tried >= limit || Stopwatch.GetElapsedTime(started).TotalSeconds > seconds) break;
+            tried++;
+            try
+            {
+                mutant.Run(seed);
+            }
+#pragma warning disable CA1031 // Whatever the bug makes the engine throw shows it.
+            catch (Exception found)
+#pragma warning restore CA1031
+            {
+                var text = found is SimulationException ? found.Message : found.GetType().Name + ": " + found.Message;
+                return new MutantResult(mutant, seed, tried, text, Stopwatch.GetElapsedTime(started).TotalSeconds);
+            }
+        }
+
+        return new MutantResult(mutant, null, tried, "not found", Stopwatch.GetElapsedTime(started).TotalSeconds);
+    }
+
+    /// <summary>Catalogue numbers whose mutants were all found.</summary>
+    public static int Score(IEnumerable<MutantResult> results) =>
+        results.GroupBy(static result => result.Mutant.Number).Count(static group => group.All(static result => result.Seed is not null));
+
+    private static IEnumerable<ulong> Counting()
+    {
+        for (ulong seed = 1; ; seed++) yield return seed;
+    }
+
+    private static void InEngine(string name, ulong seed)
+    {
+        try
+        {
+            Mutants.Active = name;
+            new ConsensusSuite().Run(seed, trace: null);
+        }
+        finally
+        {
+            Mutants.Active = null;
+        }
+    }
+
+    private static Mutant InControlPlane(int number, SeededBug bug, string text) =>
+        new(number, bug.ToString(), text, seed => ControlPlaneSuite.Run(seed, bug, trace: null));
+}
+#endif
