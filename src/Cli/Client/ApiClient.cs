@@ -12,7 +12,7 @@ namespace RaftMirror.Cli.Client;
 
 /// <summary>Asks the given nodes in turn until one gives an answer. A command keeps its request id over all attempts, so
 /// that it is carried out at most once however often it is sent. One caller at a time.</summary>
-internal sealed class ApiClient : IDisposable
+internal sealed partial class ApiClient : IDisposable
 {
     private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(250);
 

@@ -8,7 +8,9 @@ namespace RaftMirror.Cli.Daemon;
 /// <param name="ClusterName">The cluster's name; null in files of earlier versions.</param>
 /// <param name="JoinedClusterId">Set if the node joined a running cluster: that cluster's id.</param>
 /// <param name="Members">Of the first start, or whom the running cluster named. This node is among them.</param>
-internal sealed record FirstStart(string? ClusterName, Guid? JoinedClusterId, IReadOnlyList<FirstMember> Members)
+/// <param name="AfterIncarnation">The newest incarnation that a former node of this name had; 0 for none.</param>
+internal sealed record FirstStart(
+    string? ClusterName, Guid? JoinedClusterId, IReadOnlyList<FirstMember> Members, ulong AfterIncarnation = 0)
 {
     public const string FileName = "members.json";
 

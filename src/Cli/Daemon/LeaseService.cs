@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
@@ -25,7 +26,7 @@ internal sealed partial class LeaseService(
     ILogger logger)
 {
     private readonly Lock _gate = new();
-    private readonly SemaphoreSlim _wanted = new(0, 1);
+    private readonly Channel<bool> _wanted = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly LeaseGrantor _grantor = new(times, self.Name);
     private ulong _leadingTerm; // 0: not leading. Under _gate, like the grantor.
 
@@ -33,17 +34,7 @@ internal sealed partial class LeaseService(
     public long HorizonMs => times.HorizonMs;
 
     /// <summary>A lease that begins from now on is wanted at once: one renewal more, however many ask meanwhile. Any thread.</summary>
-    public void RenewNow()
-    {
-        try
-        {
-            _wanted.Release();
-        }
-        catch (SemaphoreFullException)
-        {
-            // One that has not begun yet is asked for already: it will do for this caller too.
-        }
-    }
+    public void RenewNow() => _wanted.Writer.TryWrite(true); // One that has not begun yet will do for this caller too.
 
     /// <summary>Sets the leader's handler.</summary>
     public void Register() =>
@@ -95,9 +86,8 @@ internal sealed partial class LeaseService(
     /// <summary>Between two regular renewals: for those who wait for a lease that begins after they came. One at a time.</summary>
     private async Task RenewOnDemandAsync(CancellationToken cancellationToken)
     {
-        while (true)
+        await foreach (var _ in _wanted.Reader.ReadAllAsync(cancellationToken))
         {
-            await _wanted.WaitAsync(cancellationToken);
             if (LeaderToAsk() is { } name) await RenewOnceAsync(name, cancellationToken);
         }
     }

@@ -22,6 +22,15 @@ internal static class PeerMethods
     /// <summary>Hand leadership over, for the leader.</summary>
     public const string RaftTransfer = "leadership.transfer";
 
+    /// <summary>A change of membership, for the leader: <see cref="MemberRequest"/> → <see cref="ApiResult"/>.</summary>
+    public const string ChangeMembers = "members.change";
+
+    /// <summary>A new node that wants to take part, for the leader: <see cref="JoinRequest"/> → <see cref="ApiResult"/>.</summary>
+    public const string JoinCluster = "members.join";
+
+    /// <summary>This node's snapshots.</summary>
+    public const string Snapshots = "snapshots.list";
+
     /// <summary>This node's live figures.</summary>
     public const string Live = "live.read";
 
@@ -127,6 +136,9 @@ internal sealed record ReseedRequest(string? From, int TimeoutMs);
 [JsonSerializable(typeof(FirstMember[]))]
 [JsonSerializable(typeof(FirstStart))]
 [JsonSerializable(typeof(ReseedRequest))]
+[JsonSerializable(typeof(MemberRequest))]
+[JsonSerializable(typeof(JoinRequest))]
+[JsonSerializable(typeof(RaftSnapshot[]))]
 [JsonSerializable(typeof(RenewRequest))]
 [JsonSerializable(typeof(RenewReply))]
 [JsonSerializable(typeof(DiskRequest))]

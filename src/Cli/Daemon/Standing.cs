@@ -4,6 +4,9 @@ namespace RaftMirror.Cli.Daemon;
 /// stays so. Any thread.</summary>
 internal sealed class Standing
 {
+    /// <summary>The node takes part, and nothing stands against it.</summary>
+    public const string Member = "member";
+
     /// <summary>The node's state differs from the majority's.</summary>
     public const string Quarantined = "quarantined";
 
@@ -24,5 +27,11 @@ internal sealed class Standing
     /// <summary>Why a node does not serve.</summary>
     /// <param name="Word"><see cref="Quarantined"/> or <see cref="Removed"/>.</param>
     /// <param name="Reason">For people.</param>
-    internal sealed record Bar(string Word, string Reason);
+    internal sealed record Bar(string Word, string Reason)
+    {
+        /// <summary>What an operator does about it.</summary>
+        public string Help(string node) => Word == Quarantined
+            ? $"raftmirror raft reseed {node}"
+            : $"stop it; to bring the machine back, start the node with an empty --data and --join";
+    }
 }

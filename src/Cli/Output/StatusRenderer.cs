@@ -130,7 +130,16 @@ internal static partial class StatusRenderer
     {
         if (nodes.Count == 0) return;
         NodeTable(document.AnsweredBy, nodes).Write(terminal, "  ");
+        foreach (var node in nodes.Where(node => node.Standing == "quarantined"))
+        {
+            terminal.Out.WriteLine();
+            terminal.Out.WriteLine($"   {terminal.Paint("cause", "maintenance")}  node {node.Name} serves nothing: {node.Reason}");
+            terminal.Out.WriteLine($"  action  raftmirror raft reseed {node.Name}");
+        }
     }
+
+    private static string Note(string answeredBy, NodeStatus node) => string.Join(
+        ", ", new[] { node.Standing is "quarantined" or "removed" ? node.Standing : "", node.Name == answeredBy ? "asked" : "" }.Where(word => word.Length > 0));
 
     public static Table NodeTable(string answeredBy, IReadOnlyList<NodeStatus> nodes)
     {
@@ -144,7 +153,7 @@ internal static partial class StatusRenderer
                 node.NbdClients?.ToString(CultureInfo.InvariantCulture) ?? "-",
                 node.Api ?? "-",
                 node.Nbd.Count == 0 ? "-" : string.Join(' ', node.Nbd),
-                node.Name == answeredBy ? "asked" : "");
+                Note(answeredBy, node));
         }
 
         return table;

@@ -79,7 +79,7 @@ internal sealed class NodeIdentity : IDisposable
         foreach (var (id, address) in options.InitialMembers) members.Add(id.Value, address);
         var clusterId = options.JoinClusterId ?? ClusterIdOf(options.ClusterName, options.InitialMembers);
         return new NodeRecord(
-            Format, clusterId, options.ClusterName, options.Self.Value, 0, members, options.JoinClusterId is not null);
+            Format, clusterId, options.ClusterName, options.Self.Value, options.AfterIncarnation, members, options.JoinClusterId is not null);
     }
 
     /// <summary>Reads an identity.</summary>
