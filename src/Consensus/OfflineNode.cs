@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text.Json.Serialization;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Node;
 using RaftMirror.Consensus.Snapshots;
@@ -38,7 +39,28 @@ public sealed record OfflineSnapshot(ulong Index, ulong Term, long Bytes, string
 public sealed record OfflineReport(
     string Directory, ushort NodeId, Guid ClusterId, string ClusterName, ulong Incarnation, OfflineVerdict Verdict, string? Damage,
     ulong Term, ushort? VotedFor, ulong Commit, ulong BaseIndex, ulong LastIndex, ulong LastTerm, ulong KnownDurableFrames, int CutFrames,
-    string? Members, string? Quarantine, bool IsRecoveryPending, IReadOnlyList<OfflineSegment> Segments, IReadOnlyList<OfflineSnapshot> Snapshots);
+    string? Members, string? Quarantine, bool IsRecoveryPending, IReadOnlyList<OfflineSegment> Segments, IReadOnlyList<OfflineSnapshot> Snapshots)
+{
+    /// <summary>The last entries of the intact prefix, as many as were asked for.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<LogEntryView> Entries { get; init; } = [];
+
+    /// <summary>Frames in order of the files, if they were asked for.</summary>
+    public IReadOnlyList<OfflineFrame>? Frames { get; init; }
+}
+
+/// <summary>One frame of the log: what one write put there.</summary>
+/// <param name="Segment">File.</param>
+/// <param name="Offset">In it, in bytes.</param>
+/// <param name="Sequence">Counts frames from 1.</param>
+/// <param name="Bytes">With its header.</param>
+/// <param name="FirstIndex">First entry in it; above <paramref name="LastIndex"/> or 0 if there is none.</param>
+/// <param name="LastIndex">Of the log after it.</param>
+/// <param name="Term">Of its hard state.</param>
+/// <param name="Commit">Of its hard state.</param>
+/// <param name="IsIntact">False for what stands behind the first frame that is not whole.</param>
+public sealed record OfflineFrame(
+    string Segment, long Offset, ulong Sequence, long Bytes, ulong FirstIndex, ulong LastIndex, ulong Term, ulong Commit, bool IsIntact);
 
 /// <summary>What disaster recovery made.</summary>
 /// <param name="Directory">The new data directory.</param>
@@ -65,9 +87,12 @@ public static class OfflineNode
     private const long SegmentBytes = 16 * 1024 * 1024;
 
     /// <summary>Reports everything.</summary>
+    /// <param name="directory">Of the node.</param>
+    /// <param name="entries">How many of the last entries to show.</param>
+    /// <param name="withFrames">List every frame.</param>
     /// <exception cref="InvalidOperationException">No data directory, one in use, or an identity that cannot be read.</exception>
     /// <exception cref="IOException">A file cannot be opened.</exception>
-    public static OfflineReport Inspect(string directory)
+    public static OfflineReport Inspect(string directory, int entries = 0, bool withFrames = false)
     {
         using var held = Hold(directory, out var record);
         var log = WalInspector.Inspect(LogOf(directory));
@@ -91,9 +116,18 @@ public static class OfflineNode
             log.KnownDurable, log.Cut.Count, NewestConfiguration(analysis, newest, record).ToString(), ReadQuarantine(directory),
             Recovery.WhyRefused(directory, record) is not null,
             [.. log.Segments.Select(segment => new OfflineSegment(
-                segment.Name, segment.LengthBytes, segment.Frames.Count, segment.Frames.Count == 0 ? 0 : segment.Frames.Min(frame => frame.LastIndex),
+                segment.Name, segment.LengthBytes, segment.Frames.Count, segment.Frames.Count == 0 ? 0 : segment.Frames.Min(frame => frame.FirstIndex),
                 segment.Frames.Count == 0 ? 0 : segment.Frames.Max(frame => frame.LastIndex), segment.IsObsolete))],
-            snapshots);
+            snapshots)
+        {
+            Entries = [.. analysis.Entries.Skip(Math.Max(0, analysis.Entries.Count - entries)).Select(entry => RaftNode.ViewOf(entry))],
+            Frames = withFrames
+                ? [.. log.Segments.SelectMany(segment => segment.Frames).Select(frame =>
+                    new OfflineFrame(
+                    frame.Segment, frame.Offset, frame.Sequence, frame.Bytes, frame.FirstIndex, frame.LastIndex, frame.HardState.Term,
+                    frame.HardState.Commit, frame.Verdict == FrameVerdict.Intact))]
+                : null,
+        };
     }
 
     /// <summary>Makes a new data directory of an old one whose cluster has lost its majority for ever: all that the log still holds counts as
@@ -102,10 +136,14 @@ public static class OfflineNode
     /// <param name="target">The new one; must not exist. Until all is done it has ".part" behind its name.</param>
     /// <param name="reason">The operator's words, for the receipt.</param>
     /// <param name="at">Now.</param>
+    /// <param name="nameOf">A member's name where the log does not tell it; may return null.</param>
+    /// <param name="complete">Called with the unfinished new directory before it gets its name, to add what the caller keeps there.</param>
     /// <exception cref="ArgumentException">The target exists, or there is no reason.</exception>
     /// <exception cref="InvalidOperationException">The directory is in use, none of a node, or what is left of it gives no state.</exception>
     /// <exception cref="IOException">Something could not be read or written; there is no target then.</exception>
-    public static RecoveryResult Recover(string directory, string target, string reason, DateTimeOffset at)
+    public static RecoveryResult Recover(
+        string directory, string target, string reason, DateTimeOffset at, Func<ushort, string?>? nameOf = null,
+        Action<string, RecoveryResult>? complete = null)
     {
         target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
         var part = target + ".part";
@@ -116,7 +154,8 @@ public static class OfflineNode
         Directory.CreateDirectory(part, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         try
         {
-            var result = Recover(directory, part, target, record, reason, at);
+            var result = Recover(directory, part, target, record, reason, at, nameOf);
+            complete?.Invoke(part, result);
             Directory.Move(part, target);
             Linux.SyncDirectory(Path.GetDirectoryName(target)!);
             return result;
@@ -129,7 +168,7 @@ public static class OfflineNode
     }
 
     private static RecoveryResult Recover(
-        string directory, string part, string target, NodeRecord record, string reason, DateTimeOffset at)
+        string directory, string part, string target, NodeRecord record, string reason, DateTimeOffset at, Func<ushort, string?>? nameOf)
     {
         var incarnation = record.Incarnation + 1;
         var receipt = WalSalvage.Recover(LogOf(directory), LogOf(part), SegmentBytes, incarnation, reason, at);
@@ -142,6 +181,7 @@ public static class OfflineNode
         var address = slot >= 0 && before.Details[slot].Address.Length > 0 ? before.Details[slot].Address : record.Members.GetValueOrDefault(record.NodeId);
         if (address is null) throw new InvalidOperationException($"Node {self} was no member any more: its state may be far behind. Recover another node.");
         var name = slot >= 0 ? before.Details[slot].Name : string.Empty;
+        if (name.Length == 0) name = nameOf?.Invoke(record.NodeId) ?? string.Empty;
         var alone = new Configuration([self], details: [new Member(self, name, address)], nextId: before.NextId);
         ulong last;
         using (var wal = new WriteAheadLog(storage, SegmentBytes, incarnation))

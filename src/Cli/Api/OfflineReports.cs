@@ -5,7 +5,11 @@ namespace RaftMirror.Cli.Api;
 // What is printed about the data directory of a node that does not run.
 
 /// <summary>Answer of <c>raft inspect</c>.</summary>
-internal sealed record RaftInspectReport(string? Name, OfflineReport Node);
+internal sealed record RaftInspectReport(string? Name, OfflineReport Node)
+{
+    /// <summary>The last entries, if they were asked for.</summary>
+    public IReadOnlyList<RaftLogEntry> Entries { get; init; } = [];
+}
 
 /// <summary>Answer of <c>raft verify</c>.</summary>
 /// <param name="Directory">What was looked at.</param>

@@ -29,6 +29,6 @@ internal sealed partial class ApiClient
         var body = JsonSerializer.SerializeToUtf8Bytes(request, type);
         return CallAsync(
             () => Post(path, body, Tracing.NewTraceParent(out _)), TimeSpan.Zero,
-            (answer, token) => ReadAsync(answer, ApiJson.Default.ApiResult, token), cancellationToken);
+            (answer, token) => ReadAsync(answer, ApiJson.Default.ApiResult, token), cancellationToken, isChange: true);
     }
 }

@@ -15,6 +15,7 @@ internal sealed partial class DutyRunner(
     IReplicatedLog log,
     StateFeed feed,
     NodeAddresses addresses,
+    string clusterName,
     Guid clusterId,
     SetResources resources,
     TimeSpan transferLimit,
@@ -69,7 +70,7 @@ internal sealed partial class DutyRunner(
         if (isBarred()) yield break;
         if (log.Status.IsLeader)
         {
-            if (!state.IsBootstrapped) yield return ("bootstrap", token => Submit(new BootstrapCluster("raftmirror", clusterId), token));
+            if (!state.IsBootstrapped) yield return ("bootstrap", token => Submit(new BootstrapCluster(clusterName, clusterId), token));
             foreach (var overdue in OverdueTransfers(state)) yield return overdue;
         }
 

@@ -143,7 +143,7 @@ internal sealed class MembershipService(
         : Refuse("memberExists", $"'{request.Name}' is a member already (number {member.Id}), at {member.Address}. Nothing was applied.",
             $"To move it: raftmirror raft set {request.Name} --address {request.Peer}. To replace it: raft remove {request.Name}, then add it anew.");
 
-    private ApiResult Judge(MemberRequest request, string refusal)
+    private static ApiResult Judge(MemberRequest request, string refusal)
     {
         if (refusal.Contains("unknown", StringComparison.Ordinal))
             return Outcome(ApiOutcome.Unknown, ProblemCodes.OutcomeUnknown, Sentence(refusal)) with { Help = LookHelp };

@@ -1,6 +1,5 @@
-using System.Text;
-using System.Text.Json;
 using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Output;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
@@ -51,7 +50,7 @@ internal sealed partial class NodeApi
     {
         var view = await log.ReadLogAsync(from, count, cancellationToken);
         return new RaftLogDocument(
-            self.Name, view.First, view.Last, view.Committed, [.. view.Entries.Select(entry => EntryOf(entry, view.Committed))]);
+            self.Name, view.First, view.Last, view.Committed, [.. view.Entries.Select(entry => LogEntries.Shown(entry, view.Committed, id => directory.NameOf(new NodeId(id))))]);
     }
 
     /// <inheritdoc/>
@@ -134,28 +133,6 @@ internal sealed partial class NodeApi
     }
 
     private RaftSnapshot[] OwnSnapshots() => [.. log.Snapshots.Select(snapshot => new RaftSnapshot(self.Name, snapshot.Index, snapshot.Term))];
-
-    private RaftLogEntry EntryOf(LogEntryView entry, ulong committed)
-    {
-        JsonElement? command = null;
-        string? type = null;
-        if (entry.Kind == "command")
-        {
-            try
-            {
-                command = JsonSerializer.Deserialize(entry.Payload.Span, DaemonJson.Default.JsonElement);
-                type = command.Value.TryGetProperty("type", out var word) ? word.GetString() : null;
-            }
-            catch (JsonException)
-            {
-                type = "(no JSON)"; // Shown as it is: this is where one looks when something is wrong.
-            }
-        }
-
-        return new RaftLogEntry(
-            entry.Index, entry.Term, entry.Kind, entry.Proposer is { } id ? directory.NameOf(new NodeId(id)) ?? id.ToString() : null,
-            entry.Bytes, entry.Index <= committed, type, entry.Kind == "configuration" ? Encoding.UTF8.GetString(entry.Payload.Span) : null, command);
-    }
 
     /// <summary>What a node tells of itself; null if it did not answer in time, or is not asked because it is known to be silent.</summary>
     private async Task<NodeFigures?> FiguresOfAsync(string node, bool isWorthAsking, CancellationToken cancellationToken)

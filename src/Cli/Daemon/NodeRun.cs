@@ -61,7 +61,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
             MarginMs: (long)options.Margin.TotalMilliseconds,
             SuspectAfterMs: leaseMs * 3 / 4);
         var datagrams = new PeerDatagrams(_raft, _directory, _logger);
-        _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), _logger);
+        _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), reason => _ended.TrySetResult(reason), _logger);
         _leases = new LeaseService(
             _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, IsBarred, _logger);
         _members = new MembershipService(_self, _raft, _feed, _peers, _directory, raft.ClusterName, raft.ClusterId, _leases.HorizonMs);
@@ -92,7 +92,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         var machine = new ControlPlaneMachine();
         var feed = new StateFeed(machine.State);
         machine.Applied += applied => feed.Publish(applied.State);
-        machine.Restored += feed.Publish; // What lies between is never told one by one.
+        machine.Restored += feed.PublishRestored;
         IStateMachine replicated = options.FaultHashFrom == 0 ? machine : new WrongHash(machine, options.FaultHashFrom);
         var defaults = new RaftNodeOptions
         {
@@ -187,7 +187,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _http = await ApiServer.StartAsync(_api, _options.Api, _options.ApiSocket, cancellationToken);
         var addresses = new NodeAddresses(_http.Endpoint.ToString(), _options.Peer.ToString(), nbd);
         var duties = new DutyRunner(
-            _self, _raft, _feed, addresses, _raft.ClusterId, _resources, TimeSpan.FromSeconds(20), SubmitOwn, IsBarred, _logger);
+            _self, _raft, _feed, addresses, _raft.ClusterName, _raft.ClusterId, _resources, TimeSpan.FromSeconds(20), SubmitOwn, IsBarred, _logger);
         Run(_agents.RunAsync(_stopping.Token));
         Run(_leases.RunAsync(_stopping.Token));
         Run(duties.RunAsync(_stopping.Token));

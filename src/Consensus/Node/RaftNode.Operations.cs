@@ -70,7 +70,7 @@ public sealed partial class RaftNode
         input.Answer.TrySetResult(new LogView(log.FirstIndex, log.LastIndex, _core.Commit, entries));
     }
 
-    private static LogEntryView ViewOf(in LogEntry entry)
+    internal static LogEntryView ViewOf(in LogEntry entry)
     {
         var payload = entry.Type switch
         {
