@@ -12,15 +12,19 @@ namespace RaftMirror.Consensus;
 public enum OfflineVerdict
 {
     /// <summary>Opens with everything that was written.</summary>
+    [JsonStringEnumMemberName("intact")]
     Intact,
 
     /// <summary>Opens; what never was durable is cut: a normal crash.</summary>
+    [JsonStringEnumMemberName("tornTail")]
     TornTail,
 
     /// <summary>A snapshot is damaged, but the log and an older one still give everything.</summary>
+    [JsonStringEnumMemberName("snapshotDamaged")]
     SnapshotDamaged,
 
     /// <summary>Does not open: something that was durable is not what it was.</summary>
+    [JsonStringEnumMemberName("damaged")]
     Damaged,
 }
 
@@ -44,6 +48,9 @@ public sealed record OfflineReport(
     /// <summary>The last entries of the intact prefix, as many as were asked for.</summary>
     [JsonIgnore]
     public IReadOnlyList<LogEntryView> Entries { get; init; } = [];
+
+    /// <summary>Names of the members, where the log or a snapshot tells them.</summary>
+    public IReadOnlyDictionary<ushort, string> Names { get; init; } = new Dictionary<ushort, string>();
 
     /// <summary>Frames in order of the files, if they were asked for.</summary>
     public IReadOnlyList<OfflineFrame>? Frames { get; init; }
@@ -98,6 +105,7 @@ public static class OfflineNode
         var log = WalInspector.Inspect(LogOf(directory));
         var analysis = WalAnalysis.Read(new DirectoryStorage(LogOf(directory), isReadOnly: true));
         var snapshots = ReadSnapshots(directory, record.ClusterId, out var newest);
+        var configuration = NewestConfiguration(analysis, newest, record);
         var verdict = log.Verdict switch
         {
             WalVerdict.Damaged => OfflineVerdict.Damaged,
@@ -113,7 +121,7 @@ public static class OfflineNode
         return new OfflineReport(
             directory, record.NodeId, record.ClusterId, record.ClusterName, record.Incarnation, verdict, damage, log.HardState.Term,
             log.HardState.Vote.Value == 0 ? null : log.HardState.Vote.Value, log.HardState.Commit, log.Base.Index, log.Last.Index, log.Last.Term,
-            log.KnownDurable, log.Cut.Count, NewestConfiguration(analysis, newest, record).ToString(), ReadQuarantine(directory),
+            log.KnownDurable, log.Cut.Count, configuration.ToString(), ReadQuarantine(directory),
             Recovery.WhyRefused(directory, record) is not null,
             [.. log.Segments.Select(segment => new OfflineSegment(
                 segment.Name, segment.LengthBytes, segment.Frames.Count, segment.Frames.Count == 0 ? 0 : segment.Frames.Min(frame => frame.FirstIndex),
@@ -121,6 +129,7 @@ public static class OfflineNode
             snapshots)
         {
             Entries = [.. analysis.Entries.Skip(Math.Max(0, analysis.Entries.Count - entries)).Select(entry => RaftNode.ViewOf(entry))],
+            Names = configuration.Details.Where(member => member.Name.Length > 0).ToDictionary(member => member.Id.Value, member => member.Name),
             Frames = withFrames
                 ? [.. log.Segments.SelectMany(segment => segment.Frames).Select(frame =>
                     new OfflineFrame(

@@ -21,7 +21,7 @@ internal sealed partial class CommandTree
             var most = parsed.GetValue(entries);
             if (most < 0) throw CliFailure.Usage($"--entries: {most} is less than 0.");
             var node = Offline(() => OfflineNode.Inspect(directory, most, parsed.GetValue(frames)));
-            var report = new RaftInspectReport(NameOf(directory, node.NodeId), node) { Entries = [.. node.Entries.Select(entry => ShownOf(entry, node, directory))] };
+            var report = new RaftInspectReport(node.Names.GetValueOrDefault(node.NodeId) ?? NameOf(directory, node.NodeId), node) { Entries = [.. node.Entries.Select(entry => ShownOf(entry, node, directory))] };
             if (context.IsJson) context.WriteJson(report, ApiJson.Indented.RaftInspectReport);
             else
             {
@@ -63,7 +63,7 @@ internal sealed partial class CommandTree
     {
         if (string.IsNullOrWhiteSpace(reason)) throw CliFailure.Usage("--reason: say why; it is kept in the receipt.");
         var before = Offline(() => OfflineNode.Inspect(directory));
-        var name = NameOf(directory, before.NodeId) ?? $"node-{before.NodeId}";
+        var name = before.Names.GetValueOrDefault(before.NodeId) ?? NameOf(directory, before.NodeId) ?? $"node-{before.NodeId}";
         if (confirmed is not null && confirmed != name)
             throw CliFailure.Usage($"--confirm: {directory} is of node '{name}', not of '{confirmed}'.");
         if (confirmed is null && !context.IsDryRun)
@@ -157,5 +157,5 @@ internal sealed partial class CommandTree
     }
 
     private static RaftLogEntry ShownOf(LogEntryView entry, OfflineReport node, string directory) => LogEntries.Shown(
-        entry, node.Commit, proposer => NameOf(directory, proposer));
+        entry, node.Commit, proposer => node.Names.GetValueOrDefault(proposer) ?? NameOf(directory, proposer));
 }

@@ -66,7 +66,8 @@ internal static class RaftRenderer
             $"    log  {Entries(node)}; term {node.Term}, voted for {node.VotedFor?.ToString(CultureInfo.InvariantCulture) ?? "nobody"}, commit {node.Commit}");
         terminal.Out.WriteLine(
             $" frames  {node.KnownDurableFrames} known to be durable{(node.CutFrames > 0 ? $", {node.CutFrames} would be cut" : "")}");
-        terminal.Out.WriteLine($"members  {node.Members ?? "unknown"}");
+        var names = string.Join(", ", node.Names.OrderBy(pair => pair.Key).Select(pair => $"{pair.Key} is {pair.Value}"));
+        terminal.Out.WriteLine($"members  {node.Members ?? "unknown"}{(names.Length > 0 ? $"; {names}" : "")}");
         if (node.Quarantine is { } quarantine) terminal.Out.WriteLine($"  state  {terminal.Paint("QUARANTINED", "maintenance")}: {quarantine}");
         if (node.IsRecoveryPending) terminal.Out.WriteLine("  state  a salvaged log that no cluster was made of: a node refuses it");
         terminal.Out.WriteLine();
