@@ -79,5 +79,5 @@ public sealed class RecoveryTests(ITestOutputHelper output)
         }
 
         await Legs.AssertIdenticalAsync(cluster, "dis/v", 32 << 20);
-    });
+    }, arguments: (_, _) => ["--snapshot-entries", "32"]);
 }

@@ -45,7 +45,7 @@ internal sealed record CliContext(
     {
         using var client = Connect();
         using var patience = new CancellationTokenSource(Patience);
-        using var note = patience.Token.Register(() => Terminal.Error.WriteLine(
+        using var note = IsJson ? default : patience.Token.Register(() => Terminal.Error.WriteLine(
             "raftmirror: no answer yet; nodes that find no leader are waited for (see raftmirror raft peers)"));
         var result = await client.SubmitAsync(Request(type, body, bodyType), cancellationToken);
         WriteResult(result, done);
