@@ -70,8 +70,7 @@ public sealed class MembershipTests(ITestOutputHelper output)
             var b = cluster.AddNode("b");
             var added = await a.CliAsync("raft", "add", "b", "--peer", b.Peer, "--learner", "--priority", "50");
             Assert.Equal(2, (int)added.Expect().Json["data"]!["id"]!);
-            var early = await a.CliAsync("raft", "promote", "b", "--timeout", "1s");
-            Assert.Equal((8, "notCaughtUp"), (early.ExitCode, CodeOf(early)));
+            Assert.Equal((8, "notCaughtUp"), await CodesAsync(a, "raft", "promote", "b", "--timeout", "4s"));
             NodeProcess[] others = [b, cluster.AddNode("c"), cluster.AddNode("d"), cluster.AddNode("e")];
             foreach (var node in others) cluster.Start(node);
             await cluster.WaitUntilReadyAsync(others);
@@ -112,13 +111,17 @@ public sealed class MembershipTests(ITestOutputHelper output)
             await using var client = await NbdClient.ConnectAsync(b, "div/v");
             await BlockWriter.FillAsync(client, ledger);
 
-            // From a restart on its hashes are wrong. Entries bring the next comparison, and a snapshot for later.
+            // Its hashes become wrong while it serves. Entries bring the next comparison, and a snapshot for later.
             await client.DisposeAsync();
             b.Kill();
-            b.Arguments.AddRange(["--fault-hash-from", "1"]);
+            b.Arguments.AddRange(["--fault-hash-from", $"{(ulong)(await PeersAsync(a))["commit"]! + 60}"]);
             await cluster.RestartAsync(b);
-            for (var i = 0; i < 24; i++) await cluster.CreateEmptySetAsync(a, $"fill{i}");
+            await cluster.WaitUntilHealthyAsync("div/v");
+            await using var dropped = await NbdClient.ConnectAsync(b, "div/v");
+            await ledger.VerifyAsync(dropped, "through b before it diverges");
             JsonNode? peer = null;
+            for (var i = 0; i < 60 && !dropped.Disconnected.IsCompleted; i++) await cluster.CreateEmptySetAsync(a, $"fill{i}");
+            await dropped.Disconnected.WaitAsync(Limit);
             await Eventually.TrueAsync("b is quarantined", Limit, async () =>
             {
                 peer = PeerOf(await PeersAsync(a), "b");
