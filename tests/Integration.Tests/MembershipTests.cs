@@ -86,7 +86,9 @@ public sealed class MembershipTests(ITestOutputHelper output)
             cluster["d"].Kill();
             cluster["e"].Kill();
             await cluster.CliAsync("set", "create", "third", "--nodes", "a");
-            await Eventually.TrueAsync("it would lose its majority", Limit, async () => CodeOf(await a.CliAsync("raft", "demote", "b")) == "wouldLoseQuorum");
+            await Eventually.TrueAsync("it would lose its majority", Limit, async () =>
+                CodeOf(await a.CliAsync("raft", "demote", "b", "--dry-run")) == "wouldLoseQuorum");
+            Assert.Equal((4, "wouldLoseQuorum"), await CodesAsync(a, "raft", "remove", "b"));
             await Eventually.TrueAsync("d is removed", Limit, async () => (await a.CliAsync("raft", "remove", "d")).ExitCode == 0);
             await cluster.CliAsync("raft", "remove", "e");
             Assert.Equal(3, Voters(await PeersAsync(a)));

@@ -56,6 +56,7 @@ internal sealed partial class TestCluster
             ["type"] = "createSet",
             ["requestId"] = Guid.CreateVersion7().ToString(),
             ["by"] = "test",
+            ["timeoutMs"] = 30_000,
             ["body"] = new JsonObject { ["set"] = set, ["nodes"] = new JsonArray(node.Name), ["maxNodes"] = 4, ["metadataBytes"] = null, ["fencing"] = "Lease" },
         };
         using var content = new StringContent(request.ToJsonString(), System.Text.Encoding.UTF8, "application/json");
