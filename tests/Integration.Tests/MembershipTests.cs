@@ -94,7 +94,7 @@ public sealed class MembershipTests(ITestOutputHelper output)
             Assert.Equal(3, Voters(await PeersAsync(a)));
 
             var log = (await a.CliAsync("raft", "log", "--count", "200")).Expect().Json;
-            Assert.Contains(log["entries"]!.AsArray(), entry => (string?)entry!["configuration"] == "(1 2 3)");
+            Assert.Contains(log["entries"]!.AsArray(), entry => (string?)entry!["configuration"] is { } text && text.StartsWith("(1 2)&&(1)", StringComparison.Ordinal));
             Assert.Contains(log["entries"]!.AsArray(), entry => (string?)entry!["type"] == "CreateSet" && (int)entry["bytes"]! > 0);
             var status = await cluster.StatusAsync(a);
             Assert.Equal("removed", (string?)status["nodes"]!.AsArray().Single(node => (string?)node!["name"] == "e")!["standing"]);
