@@ -12,7 +12,7 @@ internal static partial class StatusRenderer
     public static void Write(Terminal terminal, StatusDocument document, bool onlyUnhealthy = false)
     {
         var sets = onlyUnhealthy ? [.. document.Disksets.Where(set => set.Health != "okay")] : document.Disksets;
-        var badNodes = document.Nodes.Where(node => node.State != "up").ToList();
+        var badNodes = document.Nodes.Where(IsMissed).ToList();
         if (onlyUnhealthy && sets.Count == 0 && badNodes.Count == 0 && document.Leader is not null)
         {
             terminal.Out.WriteLine("everything is okay");
@@ -77,7 +77,7 @@ internal static partial class StatusRenderer
     private static void WriteCluster(Terminal terminal, StatusDocument document)
     {
         var troubled = document.Disksets.Count(set => set.Health != "okay");
-        var nodesDown = document.Nodes.Count(node => node.State != "up");
+        var nodesDown = document.Nodes.Count(IsMissed);
         var (word, note) = (troubled, nodesDown) switch
         {
             _ when document.Leader is null => ("unavailable", "no leader: nothing can change"),
@@ -91,6 +91,9 @@ internal static partial class StatusRenderer
             + $"leader {document.Leader ?? "none"}, term {document.Term}, {voters} voters");
         terminal.Out.WriteLine($"    view  {View(document)}");
     }
+
+    /// <summary>A node that is down because it was taken out is where it should be.</summary>
+    private static bool IsMissed(NodeStatus node) => node.State != "up" && !(node.Standing == "removed" && node.State == "down");
 
     private static string View(StatusDocument document) =>
         $"index {document.Index}, {document.Consistency}; answered by {document.AnsweredBy}";
