@@ -65,6 +65,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         var tls = options.Tls is null ? null : new PeerTls(options.Tls, options.Self, logger);
         var limits = (options.TransportLimits ?? TransportLimits.Default) with { SnapshotBytesPerSecond = options.SnapshotBytesPerSecond };
         _transport = new PeerTransport(directory, listener, Deliver, logger, tls, limits);
+        _transport.Removed += OnRemoved;
         _transport.RaftEnded += peer => Post(new LoopInput.PeerLost(peer));
         var coreOptions = new RaftCoreOptions
         {

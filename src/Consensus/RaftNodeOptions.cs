@@ -31,6 +31,10 @@ public sealed record RaftNodeOptions
     /// cluster gave it, and <see cref="InitialMembers"/> says only where others are: who votes it learns from the log.</summary>
     public Guid? JoinClusterId { get; init; }
 
+    /// <summary>At the first start: the incarnation before this node's first. A node that takes a former one's name must be in a later
+    /// incarnation than that one ever was. Ignored afterwards.</summary>
+    public ulong AfterIncarnation { get; init; }
+
     /// <summary>A snapshot is taken each time so many entries have been applied, 16 and up. The same on all nodes of a cluster.</summary>
     public int SnapshotEntries { get; init; } = 8192;
 

@@ -43,6 +43,10 @@ public sealed class ControlPlaneMachine : IStateMachine
     /// <summary>Raised after each entry, on the apply thread: return soon, do not throw.</summary>
     public event Action<AppliedEntry>? Applied;
 
+    /// <summary>Raised after a snapshot has replaced the state, with the new one; on the thread that restores: return soon, do not throw.
+    /// Entries between the old and the new state are never raised one by one.</summary>
+    public event Action<ClusterState>? Restored;
+
     /// <inheritdoc/>
     /// <exception cref="InvariantException">The entry cannot be understood, or is out of order: this node must stop.</exception>
     public ReadOnlyMemory<byte> Apply(LogPosition position, ulong epoch, ReadOnlySpan<byte> command)
@@ -67,6 +71,7 @@ public sealed class ControlPlaneMachine : IStateMachine
         var (state, events, goneThrough) = MachineSnapshot.Read(content);
         _state = state;
         History.Replace(events, goneThrough);
+        Restored?.Invoke(state);
     }
 
     /// <summary>Applies one entry to a state: pure, the same on every node.</summary>

@@ -49,6 +49,28 @@ internal sealed class FakeNode(string name) : INodeApi
     public ValueTask<ApiResult> TransferLeadershipAsync(string? to, CancellationToken cancellationToken) =>
         ValueTask.FromResult(new ApiResult { Outcome = ApiOutcome.Applied });
 
+    public List<object> Asked { get; } = [];
+
+    public Func<object, ApiResult> OnRaft { get; set; } = _ => new ApiResult { Outcome = ApiOutcome.Applied, Message = "done" };
+
+    public ValueTask<ApiResult> ChangeMembersAsync(MemberRequest request, CancellationToken cancellationToken) => Answer(request);
+
+    public ValueTask<ApiResult> JoinAsync(JoinRequest request, CancellationToken cancellationToken) => Answer(request);
+
+    public ValueTask<ApiResult> ReseedAsync(ReseedBody request, CancellationToken cancellationToken) => Answer(request);
+
+    public ValueTask<RaftLogDocument> ReadRaftLogAsync(ulong from, int count, CancellationToken cancellationToken) =>
+        ValueTask.FromResult(new RaftLogDocument(name, 1, 9, 8, [new RaftLogEntry(9, 3, "noop", null, 0, false, null, null, null)]));
+
+    public ValueTask<RaftSnapshotsDocument> ReadSnapshotsAsync(CancellationToken cancellationToken) =>
+        ValueTask.FromResult(new RaftSnapshotsDocument(name, [new RaftSnapshot("a", 64, 2)]));
+
+    private ValueTask<ApiResult> Answer(object request)
+    {
+        lock (Asked) Asked.Add(request);
+        return ValueTask.FromResult(OnRaft(request));
+    }
+
     public ValueTask<SpanPage> ReadSpansAsync(SpanQuery query, CancellationToken cancellationToken) =>
         ValueTask.FromResult(Spans with { Spans = TraceFanIn.Select(Spans.Spans, query) });
 }

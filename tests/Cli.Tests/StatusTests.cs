@@ -30,6 +30,29 @@ public sealed class StatusTests
     }
 
     [Fact]
+    public void Write_NodesThatDoNotServe_AreToldApart()
+    {
+        var live = Samples.Live(null);
+        var nodes = new Dictionary<string, NodeLive>(live.Nodes)
+        {
+            ["b"] = new(true, 0, 0) { Standing = "quarantined", Reason = "its state differs" },
+            ["c"] = new(false, null, null) { Standing = "removed" },
+        };
+        var view = Samples.View(live: live with { Nodes = nodes });
+        view = view with
+        {
+            State = view.State with { Nodes = view.State.Nodes.SetItem("c", view.State.Nodes["c"] with { Status = ControlPlane.Model.NodeStatus.Down }) },
+        };
+        var document = StatusBuilder.Build(view);
+        Assert.Equal(("quarantined", "its state differs"), (document.Nodes[1].Standing, document.Nodes[1].Reason));
+        Assert.Equal(("none", false), (document.Nodes[2].Role, document.Nodes[2].Voter));
+        var text = Render(terminal => StatusRenderer.Write(terminal, document with { Disksets = [] }));
+        Assert.Contains("node b serves nothing: its state differs", text, StringComparison.Ordinal);
+        Assert.Contains("raftmirror raft reseed b", text, StringComparison.Ordinal);
+        Assert.Contains("every disk set is okay", text, StringComparison.Ordinal); // c was taken out: nobody misses it.
+    }
+
+    [Fact]
     public void Build_NothingOwed_StaleIsZeroWhateverTheNodesSay() => Assert.Equal(
         0, Volume(StatusBuilder.Build(Samples.View(live: Samples.Live(null, stale: 99)))).StaleRegions);
 

@@ -126,6 +126,22 @@ public sealed class DeciderTests
         Assert.Equal("b", bench.Volume().Owner.Node);
     }
 
+    [Fact] // A node that was removed from the log and replaced by another of its name, with a higher number.
+    public void RegisterNode_HigherNumberOfTheSameName_TakesOverAfterTheFormerIsFencedAndMerged()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.No(new RegisterNode("c", 4, 10, "h:1", "h:2", "h:3"), "staleIncarnation");
+        bench.No(new RegisterNode("c", 2, 20, "h:1", "h:2", "h:3"), "duplicateNodeId");
+        bench.Register("c", 4, 11);
+        Assert.Equal((4, NodeStatus.Starting), (bench.State.Nodes["c"].Id, bench.State.Nodes["c"].Status));
+        bench.No(new RegisterNode("c", 3, 12, "h:1", "h:2", "h:3"), "nodeIdChanged");
+        bench.No(new JoinSet("s", "c", 11), "notUp");
+        bench.Fence("c", 10);
+        bench.Ok(bench.MergeOf("c", 10, "a", new VolumeMarks(1, [new RegionRun(0, 1)])));
+        bench.Ok(new JoinSet("s", "c", 11));
+        Assert.Equal(11UL, bench.State.Sets["s"].Members["c"].JoinedIncarnation);
+    }
+
     [Fact] // §14.2, §14.10.
     public void FailSubmirror_OkayLeg_BarrierAwaitsNodesAndLabels()
     {

@@ -110,6 +110,11 @@ internal sealed partial class ApiServer : IAsyncDisposable
         app.MapGet("/v1/events", (RequestDelegate)EventsAsync);
         app.MapGet("/v1/raft/peers", (RequestDelegate)PeersAsync);
         app.MapPost("/v1/raft/transfer", (RequestDelegate)TransferAsync);
+        app.MapPost("/v1/raft/members", (RequestDelegate)MembersAsync);
+        app.MapPost("/v1/raft/join", (RequestDelegate)JoinAsync);
+        app.MapPost("/v1/raft/reseed", (RequestDelegate)ReseedAsync);
+        app.MapGet("/v1/raft/log", (RequestDelegate)LogAsync);
+        app.MapGet("/v1/raft/snapshots", (RequestDelegate)SnapshotsAsync);
         app.MapGet("/v1/traces", (RequestDelegate)TracesAsync);
         app.MapGet("/v1/traces/{id}", (RequestDelegate)TraceAsync);
         app.MapFallback((RequestDelegate)(context => WriteProblemAsync(context, ProblemCodes.Missing(
@@ -144,6 +149,10 @@ internal sealed partial class ApiServer : IAsyncDisposable
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
             // The client has gone: nobody is left to answer.
+        }
+        catch (NodeBarredException barred)
+        {
+            await WriteProblemAsync(context, ProblemCodes.Barred(barred));
         }
         catch (NoLeaderException failure)
         {

@@ -47,8 +47,37 @@ internal interface INodeApi
     /// <summary>Hands leadership over; the best follower if <paramref name="to"/> is null.</summary>
     ValueTask<ApiResult> TransferLeadershipAsync(string? to, CancellationToken cancellationToken);
 
+    /// <summary>Changes who takes part in the log; forwards to the leader.</summary>
+    ValueTask<ApiResult> ChangeMembersAsync(MemberRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Lets a new node take part, as a learner; forwards to the leader. Data: <see cref="JoinDocument"/>.</summary>
+    ValueTask<ApiResult> JoinAsync(JoinRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Replaces a quarantined node's state by another's.</summary>
+    ValueTask<ApiResult> ReseedAsync(ReseedBody request, CancellationToken cancellationToken);
+
+    /// <summary>A part of this node's own log, committed or not.</summary>
+    /// <param name="from">First index; 0 for the last <paramref name="count"/>.</param>
+    /// <param name="count">Most entries, 1 to 10000.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    ValueTask<RaftLogDocument> ReadRaftLogAsync(ulong from, int count, CancellationToken cancellationToken);
+
+    /// <summary>The snapshots of all nodes that answered in time.</summary>
+    ValueTask<RaftSnapshotsDocument> ReadSnapshotsAsync(CancellationToken cancellationToken);
+
     /// <summary>Spans of all nodes that answered in time (<see cref="TraceFanIn"/>).</summary>
     ValueTask<SpanPage> ReadSpansAsync(SpanQuery query, CancellationToken cancellationToken);
+}
+
+/// <summary>This node's state is not to be trusted, or is of the past: it answers nothing that rests on it. Others do.</summary>
+/// <param name="code">nodeQuarantined or nodeRemoved.</param>
+/// <param name="message">For people.</param>
+/// <param name="help">What to do.</param>
+internal sealed class NodeBarredException(string code, string message, string help) : Exception(message)
+{
+    public string Code => code;
+
+    public string Help => help;
 }
 
 /// <summary>Where an answering node stands.</summary>

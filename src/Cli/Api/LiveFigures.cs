@@ -17,7 +17,17 @@ internal sealed record LiveFigures(
 /// <param name="IsVoter">Votes.</param>
 /// <param name="LagEntries">Entries behind the leader; null if the leader does not know.</param>
 /// <param name="NbdClients">Connections; null if it did not answer.</param>
-internal sealed record NodeLive(bool IsVoter, ulong? LagEntries, int? NbdClients);
+internal sealed record NodeLive(bool IsVoter, ulong? LagEntries, int? NbdClients)
+{
+    /// <summary>leader, follower or learner; null to derive it.</summary>
+    public string? Role { get; init; }
+
+    /// <summary>member, quarantined or removed; null if unknown.</summary>
+    public string? Standing { get; init; }
+
+    /// <summary>Why it is quarantined.</summary>
+    public string? Reason { get; init; }
+}
 
 /// <summary>One volume, now, summed over the nodes that answered.</summary>
 /// <param name="OpenRegions">Marked regions that are not owed a resync; null if unknown.</param>

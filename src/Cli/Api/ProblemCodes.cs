@@ -59,6 +59,17 @@ internal static class ProblemCodes
         Help = "Start or reach a majority of the nodes; reads with ?consistency=stale work without a leader.",
     };
 
+    public static Problem Barred(NodeBarredException barred) => new()
+    {
+        Title = "This node does not serve",
+        Status = StatusCodes.Status503ServiceUnavailable,
+        Detail = barred.Message,
+        Code = barred.Code,
+        Applied = "no",
+        Retryable = true,
+        Help = barred.Help,
+    };
+
     public static Problem Missing(string detail) => new()
     {
         Title = "No such object",

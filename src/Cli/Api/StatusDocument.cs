@@ -41,7 +41,7 @@ internal sealed record NodeStatus
     /// <summary>up, draining, suspect, fenced or down.</summary>
     public required string State { get; init; }
 
-    /// <summary>leader, follower or unknown.</summary>
+    /// <summary>leader, follower, learner, none (it has been removed) or unknown.</summary>
     public required string Role { get; init; }
 
     public required bool Voter { get; init; }
@@ -65,6 +65,12 @@ internal sealed record NodeStatus
 
     /// <summary>Volumes it owns.</summary>
     public int Owns { get; init; }
+
+    /// <summary>member, quarantined (its state differs from the majority's), removed (it takes no part in the log any more) or null if unknown.</summary>
+    public string? Standing { get; init; }
+
+    /// <summary>Why it is quarantined, for people; else null.</summary>
+    public string? Reason { get; init; }
 }
 
 internal sealed record DisksetStatus
@@ -188,10 +194,43 @@ internal sealed record SubmirrorMap(string Submirror, IReadOnlyList<MapExtent> E
 
 internal sealed record MapExtent(string Disk, string Path, long DiskOffsetBytes, long VolumeOffsetBytes, long LengthBytes);
 
+/// <summary>Who takes part in the replicated log.</summary>
+/// <param name="AnsweredBy">The leader if it could be asked.</param>
+/// <param name="Leader">Null while none is known.</param>
+/// <param name="Term">Term.</param>
+/// <param name="Commit">Highest committed index known.</param>
+/// <param name="Applied">Highest index applied by the node that answered.</param>
+/// <param name="Peers">By number.</param>
 internal sealed record RaftPeersDocument(
-    string AnsweredBy, string? Leader, ulong Term, ulong Commit, ulong Applied, IReadOnlyList<RaftPeer> Peers);
+    string AnsweredBy, string? Leader, ulong Term, ulong Commit, ulong Applied, IReadOnlyList<RaftPeer> Peers)
+{
+    public string? ClusterName { get; init; }
 
+    /// <summary>Of the cluster's present generation: disaster recovery gives another.</summary>
+    public Guid? ClusterId { get; init; }
+
+    /// <summary>A change of membership is not finished.</summary>
+    public bool Changing { get; init; }
+}
+
+/// <param name="Name">Its name.</param>
+/// <param name="Id">Its number, never given again.</param>
+/// <param name="Address">HOST:PORT of its peer listener.</param>
+/// <param name="Role">leader, follower or learner.</param>
+/// <param name="Voter">False for a learner.</param>
+/// <param name="Match">Highest index durable there; null unless the leader answered.</param>
+/// <param name="LagEntries">Entries behind the leader; null unless the leader answered.</param>
+/// <param name="Active">The leader has heard from it within an election timeout; null unless the leader answered.</param>
 internal sealed record RaftPeer(
-    string Name, ushort Id, string Address, string Role, bool Voter, ulong? Match, ulong? LagEntries, bool? Active);
+    string Name, ushort Id, string Address, string Role, bool Voter, ulong? Match, ulong? LagEntries, bool? Active)
+{
+    public int Priority { get; init; } = 100;
+
+    /// <summary>member, quarantined, removed, or null if the node did not answer.</summary>
+    public string? Standing { get; init; }
+
+    /// <summary>Why it does not serve, for people; else null.</summary>
+    public string? Reason { get; init; }
+}
 
 internal sealed record NodesDocument(ulong Index, string AnsweredBy, IReadOnlyList<NodeStatus> Nodes);

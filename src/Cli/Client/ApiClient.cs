@@ -12,7 +12,7 @@ namespace RaftMirror.Cli.Client;
 
 /// <summary>Asks the given nodes in turn until one gives an answer. A command keeps its request id over all attempts, so
 /// that it is carried out at most once however often it is sent. One caller at a time.</summary>
-internal sealed class ApiClient : IDisposable
+internal sealed partial class ApiClient : IDisposable
 {
     private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(250);
 
@@ -118,7 +118,7 @@ internal sealed class ApiClient : IDisposable
         var body = JsonSerializer.SerializeToUtf8Bytes(new TransferLeadershipRequest(to), ApiJson.Default.TransferLeadershipRequest);
         return CallAsync(
             () => Post("/v1/raft/transfer", body, Tracing.NewTraceParent(out _)), TimeSpan.Zero,
-            (answer, token) => ReadAsync(answer, ApiJson.Default.ApiResult, token), cancellationToken);
+            (answer, token) => ReadAsync(answer, ApiJson.Default.ApiResult, token), cancellationToken, isChange: true);
     }
 
     /// <summary>Events above an index; waits for the first one up to <paramref name="wait"/>.</summary>
@@ -137,13 +137,15 @@ internal sealed class ApiClient : IDisposable
         () => new HttpRequestMessage(HttpMethod.Get, path), TimeSpan.Zero,
         (answer, token) => ReadAsync(answer, type, token), cancellationToken);
 
-    /// <summary>A call that may be repeated freely.</summary>
+    /// <summary>A call that may be repeated freely. One that changes something may have done so although nobody answered.</summary>
     private async Task<T> CallAsync<T>(
         Func<HttpRequestMessage> request,
         TimeSpan serverWait,
         Func<HttpResponseMessage, CancellationToken, Task<T>> read,
-        CancellationToken cancellationToken)
+        CancellationToken cancellationToken,
+        bool isChange = false)
     {
+        var mayBeApplied = false;
         var clock = Stopwatch.StartNew();
         var failures = new List<string>();
         CliFailure? unavailable = null;
@@ -158,6 +160,7 @@ internal sealed class ApiClient : IDisposable
                 if (failure is { } lost)
                 {
                     failures.Add($"{_nodes[i].Address.Text}: {lost.Reason}");
+                    mayBeApplied |= isChange && lost.MayHaveArrived;
                     continue;
                 }
 
@@ -166,6 +169,20 @@ internal sealed class ApiClient : IDisposable
                 if (refused.ExitCode != ExitCode.Unavailable) throw refused;
                 unavailable = refused;
             }
+        }
+
+        if (mayBeApplied)
+        {
+            throw new CliFailure(ExitCode.OutcomeUnknown, new Problem
+            {
+                Title = "The outcome is unknown",
+                Status = (int)HttpStatusCode.GatewayTimeout,
+                Detail = "The change was asked for, but no node could say in time whether it was made. " + string.Join("; ", failures),
+                Code = ProblemCodes.OutcomeUnknown,
+                Applied = "unknown",
+                Retryable = true,
+                Help = "Look: raftmirror raft peers. Asked for again, a change that was made is found made.",
+            });
         }
 
         throw unavailable ?? NoNode(failures);

@@ -23,6 +23,7 @@ internal sealed record CliContext(
     bool IsDryRun,
     TimeSpan? Timeout)
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
 
     public bool IsJson => Format != OutputFormat.Text;
@@ -43,6 +44,9 @@ internal sealed record CliContext(
         string type, T body, JsonTypeInfo<T> bodyType, Func<ApiResult, string> done, CancellationToken cancellationToken)
     {
         using var client = Connect();
+        using var patience = new CancellationTokenSource(Patience);
+        using var note = IsJson ? default : patience.Token.Register(() => Terminal.Error.WriteLine(
+            "raftmirror: no answer yet; nodes that find no leader are waited for (see raftmirror raft peers)"));
         var result = await client.SubmitAsync(Request(type, body, bodyType), cancellationToken);
         WriteResult(result, done);
         return ExitCode.Ok;

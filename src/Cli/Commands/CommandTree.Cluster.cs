@@ -6,7 +6,7 @@ using RaftMirror.Cli.Output;
 
 namespace RaftMirror.Cli.Commands;
 
-/// <summary>Events, traces, Raft, version.</summary>
+/// <summary>Events, traces, version.</summary>
 internal sealed partial class CommandTree
 {
     private void AddEvents()
@@ -70,46 +70,6 @@ internal sealed partial class CommandTree
         if (text is null) return null;
         var (set, volume) = Arguments.Volume(text);
         return $"{set}/{volume}";
-    }
-
-    private void AddRaft()
-    {
-        var group = AddGroup("raft", "The replicated log.");
-        Add(group, new Command("peers", "Lists the voters and how far they are."), async (_, context, token) =>
-        {
-            using var client = context.Connect();
-            var document = await client.PeersAsync(token);
-            if (context.IsJson)
-            {
-                context.WriteJson(document, ApiJson.Indented.RaftPeersDocument);
-                return ExitCode.Ok;
-            }
-
-            context.Terminal.Out.WriteLine(
-                $"leader {document.Leader ?? "none"}, term {document.Term}, commit {document.Commit}; answered by {document.AnsweredBy}, applied {document.Applied}");
-            var table = new Table("NODE", ">ID", "ADDRESS", "ROLE", "VOTER", ">MATCH", ">LAG", "ACTIVE");
-            foreach (var peer in document.Peers)
-            {
-                table.AddPainted(
-                    3, peer.Role, peer.Name, peer.Id.ToString(CultureInfo.InvariantCulture), peer.Address, peer.Role, peer.Voter ? "yes" : "no",
-                    peer.Match?.ToString(CultureInfo.InvariantCulture) ?? "-", peer.LagEntries?.ToString(CultureInfo.InvariantCulture) ?? "-",
-                    peer.Active is { } active ? active ? "yes" : "no" : "-");
-            }
-
-            table.Write(context.Terminal);
-            return ExitCode.Ok;
-        });
-        var to = new Option<string>("--to") { HelpName = "NODE", Description = "Who shall lead; else the best follower." };
-        Add(group, new Command("transfer", "Hands leadership over.") { to }, async (parsed, context, token) =>
-        {
-            var node = parsed.GetValue(to) is { } text ? Arguments.Name(text, "node") : null;
-            if (context.IsDryRun) throw CliFailure.Usage("raft transfer has no --dry-run: it commits nothing.");
-            using var client = context.Connect();
-            context.WriteResult(
-                await client.TransferLeadershipAsync(node, token),
-                result => result.Message.Length > 0 ? result.Message : $"leadership handed over{(node is null ? "" : " to " + node)}");
-            return ExitCode.Ok;
-        });
     }
 
     private void AddVersion() => Add(_root, new Command("version", "Prints the version."), (_, context, _) =>

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Net;
 using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Client;
+using RaftMirror.Cli.Daemon;
 using RaftMirror.Cli.Output;
 using RaftMirror.Consensus;
 
@@ -21,13 +23,16 @@ internal sealed partial class CommandTree
         var api = new Option<string>("--api") { HelpName = "HOST:PORT", Required = true, Description = "HTTP API, loopback only." };
         var peer = new Option<string>("--peer") { HelpName = "HOST:PORT", Required = true, Description = "Where other nodes connect; off this host with --peer-cert only." };
         var nbd = new Option<string>("--nbd") { HelpName = "HOST:PORT[,unix:PATH]", Required = true, Description = "NBD server, loopback only." };
-        var cluster = new Option<string>("--cluster") { HelpName = "a=HOST:PORT,…", Required = true, Description = "Peer addresses of the first start; later ignored." };
+        var cluster = new Option<string>("--cluster") { HelpName = "a=HOST:PORT,…", Description = "A new cluster: peer addresses of its nodes. First start only; later ignored." };
+        var join = new Option<string>("--join") { HelpName = "URL[,URL…]", Description = "A running cluster to enter, by the APIs of its nodes. First start only; later ignored." };
         var peerCert = new Option<string>("--peer-cert") { HelpName = "FILE", Description = "Mutual TLS between nodes: certificate for DNS:node-N (PEM)." };
         var peerKey = new Option<string>("--peer-key") { HelpName = "FILE", Description = "Its private key (PEM)." };
         var peerCa = new Option<string>("--peer-ca") { HelpName = "FILE", Description = "The authority that signed all nodes' certificates (PEM)." };
         var clusterName = new Option<string>("--cluster-name") { HelpName = "NAME", Hidden = true };
+        var snapshotEntries = new Option<int?>("--snapshot-entries") { HelpName = "N", Hidden = true, Description = "For tests; the same on all nodes." };
+        var faultHash = new Option<ulong>("--fault-hash-from") { HelpName = "INDEX", Hidden = true, Description = "Fault injection for tests: a wrong state hash from this log index on." };
         var times = TimeOptions.Select(option => new Option<int?>(option) { HelpName = "MS", Hidden = true, Description = "For tests." }).ToArray();
-        var run = new Command("run", "Runs a node in the foreground.") { name, data, api, peer, nbd, cluster, peerCert, peerKey, peerCa, clusterName };
+        var run = new Command("run", "Runs a node in the foreground.") { name, data, api, peer, nbd, cluster, join, peerCert, peerKey, peerCa, clusterName, snapshotEntries, faultHash };
         foreach (var time in times) run.Options.Add(time);
         Add(group, run, async (parsed, _, token) =>
         {
@@ -41,7 +46,11 @@ internal sealed partial class CommandTree
                 PeerTls = tls,
                 Nbd = Loopback("--nbd", parsed.GetRequiredValue(nbd).Split(',')[0]),
                 NbdSocket = NbdSocket(parsed.GetRequiredValue(nbd)),
-                Cluster = ParseCluster(parsed.GetRequiredValue(cluster), tls),
+                Cluster = parsed.GetValue(cluster) is { } members ? ParseCluster(members, tls) : new SortedDictionary<string, HostPort>(StringComparer.Ordinal),
+                Join = parsed.GetValue(join) is { } running ? ParseJoin(running) : [],
+                SnapshotEntries = parsed.GetValue(snapshotEntries) is { } entries
+                    ? entries >= 16 ? entries : throw CliFailure.Usage($"--snapshot-entries: {entries} is less than 16.") : null,
+                FaultHashFrom = parsed.GetValue(faultHash),
             });
             if (parsed.GetValue(clusterName) is { } text) options = options with { ClusterName = Arguments.Name(text, "cluster") };
             options = WithTimes(options, [.. times.Select(time => Time(time.Name, parsed.GetValue(time)))]);
@@ -60,10 +69,22 @@ internal sealed partial class CommandTree
 
     private static NodeRunOptions CheckNode(NodeRunOptions options)
     {
-        if (!options.Cluster.TryGetValue(options.Name, out var own))
-            throw CliFailure.Usage($"--cluster does not name this node, '{options.Name}'.", "Give every node the same --cluster.");
-        if (own.Port != options.Peer.Port || !own.Address.Equals(options.Peer.Address))
-            throw CliFailure.Usage($"--cluster says {options.Name}={own}, but --peer is {options.Peer}.", "Both must be the same address.");
+        if (options.Cluster.Count > 0 && options.Join.Count > 0)
+            throw CliFailure.Usage("--cluster makes a new cluster and --join enters a running one: give one of them.");
+        if (options.Cluster.Count == 0 && options.Join.Count == 0 && !FirstStart.Exists(options.DataDirectory))
+        {
+            throw CliFailure.Usage(
+                $"{options.DataDirectory} is no node's yet.", "Give --cluster to make a new cluster, or --join with the API of a node of the cluster to enter.");
+        }
+
+        if (options.Cluster.Count > 0)
+        {
+            if (!options.Cluster.TryGetValue(options.Name, out var own))
+                throw CliFailure.Usage($"--cluster does not name this node, '{options.Name}'.", "Give every node the same --cluster.");
+            if (own.Port != options.Peer.Port || !own.Address.Equals(options.Peer.Address))
+                throw CliFailure.Usage($"--cluster says {options.Name}={own}, but --peer is {options.Peer}.", "Both must be the same address.");
+        }
+
         if (options.Peer.Port == 0) throw CliFailure.Usage("--peer: port 0 would be another one at every start; name a port.");
         if (System.Text.Encoding.UTF8.GetByteCount(options.ApiSocket) > MaxSocketPathBytes)
             throw CliFailure.Usage($"--data: {options.ApiSocket} is longer than a Unix socket's path may be.", "Choose a shorter directory.");
@@ -133,6 +154,9 @@ internal sealed partial class CommandTree
             ? nodes
             : throw CliFailure.Usage("--cluster: two nodes have the same address.");
     }
+
+    private static IReadOnlyList<NodeAddress> ParseJoin(string text) =>
+        NodeAddress.TryParseList(text, out var nodes) is { } error ? throw CliFailure.Usage("--join: " + error) : nodes;
 
     private static TimeSpan? Time(string option, int? milliseconds) => milliseconds switch
     {

@@ -1,4 +1,5 @@
 using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Client;
 using RaftMirror.Consensus;
 
 namespace RaftMirror.Cli.Commands;
@@ -25,11 +26,20 @@ internal sealed record NodeRunOptions
     public string? NbdSocket { get; init; }
 
     /// <summary>Peer addresses of the first start by node name, this node included. Node ids are their places in ordinal order of
-    /// names, from 1. Later starts ignore it.</summary>
-    public required IReadOnlyDictionary<string, HostPort> Cluster { get; init; }
+    /// names, from 1. Later starts ignore it; empty if it was not given.</summary>
+    public IReadOnlyDictionary<string, HostPort> Cluster { get; init; } = new Dictionary<string, HostPort>();
 
-    /// <summary>Name of the cluster at its first start.</summary>
-    public string ClusterName { get; init; } = "raftmirror";
+    /// <summary>APIs of nodes of a running cluster that this node joins at its first start; later starts ignore it. Empty if it was not given.</summary>
+    public IReadOnlyList<NodeAddress> Join { get; init; } = [];
+
+    /// <summary>Name of the cluster at its first start; null for the one that the data directory has, else "raftmirror".</summary>
+    public string? ClusterName { get; init; }
+
+    /// <summary>A snapshot each time so many entries were applied; the same on all nodes. For tests.</summary>
+    public int? SnapshotEntries { get; init; }
+
+    /// <summary>Fault injection: this node's state hash is wrong from this log index on, so that it is found to have diverged; 0 for never.</summary>
+    public ulong FaultHashFrom { get; init; }
 
     /// <summary>Lease of the data plane.</summary>
     public TimeSpan Lease { get; init; } = TimeSpan.FromMilliseconds(2000);

@@ -20,7 +20,8 @@ internal sealed class CommandService(
     StateFeed feed,
     PeerClient peers,
     NodeDirectory directory,
-    DiskAdmission disks)
+    DiskAdmission disks,
+    Standing standing)
 {
     private static readonly TimeSpan OneTry = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
@@ -79,6 +80,19 @@ internal sealed class CommandService(
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(timeout);
+        if (standing.Barred is { } bar)
+        {
+            // What becomes of a command is seen by applying it, which this node does no more.
+            return new ApiResult
+            {
+                Outcome = ApiOutcome.NotApplied,
+                Code = bar.Word == Standing.Quarantined ? "nodeQuarantined" : "nodeRemoved",
+                Message = $"Node '{self.Name}' is {bar.Word}: {bar.Reason}. Nothing was applied.",
+                Help = "Ask another node.",
+                RequestId = id,
+            };
+        }
+
         var mayBeApplied = false;
         var reason = "no leader is known: a majority of the nodes is needed";
         while (!limit.IsCancellationRequested)

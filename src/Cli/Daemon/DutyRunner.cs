@@ -15,10 +15,12 @@ internal sealed partial class DutyRunner(
     IReplicatedLog log,
     StateFeed feed,
     NodeAddresses addresses,
+    string clusterName,
     Guid clusterId,
     SetResources resources,
     TimeSpan transferLimit,
     Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
+    Func<bool> isBarred,
     ILogger logger)
 {
     private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(500);
@@ -65,9 +67,10 @@ internal sealed partial class DutyRunner(
 
     private IEnumerable<(string Key, Func<CancellationToken, Task<ApiResult?>> Duty)> Due(ClusterState state)
     {
+        if (isBarred()) yield break;
         if (log.Status.IsLeader)
         {
-            if (!state.IsBootstrapped) yield return ("bootstrap", token => Submit(new BootstrapCluster("raftmirror", clusterId), token));
+            if (!state.IsBootstrapped) yield return ("bootstrap", token => Submit(new BootstrapCluster(clusterName, clusterId), token));
             foreach (var overdue in OverdueTransfers(state)) yield return overdue;
         }
 

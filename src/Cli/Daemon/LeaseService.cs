@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
@@ -21,14 +22,19 @@ internal sealed partial class LeaseService(
     NodeDirectory directory,
     Func<LeaseProposal, CancellationToken, Task<CommandResult?>> proposeAsLeader,
     Action<LeaseGrant> granted,
+    Func<bool> isBarred,
     ILogger logger)
 {
     private readonly Lock _gate = new();
+    private readonly Channel<bool> _wanted = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly LeaseGrantor _grantor = new(times, self.Name);
     private ulong _leadingTerm; // 0: not leading. Under _gate, like the grantor.
 
     /// <summary>How long a lost node's volumes wait at most.</summary>
     public long HorizonMs => times.HorizonMs;
+
+    /// <summary>A lease that begins from now on is wanted at once: one renewal more, however many ask meanwhile. Any thread.</summary>
+    public void RenewNow() => _wanted.Writer.TryWrite(true); // One that has not begun yet will do for this caller too.
 
     /// <summary>Sets the leader's handler.</summary>
     public void Register() =>
@@ -41,7 +47,7 @@ internal sealed partial class LeaseService(
         try
         {
             FollowLeadership(log.Status);
-            await Task.WhenAll(RenewAsync(cancellationToken), WatchAsync(cancellationToken));
+            await Task.WhenAll(RenewAsync(cancellationToken), RenewOnDemandAsync(cancellationToken), WatchAsync(cancellationToken));
         }
         finally
         {
@@ -72,10 +78,21 @@ internal sealed partial class LeaseService(
         {
             inFlight.RemoveAll(task => task.IsCompleted);
             // A renewal that hangs must not hold up the next: the leader may have changed. Bounded by their time-out.
-            if (log.Status.Leader is { } leader && directory.NameOf(leader) is { } name) inFlight.Add(RenewOnceAsync(name, cancellationToken));
+            if (LeaderToAsk() is { } name) inFlight.Add(RenewOnceAsync(name, cancellationToken));
         }
         while (await timer.WaitForNextTickAsync(cancellationToken));
     }
+
+    /// <summary>Between two regular renewals: for those who wait for a lease that begins after they came. One at a time.</summary>
+    private async Task RenewOnDemandAsync(CancellationToken cancellationToken)
+    {
+        await foreach (var _ in _wanted.Reader.ReadAllAsync(cancellationToken))
+        {
+            if (LeaderToAsk() is { } name) await RenewOnceAsync(name, cancellationToken);
+        }
+    }
+
+    private string? LeaderToAsk() => !isBarred() && log.Status.Leader is { } leader ? directory.NameOf(leader) : null;
 
     private async Task RenewOnceAsync(string leader, CancellationToken cancellationToken)
     {

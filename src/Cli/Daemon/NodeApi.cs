@@ -10,17 +10,20 @@ using RaftMirror.ControlPlane.Snapshots;
 namespace RaftMirror.Cli.Daemon;
 
 /// <summary>What the HTTP API asks of this node. Any thread.</summary>
-internal sealed class NodeApi(
+internal sealed partial class NodeApi(
     NodeIdentity self,
-    IReplicatedLog log,
+    RaftNode log,
     ControlPlaneMachine machine,
     StateFeed feed,
     CommandService commands,
+    MembershipService members,
     PeerClient peers,
     NodeDirectory directory,
+    Standing standing,
     SpanRing spans,
     Func<NodeFigures> figures,
     Func<IReadOnlyList<string>> unready,
+    Func<ReseedRequest, CancellationToken, Task<ApiResult>> reseed,
     long horizonMs) : INodeApi
 {
     private static readonly TimeSpan FiguresLimit = TimeSpan.FromMilliseconds(750);
@@ -48,6 +51,10 @@ internal sealed class NodeApi(
             (_, query, _) => ValueTask.FromResult(spans.Read(query).ToArray()));
         peers.Handle(PeerMethods.RaftPeers, DaemonJson.Default.String, DaemonJson.Default.RaftPeersDocument,
             (_, _, _) => ValueTask.FromResult(OwnPeers()));
+        peers.Handle(PeerMethods.Snapshots, DaemonJson.Default.String, DaemonJson.Default.RaftSnapshotArray,
+            (_, _, _) => ValueTask.FromResult(OwnSnapshots()));
+        peers.Handle(PeerMethods.Reseed, DaemonJson.Default.ReseedRequest, DaemonJson.Default.ApiResult,
+            async (_, request, token) => await reseed(request, token));
         peers.Handle(PeerMethods.RaftTransfer, DaemonJson.Default.TransferRequest, DaemonJson.Default.ApiResult, TransferHereAsync);
     }
 
@@ -61,6 +68,13 @@ internal sealed class NodeApi(
     /// <inheritdoc/>
     public async ValueTask<StateView> ReadStateAsync(ReadConsistency consistency, CancellationToken cancellationToken)
     {
+        if (consistency == ReadConsistency.Linearizable && standing.Barred is { } bar)
+        {
+            throw new NodeBarredException(
+                bar.Word == Standing.Quarantined ? "nodeQuarantined" : "nodeRemoved", $"Node '{self.Name}' is {bar.Word}: {bar.Reason}.",
+                $"Ask another node, or see what this one last knew with --stale. To mend it: {bar.Help(self.Name)}.");
+        }
+
         if (consistency == ReadConsistency.Linearizable) await log.ReadBarrierAsync(cancellationToken);
         var state = feed.Current;
         var status = log.Status;
@@ -90,27 +104,6 @@ internal sealed class NodeApi(
         }
 
         return page;
-    }
-
-    /// <inheritdoc/>
-    public async ValueTask<RaftPeersDocument> ReadRaftPeersAsync(CancellationToken cancellationToken)
-    {
-        if (LeaderOf(log.Status) is not { } leader || leader == self.Name) return OwnPeers();
-        try
-        {
-            return await peers.CallAsync(
-                leader,
-                PeerMethods.RaftPeers,
-                "",
-                DaemonJson.Default.String,
-                DaemonJson.Default.RaftPeersDocument,
-                SpansLimit,
-                cancellationToken);
-        }
-        catch (PeerUnreachableException)
-        {
-            return OwnPeers(); // It shows what this node knows: no match figures.
-        }
     }
 
     /// <inheritdoc/>
@@ -166,26 +159,6 @@ internal sealed class NodeApi(
         return new EventPage(lines, count > 0 ? records[count - 1].Index : since, goneThrough + 1);
     }
 
-    private RaftPeersDocument OwnPeers()
-    {
-        var status = log.Status;
-        return new RaftPeersDocument(
-            self.Name,
-            LeaderOf(status),
-            status.Epoch,
-            status.Committed.Value,
-            status.Applied.Value,
-            [.. status.Members.Select(member => new RaftPeer(
-                directory.NameOf(member.Id) ?? member.Id.ToString(),
-                member.Id.Value,
-                member.Address,
-                member.Id == status.Leader ? "leader" : "follower",
-                member.IsVoter,
-                status.IsLeader ? member.Match : null,
-                status.IsLeader ? status.Last.Value - Math.Min(status.Last.Value, member.Match) : null,
-                status.IsLeader ? member.IsRecentlyActive : null))]);
-    }
-
     private async ValueTask<ApiResult> TransferHereAsync(string from, TransferRequest request, CancellationToken cancellationToken)
     {
         NodeId? target = null;
@@ -214,34 +187,6 @@ internal sealed class NodeApi(
         {
             return Outcome(ApiOutcome.Unknown, "outcomeUnknown", "The transfer did not end in time; see raft peers.");
         }
-    }
-
-    private async Task<LiveFigures> GatherAsync(ClusterState state, CancellationToken cancellationToken)
-    {
-        var asked = directory.Names.ToList();
-        var answers = await Task.WhenAll(asked.Select(async node =>
-        {
-            if (node == self.Name) return figures();
-            if (state.Node(node) is not { IsLive: true }) return null; // Nobody waits for the dead.
-            try
-            {
-                return await peers.CallAsync(
-                    node, PeerMethods.Live, "", DaemonJson.Default.String, DaemonJson.Default.NodeFigures, FiguresLimit, cancellationToken);
-            }
-            catch (PeerUnreachableException)
-            {
-                return null; // Shown as unknown.
-            }
-        }));
-        var members = (await ReadRaftPeersAsync(cancellationToken)).Peers.ToDictionary(peer => peer.Name, StringComparer.Ordinal);
-        var nodes = new Dictionary<string, NodeLive>(StringComparer.Ordinal);
-        foreach (var (node, answer) in asked.Zip(answers))
-        {
-            var peer = members.GetValueOrDefault(node);
-            nodes[node] = new NodeLive(peer?.Voter ?? true, peer?.LagEntries, answer?.NbdClients);
-        }
-
-        return new LiveFigures(nodes, LiveVolumes.Sum(state, answers.OfType<NodeFigures>()), (int)horizonMs);
     }
 }
 

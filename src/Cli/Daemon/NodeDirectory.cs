@@ -1,88 +1,72 @@
-using System.Text.Json;
 using RaftMirror.Consensus;
-using RaftMirror.Primitives;
 
 namespace RaftMirror.Cli.Daemon;
 
-/// <summary>Names and peer addresses of the voters. Raft knows numbers, people and the control plane know names. Written at the
-/// first start from <c>--cluster</c>, read at every later one; immutable while the node runs. Any thread.</summary>
+/// <summary>Names, numbers and addresses of the cluster's nodes, as the engine's configuration has them now. Until a node that joins has
+/// learned it, what it was told when it joined. Any thread.</summary>
 internal sealed class NodeDirectory
 {
-    private const string FileName = "members.json";
-    private readonly SortedDictionary<string, Member> _byName;
-    private readonly SortedDictionary<ushort, string> _names = [];
+    private readonly FirstMember _self;
+    private readonly Dictionary<ushort, FirstMember> _first;
+    private volatile View _view;
 
-    private NodeDirectory(IEnumerable<Member> members)
+    /// <param name="first">Of the first start.</param>
+    /// <param name="self">This node's name, one of <paramref name="first"/>.</param>
+    /// <exception cref="ArgumentException">It is not.</exception>
+    public NodeDirectory(FirstStart first, string self)
     {
-        _byName = new SortedDictionary<string, Member>(StringComparer.Ordinal);
-        foreach (var member in members)
-        {
-            _byName.Add(member.Name, member);
-            _names.Add(member.Id, member.Name);
-        }
+        _self = first.Members.FirstOrDefault(member => member.Name == self)
+            ?? throw new ArgumentException(
+                $"'{self}' is none of the cluster's nodes ({string.Join(", ", first.Members.Select(member => member.Name))}): check --name and --data.");
+        _first = first.Members.ToDictionary(member => member.Id);
+        _view = new View(first.Members);
     }
 
-    /// <summary>All voters' names, sorted.</summary>
-    public IReadOnlyCollection<string> Names => _byName.Keys;
+    /// <summary>This node's number.</summary>
+    public NodeId Self => new(_self.Id);
 
-    /// <summary>Peer addresses by number, as the engine wants them.</summary>
-    public IReadOnlyDictionary<NodeId, string> Addresses =>
-        _byName.Values.ToDictionary(member => new NodeId(member.Id), member => member.Peer);
+    /// <summary>The members' names, sorted; this node's too, even if it has left.</summary>
+    public IReadOnlyCollection<string> Names => _view.ByName.Keys;
 
-    /// <summary>Loads the members of an earlier start, or numbers those given by their sorted names and keeps them.</summary>
-    /// <param name="dataDirectory">Exists and is this node's alone.</param>
-    /// <param name="cluster">Name → HOST:PORT, for the first start.</param>
-    /// <exception cref="InvalidDataException">The file is not what this program wrote.</exception>
-    public static NodeDirectory LoadOrCreate(string dataDirectory, IReadOnlyDictionary<string, string> cluster)
+    /// <summary>Follows the engine's configuration from now on.</summary>
+    public void Follow(IReplicatedLog log)
     {
-        var path = Path.Combine(dataDirectory, FileName);
-        if (File.Exists(path))
+        log.StatusChanged += Take;
+        Take(log.Status);
+    }
+
+    /// <summary>The number of a member, or null.</summary>
+    public NodeId? IdOf(string name) => _view.ByName.TryGetValue(name, out var member) ? new NodeId(member.Id) : null;
+
+    /// <summary>The name of a member, or null.</summary>
+    public string? NameOf(NodeId id) => _view.ById.GetValueOrDefault(id.Value)?.Name;
+
+    /// <summary>Takes over who takes part. A status without members is one that does not know yet.</summary>
+    internal void Take(LogStatus status)
+    {
+        if (status.Members.Count == 0) return;
+        var members = status.Members
+            .Select(member => new FirstMember(
+                member.Name.Length > 0 ? member.Name : _first.GetValueOrDefault(member.Id.Value)?.Name ?? "", member.Id.Value, member.Address))
+            .Where(member => member.Name.Length > 0 && member.Name != _self.Name)
+            .Append(_self);
+        _view = new View(members);
+    }
+
+    /// <summary>Immutable.</summary>
+    private sealed class View
+    {
+        public View(IEnumerable<FirstMember> members)
         {
-            Member[]? kept;
-            try
+            foreach (var member in members)
             {
-                kept = JsonSerializer.Deserialize(File.ReadAllBytes(path), DaemonJson.Default.MemberArray);
+                ByName[member.Name] = member;
+                ById[member.Id] = member;
             }
-            catch (JsonException damage)
-            {
-                throw new InvalidDataException($"{path} is damaged: restore it from another node, where it is the same. ({damage.Message})", damage);
-            }
-
-            if (kept is null || kept.Length == 0) throw new InvalidDataException($"{path} names no members: restore it from another node.");
-            return new NodeDirectory(kept);
         }
 
-        ushort id = 0;
-        var members = cluster.OrderBy(pair => pair.Key, StringComparer.Ordinal)
-            .Select(pair => new Member(pair.Key, ++id, pair.Value))
-            .ToArray();
-        Persist(path, JsonSerializer.SerializeToUtf8Bytes(members, DaemonJson.Default.MemberArray));
-        return new NodeDirectory(members);
+        public SortedDictionary<string, FirstMember> ByName { get; } = new(StringComparer.Ordinal);
+
+        public Dictionary<ushort, FirstMember> ById { get; } = [];
     }
-
-    /// <summary>The number of a node, or null if no voter has that name.</summary>
-    public NodeId? IdOf(string name) => _byName.TryGetValue(name, out var member) ? new NodeId(member.Id) : null;
-
-    /// <summary>The name of a voter, or null.</summary>
-    public string? NameOf(NodeId id) => _names.GetValueOrDefault(id.Value);
-
-    /// <summary>The peer address of a voter.</summary>
-    public string PeerOf(string name) => _byName[name].Peer;
-
-    private static void Persist(string path, ReadOnlySpan<byte> content)
-    {
-        var temporary = path + ".new";
-        using (var handle = Linux.Open(temporary, writable: true, create: true))
-        {
-            RandomAccess.SetLength(handle, 0);
-            RandomAccess.Write(handle, content, 0);
-            Linux.DataSync(handle);
-        }
-
-        File.Move(temporary, path, overwrite: true);
-        Linux.SyncDirectory(Path.GetDirectoryName(path)!);
-    }
-
-    /// <summary>One voter.</summary>
-    internal sealed record Member(string Name, ushort Id, string Peer);
 }

@@ -24,6 +24,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly NodeRunOptions _options;
     private readonly NodeDirectory _directory;
+    private readonly Standing _standing = new();
     private readonly ControlPlaneMachine _machine;
     private readonly StateFeed _feed;
     private readonly RaftNode _raft;
@@ -33,6 +34,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private readonly LeaseService _leases;
     private readonly SetAgents _agents;
     private readonly SetResources _resources;
+    private readonly MembershipService _members;
     private readonly NodeApi _api;
     private NbdServer? _nbd;
     private ApiServer? _http;
@@ -46,11 +48,11 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _machine = machine;
         _feed = feed;
         _raft = raft;
-        _self = new NodeIdentity(options.Name, directory.IdOf(options.Name)!.Value, raft.Incarnation);
+        _self = new NodeIdentity(options.Name, directory.Self, raft.Incarnation);
         _peers = new PeerClient(_raft, _directory);
         _resources = new SetResources(_logger);
         _commands = new CommandService(
-            _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers));
+            _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), _standing);
         var leaseMs = (long)options.Lease.TotalMilliseconds;
         var times = new LeaseOptions(
             leaseMs,
@@ -59,15 +61,18 @@ internal sealed partial class NodeRun : IAsyncDisposable
             MarginMs: (long)options.Margin.TotalMilliseconds,
             SuspectAfterMs: leaseMs * 3 / 4);
         var datagrams = new PeerDatagrams(_raft, _directory, _logger);
-        _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), _logger);
+        _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), reason => _ended.TrySetResult(reason), _logger);
         _leases = new LeaseService(
-            _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, _logger);
+            _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, IsBarred, _logger);
+        _members = new MembershipService(_self, _raft, _feed, _peers, _directory, raft.ClusterName, raft.ClusterId, _leases.HorizonMs);
         _api = new NodeApi(
-            _self, _raft, _machine, _feed, _commands, _peers, _directory, spans, Figures, UnreadyReasons, _leases.HorizonMs);
+            _self, _raft, _machine, _feed, _commands, _members, _peers, _directory, _standing, spans, Figures, UnreadyReasons, ReseedAsync,
+            _leases.HorizonMs);
 
         datagrams.Register(_agents.Receive);
         _commands.Register();
         _leases.Register();
+        _members.Register();
         _api.Register();
         _peers.Handle(PeerMethods.CheckDisk, DaemonJson.Default.DiskRequest, DaemonJson.Default.DiskReply,
             (_, request, _) => ValueTask.FromResult(DiskChecks.Run(request)));
@@ -82,30 +87,38 @@ internal sealed partial class NodeRun : IAsyncDisposable
     public static async Task<NodeRun> StartAsync(
         NodeRunOptions options, SpanRing spans, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
-        var directory = NodeDirectory.LoadOrCreate(
-            options.DataDirectory, options.Cluster.ToDictionary(pair => pair.Key, pair => pair.Value.ToString(), StringComparer.Ordinal));
-        var id = directory.IdOf(options.Name)
-            ?? throw new ArgumentException(
-                $"'{options.Name}' is none of the cluster's nodes ({string.Join(", ", directory.Names)}): check --name and --data.");
+        var first = await FirstStartAsync(options, cancellationToken);
+        var directory = new NodeDirectory(first, options.Name);
         var machine = new ControlPlaneMachine();
         var feed = new StateFeed(machine.State);
         machine.Applied += applied => feed.Publish(applied.State);
+        machine.Restored += feed.PublishRestored;
+        IStateMachine replicated = options.FaultHashFrom == 0 ? machine : new WrongHash(machine, options.FaultHashFrom);
+        var defaults = new RaftNodeOptions
+        {
+            DataDirectory = options.DataDirectory,
+            Self = directory.Self,
+            PeerEndpoint = options.Peer.ToEndPoint(),
+            InitialMembers = first.Members.ToDictionary(member => new NodeId(member.Id), member => member.Peer),
+            ClusterName = first.ClusterName ?? options.ClusterName ?? DefaultClusterName,
+        };
         var raft = await RaftNode.StartAsync(
-            new RaftNodeOptions
+            defaults with
             {
-                DataDirectory = options.DataDirectory,
-                Self = id,
-                PeerEndpoint = options.Peer.ToEndPoint(),
                 Tls = options.PeerTls,
-                InitialMembers = directory.Addresses,
-                ClusterName = options.ClusterName,
+                MemberNames = first.Members.ToDictionary(member => new NodeId(member.Id), member => member.Name),
+                JoinClusterId = first.JoinedClusterId,
+                AfterIncarnation = first.AfterIncarnation,
+                SnapshotEntries = options.SnapshotEntries ?? defaults.SnapshotEntries,
+                CheckpointEntries = options.SnapshotEntries is { } entries ? Math.Max(1, entries / 4) : defaults.CheckpointEntries,
                 HeartbeatMs = (int)options.Heartbeat.TotalMilliseconds,
                 ElectionTimeoutMinMs = (int)options.Election.TotalMilliseconds,
                 ElectionTimeoutMaxMs = 2 * (int)options.Election.TotalMilliseconds,
             },
-            machine,
+            replicated,
             loggers,
             cancellationToken);
+        directory.Follow(raft);
         var run = new NodeRun(options, directory, machine, feed, raft, spans, loggers.CreateLogger("RaftMirror"));
         try
         {
@@ -134,7 +147,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         if (_nbd is not null) await _nbd.StopAsync(StopLimit);
-        var isFenced = _ended.Task.IsCompleted;
+        var isFenced = _ended.Task.IsCompleted || IsBarred();
         // The stop tells the cluster that nothing is owed. Without proof of that this incarnation is left to be fenced and merged.
         var isClean = await _agents.EndAllAsync();
         if (!isClean) LogNotClean(_logger);
@@ -167,17 +180,19 @@ internal sealed partial class NodeRun : IAsyncDisposable
 
     private async Task BeginAsync(CancellationToken cancellationToken)
     {
-        _nbd = new NbdServer(new NodeExports(() => _agents.All), new NbdServerOptions { OnInvariantBroken = Fatal }, _logger);
+        var exports = new NodeExports(() => IsBarred() ? [] : _agents.All);
+        _nbd = new NbdServer(new LeaseOnOpen(exports, _leases.RenewNow), new NbdServerOptions { OnInvariantBroken = Fatal }, _logger);
         var nbd = _nbd.Listen(NbdEndpoint.Parse(_options.Nbd.ToString())).ToString();
         if (_options.NbdSocket is { } socket) nbd += "," + _nbd.Listen(NbdEndpoint.Parse($"unix:{socket}"));
         _http = await ApiServer.StartAsync(_api, _options.Api, _options.ApiSocket, cancellationToken);
-        var addresses = new NodeAddresses(_http.Endpoint.ToString(), _directory.PeerOf(_self.Name), nbd);
+        var addresses = new NodeAddresses(_http.Endpoint.ToString(), _options.Peer.ToString(), nbd);
         var duties = new DutyRunner(
-            _self, _raft, _feed, addresses, _raft.ClusterId, _resources, TimeSpan.FromSeconds(20), SubmitOwn, _logger);
+            _self, _raft, _feed, addresses, _raft.ClusterName, _raft.ClusterId, _resources, TimeSpan.FromSeconds(20), SubmitOwn, IsBarred, _logger);
         Run(_agents.RunAsync(_stopping.Token));
         Run(_leases.RunAsync(_stopping.Token));
         Run(duties.RunAsync(_stopping.Token));
         Run(WatchFencingAsync(_stopping.Token));
+        Run(WatchStandingAsync(_stopping.Token));
         LogStarted(_logger, _self.Name, _self.Incarnation, addresses.Api, addresses.Peer, addresses.Nbd);
     }
 
@@ -264,12 +279,13 @@ internal sealed partial class NodeRun : IAsyncDisposable
             volume.Resync is { } resync
                 ? new ResyncFigures(resync.Kind, resync.DoneBytes, resync.TotalBytes, resync.BytesPerSecond)
                 : null)).ToList();
-        return new NodeFigures(_self.Name, volumes.Sum(volume => volume.Clients), volumes);
+        return new NodeFigures(_self.Name, volumes.Sum(volume => volume.Clients), volumes) { Barred = _standing.Barred };
     }
 
     private List<string> UnreadyReasons()
     {
         var reasons = new List<string>();
+        if (_standing.Barred is { } bar) reasons.Add($"this node is {bar.Word}: {bar.Reason}");
         if (_raft.Status.Leader is null) reasons.Add("no leader is known");
         if (_feed.Current.Node(_self.Name) is not { } node || node.Incarnation != _self.Incarnation) reasons.Add("not registered yet");
         else if (!node.IsLive) reasons.Add($"this node is {node.Status}");

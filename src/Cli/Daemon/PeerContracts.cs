@@ -22,6 +22,15 @@ internal static class PeerMethods
     /// <summary>Hand leadership over, for the leader.</summary>
     public const string RaftTransfer = "leadership.transfer";
 
+    /// <summary>A change of membership, for the leader: <see cref="MemberRequest"/> → <see cref="ApiResult"/>.</summary>
+    public const string ChangeMembers = "members.change";
+
+    /// <summary>A new node that wants to take part, for the leader: <see cref="JoinRequest"/> → <see cref="ApiResult"/>.</summary>
+    public const string JoinCluster = "members.join";
+
+    /// <summary>This node's snapshots.</summary>
+    public const string Snapshots = "snapshots.list";
+
     /// <summary>This node's live figures.</summary>
     public const string Live = "live.read";
 
@@ -37,6 +46,9 @@ internal static class PeerMethods
 
     /// <summary>Drain a set and leave it.</summary>
     public const string LeaveSet = "set.leave";
+
+    /// <summary>Replace this node's quarantined state by another's: <see cref="ReseedRequest"/> → <see cref="ApiResult"/>.</summary>
+    public const string Reseed = "state.reseed";
 
     /// <summary>A datagram between the data planes of one set.</summary>
     public const string SetMessage = "set.message";
@@ -99,7 +111,11 @@ internal sealed record DeleteCheckReply(bool IsOk, string Message);
 internal sealed record LeaveSetRequest(string Set, Guid RequestId, int TimeoutMs);
 
 /// <summary>One node's live figures.</summary>
-internal sealed record NodeFigures(string Node, int NbdClients, IReadOnlyList<VolumeFigures> Volumes);
+internal sealed record NodeFigures(string Node, int NbdClients, IReadOnlyList<VolumeFigures> Volumes)
+{
+    /// <summary>Why it does not serve; null if it may.</summary>
+    public Standing.Bar? Barred { get; init; }
+}
 
 /// <summary>One volume on one node.</summary>
 internal sealed record VolumeFigures(
@@ -109,11 +125,20 @@ internal sealed record ResyncFigures(string Kind, long DoneBytes, long TotalByte
 
 internal sealed record TransferRequest(string? To, int TimeoutMs);
 
+/// <param name="From">Whose state to take; null for the leader's.</param>
+/// <param name="TimeoutMs">How long it may take.</param>
+internal sealed record ReseedRequest(string? From, int TimeoutMs);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     UseStringEnumConverter = true,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
-[JsonSerializable(typeof(NodeDirectory.Member[]))]
+[JsonSerializable(typeof(FirstMember[]))]
+[JsonSerializable(typeof(FirstStart))]
+[JsonSerializable(typeof(ReseedRequest))]
+[JsonSerializable(typeof(MemberRequest))]
+[JsonSerializable(typeof(JoinRequest))]
+[JsonSerializable(typeof(RaftSnapshot[]))]
 [JsonSerializable(typeof(RenewRequest))]
 [JsonSerializable(typeof(RenewReply))]
 [JsonSerializable(typeof(DiskRequest))]

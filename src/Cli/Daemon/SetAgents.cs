@@ -12,6 +12,7 @@ internal sealed partial class SetAgents(
     StateFeed feed,
     Func<string, TransferSpans, DataPlanePorts> ports,
     MirrorOptions options,
+    Action<string> overtaken,
     ILogger logger)
 {
     private readonly Lock _gate = new();
@@ -32,8 +33,15 @@ internal sealed partial class SetAgents(
     /// <summary>Enacts until the feed ends.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        await foreach (var state in feed.States.ReadAllAsync(cancellationToken))
+        await foreach (var (state, isJump) in feed.States.ReadAllAsync(cancellationToken))
         {
+            // A data plane must see every configuration. One that was passed over by a snapshot begins anew, in a new incarnation.
+            if (isJump && !Volatile.Read(ref _agents).IsEmpty)
+            {
+                overtaken($"a snapshot brought the state to index {state.Index} at once");
+                return;
+            }
+
             foreach (var set in state.Sets.Values)
             {
                 if (!Serves(set)) continue;

@@ -4,11 +4,11 @@ using RaftMirror.ControlPlane.Model;
 namespace RaftMirror.Cli.Daemon;
 
 /// <summary>Hands every applied state to those who act on it: in order to the enactor, and as a condition to whoever waits.
-/// Any thread but <see cref="Publish"/>, which is the apply thread's.</summary>
+/// Any thread but publishing, which is the apply thread's.</summary>
 internal sealed class StateFeed
 {
-    private readonly Channel<ClusterState> _states =
-        Channel.CreateUnbounded<ClusterState>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Channel<FedState> _states =
+        Channel.CreateUnbounded<FedState>(new UnboundedChannelOptions { SingleReader = true });
 
     private volatile ClusterState _current;
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -19,13 +19,18 @@ internal sealed class StateFeed
     public ClusterState Current => _current;
 
     /// <summary>Every applied state since the start, for the one enactor.</summary>
-    public ChannelReader<ClusterState> States => _states.Reader;
+    public ChannelReader<FedState> States => _states.Reader;
 
-    /// <summary>Takes the next state.</summary>
-    public void Publish(ClusterState state)
+    /// <summary>Takes the state after the next entry.</summary>
+    public void Publish(ClusterState state) => Take(new FedState(state, IsJump: false));
+
+    /// <summary>Takes the state of a snapshot: what lies between it and the one before is never told.</summary>
+    public void PublishRestored(ClusterState state) => Take(new FedState(state, IsJump: true));
+
+    private void Take(FedState next)
     {
-        _current = state;
-        _states.Writer.TryWrite(state);
+        _current = next.State;
+        _states.Writer.TryWrite(next);
         Interlocked.Exchange(ref _changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
     }
 
@@ -59,3 +64,6 @@ internal sealed class StateFeed
         }
     }
 }
+
+/// <summary>A state, and whether states between it and the one before were left out.</summary>
+internal readonly record struct FedState(ClusterState State, bool IsJump);

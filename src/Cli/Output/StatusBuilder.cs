@@ -72,7 +72,8 @@ internal static class StatusBuilder
         {
             Name = node.Name,
             State = WordOf(node),
-            Role = view.Leader is null ? "unknown" : view.Leader == node.Name ? "leader" : "follower",
+            Role = live?.Standing == "removed" ? "none"
+                : view.Leader is null ? "unknown" : view.Leader == node.Name ? "leader" : live?.Role ?? "follower",
             Voter = live?.IsVoter ?? true,
             LagEntries = live?.LagEntries,
             Incarnation = node.Incarnation,
@@ -80,6 +81,8 @@ internal static class StatusBuilder
             Peer = node.Peer,
             Nbd = [node.Nbd],
             NbdClients = live?.NbdClients,
+            Standing = live?.Standing,
+            Reason = live?.Reason,
             Owns = view.State.Sets.Values.Sum(set => set.Volumes.Values.Count(volume => volume.Owner.Node == node.Name)),
         };
     }

@@ -12,7 +12,7 @@ internal static partial class StatusRenderer
     public static void Write(Terminal terminal, StatusDocument document, bool onlyUnhealthy = false)
     {
         var sets = onlyUnhealthy ? [.. document.Disksets.Where(set => set.Health != "okay")] : document.Disksets;
-        var badNodes = document.Nodes.Where(node => node.State != "up").ToList();
+        var badNodes = document.Nodes.Where(IsMissed).ToList();
         if (onlyUnhealthy && sets.Count == 0 && badNodes.Count == 0 && document.Leader is not null)
         {
             terminal.Out.WriteLine("everything is okay");
@@ -77,7 +77,7 @@ internal static partial class StatusRenderer
     private static void WriteCluster(Terminal terminal, StatusDocument document)
     {
         var troubled = document.Disksets.Count(set => set.Health != "okay");
-        var nodesDown = document.Nodes.Count(node => node.State != "up");
+        var nodesDown = document.Nodes.Count(IsMissed);
         var (word, note) = (troubled, nodesDown) switch
         {
             _ when document.Leader is null => ("unavailable", "no leader: nothing can change"),
@@ -91,6 +91,9 @@ internal static partial class StatusRenderer
             + $"leader {document.Leader ?? "none"}, term {document.Term}, {voters} voters");
         terminal.Out.WriteLine($"    view  {View(document)}");
     }
+
+    /// <summary>A node that is down because it was taken out is where it should be.</summary>
+    private static bool IsMissed(NodeStatus node) => node.State != "up" && !(node.Standing == "removed" && node.State == "down");
 
     private static string View(StatusDocument document) =>
         $"index {document.Index}, {document.Consistency}; answered by {document.AnsweredBy}";
@@ -130,7 +133,16 @@ internal static partial class StatusRenderer
     {
         if (nodes.Count == 0) return;
         NodeTable(document.AnsweredBy, nodes).Write(terminal, "  ");
+        foreach (var node in nodes.Where(node => node.Standing == "quarantined"))
+        {
+            terminal.Out.WriteLine();
+            terminal.Out.WriteLine($"   {terminal.Paint("cause", "maintenance")}  node {node.Name} serves nothing: {node.Reason}");
+            terminal.Out.WriteLine($"  action  raftmirror raft reseed {node.Name}");
+        }
     }
+
+    private static string Note(string answeredBy, NodeStatus node) => string.Join(
+        ", ", new[] { node.Standing is "quarantined" or "removed" ? node.Standing : "", node.Name == answeredBy ? "asked" : "" }.Where(word => word.Length > 0));
 
     public static Table NodeTable(string answeredBy, IReadOnlyList<NodeStatus> nodes)
     {
@@ -144,7 +156,7 @@ internal static partial class StatusRenderer
                 node.NbdClients?.ToString(CultureInfo.InvariantCulture) ?? "-",
                 node.Api ?? "-",
                 node.Nbd.Count == 0 ? "-" : string.Join(' ', node.Nbd),
-                node.Name == answeredBy ? "asked" : "");
+                Note(answeredBy, node));
         }
 
         return table;

@@ -8,10 +8,11 @@ using RaftMirror.Primitives;
 namespace RaftMirror.Consensus.Node;
 
 /// <summary>node.json: who this data directory belongs to. Members are those of the cluster's first start; for a node that joined a running
-/// cluster, those that it was told then, which says where to dial and nothing about who votes.</summary>
+/// cluster, those that it was told then, which says where to dial and nothing about who votes. EnactedReceipt: SHA-256 of the receipt of the
+/// salvaged log that this identity was made for; without it such a log is refused.</summary>
 internal sealed record NodeRecord(
     int Format, Guid ClusterId, string ClusterName, ushort NodeId, ulong Incarnation, SortedDictionary<ushort, string> Members,
-    bool Joined = false);
+    bool Joined = false, string? EnactedReceipt = null);
 
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(NodeRecord))]
@@ -20,6 +21,7 @@ internal sealed partial class NodeRecordJson : JsonSerializerContext;
 /// <summary>Takes the lock of a data directory and counts the process life up, durably, before anything is said to a peer.</summary>
 internal sealed class NodeIdentity : IDisposable
 {
+    public const string FileName = "node.json";
     private const int Format = 1;
     private readonly SafeFileHandle _lock;
 
@@ -40,8 +42,9 @@ internal sealed class NodeIdentity : IDisposable
         {
             if (!Linux.TryLock(fileLock))
                 throw new InvalidOperationException($"Another process uses {options.DataDirectory} (its LOCK file is held).");
-            var path = Path.Combine(options.DataDirectory, "node.json");
+            var path = Path.Combine(options.DataDirectory, FileName);
             var record = File.Exists(path) ? Load(path, options) : First(options);
+            if (OfflineNode.Recovery.WhyRefused(options.DataDirectory, record) is { } refusal) throw new InvalidOperationException(refusal);
             record = record with { Incarnation = record.Incarnation + 1 };
             Save(path, record);
             return new NodeIdentity(fileLock, record);
@@ -76,10 +79,12 @@ internal sealed class NodeIdentity : IDisposable
         foreach (var (id, address) in options.InitialMembers) members.Add(id.Value, address);
         var clusterId = options.JoinClusterId ?? ClusterIdOf(options.ClusterName, options.InitialMembers);
         return new NodeRecord(
-            Format, clusterId, options.ClusterName, options.Self.Value, 0, members, options.JoinClusterId is not null);
+            Format, clusterId, options.ClusterName, options.Self.Value, options.AfterIncarnation, members, options.JoinClusterId is not null);
     }
 
-    private static NodeRecord Load(string path, RaftNodeOptions options)
+    /// <summary>Reads an identity.</summary>
+    /// <exception cref="InvalidOperationException">It is damaged or of a later version.</exception>
+    public static NodeRecord Read(string path)
     {
         NodeRecord? record;
         try
@@ -93,6 +98,15 @@ internal sealed class NodeIdentity : IDisposable
 
         if (record is null || record.Format != Format || record.Members is null)
             throw new InvalidOperationException($"{path} has an unknown format.");
+        return record;
+    }
+
+    public static void Save(string path, NodeRecord record) =>
+        DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(record, NodeRecordJson.Default.NodeRecord));
+
+    private static NodeRecord Load(string path, RaftNodeOptions options)
+    {
+        var record = Read(path);
         if (record.NodeId != options.Self.Value)
             throw new InvalidOperationException($"{options.DataDirectory} belongs to node {record.NodeId}, not to node {options.Self}.");
         if (record.ClusterName != options.ClusterName)
@@ -106,7 +120,4 @@ internal sealed class NodeIdentity : IDisposable
 
         return record;
     }
-
-    private static void Save(string path, NodeRecord record) =>
-        DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(record, NodeRecordJson.Default.NodeRecord));
 }

@@ -83,6 +83,8 @@ internal abstract record LoopInput
 
     internal sealed record Digest(ulong Index, ulong Value) : LoopInput;
 
+    internal sealed record ReadLog(ulong From, int Count, TaskCompletionSource<LogView> Answer) : LoopInput;
+
     /// <summary>This node's state is not to be trusted.</summary>
     internal sealed record Bar : LoopInput;
 

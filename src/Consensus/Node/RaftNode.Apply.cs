@@ -221,7 +221,8 @@ public sealed partial class RaftNode
         _announced = status;
         StatusChanged?.Invoke(status);
 
-        static (NodeId, string, bool) Who(MemberStatus member) => (member.Id, member.Address, member.IsVoter);
+        static (NodeId, string, bool, string, byte) Who(MemberStatus member) =>
+            (member.Id, member.Address, member.IsVoter, member.Name, member.Priority);
     }
 
     /// <summary>Stafford's mixer over a running value: cheap, and every bit counts. No defence against malice.</summary>

@@ -70,6 +70,9 @@ public sealed partial class RaftNode
             case LoopInput.Digest digest:
                 _core.ReportDigest(digest.Index, digest.Value);
                 break;
+            case LoopInput.ReadLog view:
+                ViewLog(view);
+                break;
             case LoopInput.Bar:
                 _core.Bar();
                 break;

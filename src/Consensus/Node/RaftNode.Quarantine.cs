@@ -28,7 +28,7 @@ internal sealed partial class QuarantineJson : JsonSerializerContext;
 /// </summary>
 public sealed partial class RaftNode
 {
-    private const string QuarantineFile = "quarantine.json";
+    internal const string QuarantineFile = "quarantine.json";
     private readonly TaskCompletionSource<QuarantineNote> _diverged = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile QuarantineNote? _quarantine;
 
@@ -63,7 +63,7 @@ public sealed partial class RaftNode
     }
 
     /// <summary>At start.</summary>
-    private static QuarantineNote? LoadQuarantine(string dataDirectory)
+    internal static QuarantineNote? LoadQuarantine(string dataDirectory)
     {
         var path = Path.Combine(dataDirectory, QuarantineFile);
         if (!File.Exists(path)) return null;

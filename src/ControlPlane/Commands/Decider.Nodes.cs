@@ -25,7 +25,12 @@ public sealed partial class Decider
         }
 
         var old = _state.Node(c.Node);
-        Check(old is null || old.Id == c.NodeId, "nodeIdChanged", $"Node '{c.Node}' has id {old?.Id}, not {c.NodeId}.");
+
+        // The engine never gives a number twice: a higher one means that this node replaces one of the same name that was removed. It takes
+        // over the place of that one as a restarted process would: later incarnation, and the former one is fenced first.
+        Check(old is null || old.Id <= c.NodeId, "nodeIdChanged", $"Node '{c.Node}' has id {old?.Id}; {c.NodeId} was that of a node before it.");
+        Check(old is null || old.Id == c.NodeId || c.Incarnation > old.Incarnation, "staleIncarnation",
+            $"The node that '{c.Node}' replaces was in incarnation {old?.Incarnation}; this one is in {c.Incarnation}.");
         if (old is not null && old.Incarnation == c.Incarnation)
         {
             Check(old.Status is not (NodeStatus.Fenced or NodeStatus.Down), "fenced",

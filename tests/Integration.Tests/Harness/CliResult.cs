@@ -43,3 +43,10 @@ internal sealed class CliResult(ProcessResult process)
         }
     }
 }
+
+/// <summary>Calls that are under way.</summary>
+internal static class CliResultTasks
+{
+    /// <summary>Waits, and fails the test unless the exit code is the one expected.</summary>
+    public static async Task<CliResult> Expect(this Task<CliResult> call, int exitCode = 0) => (await call).Expect(exitCode);
+}

@@ -19,12 +19,18 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
 
     public Uri Api { get; } = new($"http://127.0.0.1:{apiPort}");
 
-    public string Peer { get; } = $"127.0.0.1:{peerPort}";
+    public string Peer { get; set; } = $"127.0.0.1:{peerPort}";
 
     public int NbdPort { get; } = nbdPort;
 
     /// <summary>Path of its NBD server's Unix socket.</summary>
     public string NbdSocket { get; } = directory + ".nbd";
+
+    /// <summary>Further options.</summary>
+    public List<string> Arguments { get; } = [];
+
+    /// <summary>Options that say which cluster it is of; null for those of a first start together with the others.</summary>
+    public IReadOnlyList<string>? Origin { get; set; }
 
     public bool IsRunning => _process is { HasExited: false };
 

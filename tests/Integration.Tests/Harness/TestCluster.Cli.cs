@@ -48,6 +48,22 @@ internal sealed partial class TestCluster
         return paths;
     }
 
+    /// <summary>Makes a set without disks, by HTTP, to fill the log.</summary>
+    public async Task CreateEmptySetAsync(NodeProcess node, string set)
+    {
+        var request = new JsonObject
+        {
+            ["type"] = "createSet",
+            ["requestId"] = Guid.CreateVersion7().ToString(),
+            ["by"] = "test",
+            ["timeoutMs"] = 30_000,
+            ["body"] = new JsonObject { ["set"] = set, ["nodes"] = new JsonArray(node.Name), ["maxNodes"] = 4, ["metadataBytes"] = null, ["fencing"] = "Lease" },
+        };
+        using var content = new StringContent(request.ToJsonString(), System.Text.Encoding.UTF8, "application/json");
+        using var answer = await _http.PostAsync(new Uri(node.Api, "/v1/commands"), content);
+        Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
+    }
+
     /// <summary>Makes a mirror on d0 and d1 and waits until every node serves it.</summary>
     public async Task CreateMirrorAsync(string volume, string size, params string[] options)
     {

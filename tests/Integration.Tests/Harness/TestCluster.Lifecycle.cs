@@ -19,7 +19,8 @@ internal sealed partial class TestCluster
             "--api", node.Api.Authority,
             "--peer", node.Peer,
             "--nbd", $"127.0.0.1:{node.NbdPort},unix:{node.NbdSocket}",
-            "--cluster", string.Join(',', Nodes.Select(other => $"{other.Name}={other.Peer}")),
+            .. node.Origin ?? ["--cluster", _founders],
+            .. node.Arguments,
         ],
         _environment);
 

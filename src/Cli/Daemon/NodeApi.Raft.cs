@@ -1,0 +1,177 @@
+using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Output;
+using RaftMirror.Consensus;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Model;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>The replicated log and its members.</summary>
+internal sealed partial class NodeApi
+{
+    /// <inheritdoc/>
+    public ValueTask<ApiResult> ChangeMembersAsync(MemberRequest request, CancellationToken cancellationToken) =>
+        members.ChangeAsync(request, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask<ApiResult> JoinAsync(JoinRequest request, CancellationToken cancellationToken) =>
+        members.JoinAsync(request, cancellationToken);
+
+    /// <inheritdoc/>
+    public async ValueTask<ApiResult> ReseedAsync(ReseedBody request, CancellationToken cancellationToken)
+    {
+        if (directory.IdOf(request.Node) is null)
+        {
+            return Outcome(ApiOutcome.Rejected, "noSuchMember", $"No member is named '{request.Node}'. Nothing was changed.") with
+            {
+                Rejection = RejectionKind.NotFound,
+            };
+        }
+
+        var order = new ReseedRequest(request.From, request.TimeoutMs);
+        if (request.Node == self.Name) return await reseed(order, cancellationToken);
+        try
+        {
+            return await peers.CallAsync(
+                request.Node, PeerMethods.Reseed, order, DaemonJson.Default.ReseedRequest, DaemonJson.Default.ApiResult,
+                TimeSpan.FromMilliseconds(request.TimeoutMs), cancellationToken);
+        }
+        catch (PeerUnreachableException lost)
+        {
+            return Outcome(ApiOutcome.Unknown, ProblemCodes.OutcomeUnknown, lost.Message) with
+            {
+                Help = $"See raftmirror raft peers: {request.Node} is quarantined no more if it was done. Asking again is harmless.",
+            };
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<RaftLogDocument> ReadRaftLogAsync(ulong from, int count, CancellationToken cancellationToken)
+    {
+        var view = await log.ReadLogAsync(from, count, cancellationToken);
+        return new RaftLogDocument(
+            self.Name, view.First, view.Last, view.Committed, [.. view.Entries.Select(entry => LogEntries.Shown(entry, view.Committed, id => directory.NameOf(new NodeId(id))))]);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<RaftSnapshotsDocument> ReadSnapshotsAsync(CancellationToken cancellationToken)
+    {
+        var found = await Task.WhenAll(directory.Names.Select(async node =>
+        {
+            if (node == self.Name) return OwnSnapshots();
+            try
+            {
+                return await peers.CallAsync(
+                    node, PeerMethods.Snapshots, "", DaemonJson.Default.String, DaemonJson.Default.RaftSnapshotArray, FiguresLimit, cancellationToken);
+            }
+            catch (PeerUnreachableException)
+            {
+                return []; // Not among those that answered.
+            }
+        }));
+        return new RaftSnapshotsDocument(self.Name, [.. found.SelectMany(snapshots => snapshots)]);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<RaftPeersDocument> ReadRaftPeersAsync(CancellationToken cancellationToken)
+    {
+        var document = await AskPeersAsync(cancellationToken);
+        var answers = await Task.WhenAll(document.Peers.Select(peer => FiguresOfAsync(peer.Name, peer.Active != false, cancellationToken)));
+        return document with { Peers = [.. document.Peers.Zip(answers, WithStanding)] };
+    }
+
+    private static RaftPeer WithStanding(RaftPeer peer, NodeFigures? answer) => answer is null
+        ? peer
+        : peer with { Standing = answer.Barred?.Word ?? Standing.Member, Reason = answer.Barred?.Reason };
+
+    private async ValueTask<RaftPeersDocument> AskPeersAsync(CancellationToken cancellationToken)
+    {
+        if (LeaderOf(log.Status) is not { } leader || leader == self.Name) return OwnPeers();
+        try
+        {
+            return await peers.CallAsync(
+                leader,
+                PeerMethods.RaftPeers,
+                "",
+                DaemonJson.Default.String,
+                DaemonJson.Default.RaftPeersDocument,
+                SpansLimit,
+                cancellationToken);
+        }
+        catch (PeerUnreachableException)
+        {
+            return OwnPeers(); // It shows what this node knows: no match figures.
+        }
+    }
+
+    private RaftPeersDocument OwnPeers()
+    {
+        var status = log.Status;
+        return new RaftPeersDocument(
+            self.Name,
+            LeaderOf(status),
+            status.Epoch,
+            status.Committed.Value,
+            status.Applied.Value,
+            [.. status.Members.Select(member => new RaftPeer(
+                directory.NameOf(member.Id) ?? member.Id.ToString(),
+                member.Id.Value,
+                member.Address,
+                member.Id == status.Leader ? "leader" : member.IsVoter ? "follower" : "learner",
+                member.IsVoter,
+                status.IsLeader ? member.Match : null,
+                status.IsLeader ? status.Last.Value - Math.Min(status.Last.Value, member.Match) : null,
+                status.IsLeader ? member.IsRecentlyActive : null)
+            {
+                Priority = member.Priority,
+            })])
+        {
+            ClusterName = log.ClusterName,
+            ClusterId = log.ClusterId,
+            Changing = log.IsChangingMembers,
+        };
+    }
+
+    private RaftSnapshot[] OwnSnapshots() => [.. log.Snapshots.Select(snapshot => new RaftSnapshot(self.Name, snapshot.Index, snapshot.Term))];
+
+    /// <summary>What a node tells of itself; null if it did not answer in time, or is not asked because it is known to be silent.</summary>
+    private async Task<NodeFigures?> FiguresOfAsync(string node, bool isWorthAsking, CancellationToken cancellationToken)
+    {
+        if (node == self.Name) return figures();
+        if (!isWorthAsking) return null; // Nobody waits for the dead.
+        try
+        {
+            return await peers.CallAsync(
+                node, PeerMethods.Live, "", DaemonJson.Default.String, DaemonJson.Default.NodeFigures, FiguresLimit, cancellationToken);
+        }
+        catch (PeerUnreachableException)
+        {
+            return null; // Shown as unknown.
+        }
+    }
+
+    private async Task<LiveFigures> GatherAsync(ClusterState state, CancellationToken cancellationToken)
+    {
+        var document = await AskPeersAsync(cancellationToken);
+        var known = document.Peers.ToDictionary(peer => peer.Name, StringComparer.Ordinal);
+        var asked = state.Nodes.Keys.Union(known.Keys, StringComparer.Ordinal).ToList();
+        var answers = await Task.WhenAll(asked.Select(node => FiguresOfAsync(
+            node, known.ContainsKey(node) && (state.Node(node) is { IsLive: true } || known[node].Active == true), cancellationToken)));
+        var nodes = new Dictionary<string, NodeLive>(StringComparer.Ordinal);
+        foreach (var (node, answer) in asked.Zip(answers))
+        {
+            var peer = known.GetValueOrDefault(node);
+            var standing = document.Peers.Count == 0 ? null
+                : peer is null ? Standing.Removed
+                : answer is null ? null : answer.Barred?.Word ?? Standing.Member;
+            nodes[node] = new NodeLive(peer?.Voter ?? false, peer?.LagEntries, answer?.NbdClients)
+            {
+                Role = peer?.Role,
+                Standing = standing,
+                Reason = answer?.Barred?.Reason,
+            };
+        }
+
+        return new LiveFigures(nodes, LiveVolumes.Sum(state, answers.OfType<NodeFigures>()), (int)horizonMs);
+    }
+}

@@ -1,0 +1,77 @@
+using Microsoft.Extensions.Logging;
+using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Commands;
+using RaftMirror.Consensus;
+using RaftMirror.ControlPlane.Commands;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>How a node comes to take part, and how it ceases to serve.</summary>
+internal sealed partial class NodeRun
+{
+    private const string DefaultClusterName = "raftmirror";
+
+    /// <summary>What the data directory says, or, at its very first start, the command line or the cluster that is joined.</summary>
+    private static async Task<FirstStart> FirstStartAsync(NodeRunOptions options, CancellationToken cancellationToken)
+    {
+        if (FirstStart.Exists(options.DataDirectory)) return FirstStart.Load(options.DataDirectory);
+        if (File.Exists(Path.Combine(options.DataDirectory, "node.json")) && options.Cluster.Count == 0)
+            throw new InvalidDataException($"{options.DataDirectory} has a node.json but no {FirstStart.FileName}: files are missing.");
+        FirstStart first;
+        if (options.Join.Count > 0) first = await Joining.AskAsync(options, cancellationToken);
+        else if (options.Cluster.Count > 0)
+        {
+            first = FirstStart.OfCluster(
+                options.ClusterName ?? DefaultClusterName,
+                options.Cluster.ToDictionary(pair => pair.Key, pair => pair.Value.ToString(), StringComparer.Ordinal));
+        }
+        else throw new ArgumentException($"{options.DataDirectory} is no node's yet: --cluster makes a new cluster, --join enters a running one.");
+        first.Save(options.DataDirectory);
+        return first;
+    }
+
+    private bool IsBarred() => _standing.Barred is not null;
+
+    /// <summary>A node that diverged or left serves nothing from then on: no lease is asked for, clients go, I/O ends. It keeps running, to
+    /// say why and to be seeded anew.</summary>
+    private async Task WatchStandingAsync(CancellationToken cancellationToken)
+    {
+        await Task.WhenAny(_raft.Diverged, _raft.Removed).WaitAsync(cancellationToken);
+        if (_raft.Diverged.IsCompleted) _standing.Set(Standing.Quarantined, (await _raft.Diverged).ToString());
+        else _standing.Set(Standing.Removed, await _raft.Removed);
+        var bar = await _standing.WhenBarred;
+        LogBarred(_logger, _self.Name, bar.Word, bar.Reason, bar.Help(_self.Name));
+        var isClean = await _agents.EndAllAsync();
+        LogOutOfService(_logger, isClean ? "nothing is left to be merged" : "the others merge what is left");
+    }
+
+    private async Task<ApiResult> ReseedAsync(ReseedRequest request, CancellationToken cancellationToken)
+    {
+        NodeId? source = null;
+        if (request.From is { } name && (source = _directory.IdOf(name)) is null)
+            return Refused("noSuchMember", $"No member is named '{name}'. Nothing was changed.") with { Rejection = RejectionKind.NotFound };
+        if (_raft.Quarantine is not { } note)
+            return Refused("notQuarantined", $"'{_self.Name}' is not quarantined: its state is the majority's. Nothing was changed.");
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(request.TimeoutMs);
+        if (await _raft.ReseedAsync(source, limit.Token) is { } refusal)
+        {
+            return Refused("reseedRefused", $"'{_self.Name}' was not seeded anew: {refusal}.") with
+            {
+                Help = "A snapshot is taken every so many entries; name another node with --from, or wait for the next one.",
+            };
+        }
+
+        _ended.TrySetResult($"the node was seeded anew ({note})");
+        return new ApiResult { Outcome = ApiOutcome.Applied, Message = $"{_self.Name} has a new state and starts anew" };
+    }
+
+    private static ApiResult Refused(string code, string message) =>
+        new() { Outcome = ApiOutcome.Rejected, Rejection = RejectionKind.Precondition, Code = code, Message = message };
+
+    [LoggerMessage(3014, LogLevel.Critical, "Node {Name} serves no more: it is {Word}: {Reason}. To do: {Help}")]
+    private static partial void LogBarred(ILogger logger, string name, string word, string reason, string help);
+
+    [LoggerMessage(3015, LogLevel.Warning, "The data plane has ended: {What}")]
+    private static partial void LogOutOfService(ILogger logger, string what);
+}
