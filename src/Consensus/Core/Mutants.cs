@@ -16,7 +16,7 @@ internal static class Mutants
         (nameof(VoteNotDurable), 3, "a vote leaves before it is durable"),
         (nameof(EntriesBeforeTerm), 4, "entries are durable before the term they belong to"),
         (nameof(QuorumOfResponders), 5, "the quorum is taken from responders"),
-        (nameof(ReadQuorumOffByOne), 6, "half of the nodes confirm a read"),
+        (nameof(ReadQuorumOffByOne), 6, "a read is confirmed by one voter fewer than a majority"),
         (nameof(TruncateWithoutConflict), 7, "an append truncates although nothing conflicts"),
         (nameof(IndexBeforeTerm), 8, "the up-to-date check compares the index before the term"),
         (nameof(JointUnion), 9, "a joint quorum is taken over the union of both sets, learners too"),

@@ -12,7 +12,11 @@ internal sealed partial class ClusterSimulation
 
     private void ProposeSomewhere()
     {
-        if (PickUp() is not { IsPaused: false } node || node.IsQuarantined) return;
+        var picked = PickUp();
+
+        // Who is no member any more never applies, so never answers.
+        if (_isHealed && picked is not null && _checker.Members.SlotOf(picked.Id) < 0) picked = Leading();
+        if (picked is not { IsPaused: false } node || node.IsQuarantined) return;
         if (!_workload.IsElastic && (_isResting || node.Core!.Role != RaftRole.Leader)) return;
         if (_workload.NextCommand(node.Id, _random) is not { } command) return;
         if (!_workload.IsElastic)
