@@ -45,6 +45,7 @@ public sealed class StatusTests
         };
         var document = StatusBuilder.Build(view);
         Assert.Equal(("quarantined", "its state differs"), (document.Nodes[1].Standing, document.Nodes[1].Reason));
+        Assert.Contains(document.Disksets[0].Causes, cause => cause.Object == "demo:c" && cause.Action.Contains("--join", StringComparison.Ordinal));
         Assert.Equal(("none", false), (document.Nodes[2].Role, document.Nodes[2].Voter));
         var text = Render(terminal => StatusRenderer.Write(terminal, document with { Disksets = [] }));
         Assert.Contains("node b serves nothing: its state differs", text, StringComparison.Ordinal);

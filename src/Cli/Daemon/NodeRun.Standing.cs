@@ -72,6 +72,9 @@ internal sealed partial class NodeRun
     [LoggerMessage(3014, LogLevel.Critical, "Node {Name} serves no more: it is {Word}: {Reason}. To do: {Help}")]
     private static partial void LogBarred(ILogger logger, string name, string word, string reason, string help);
 
+    [LoggerMessage(3016, LogLevel.Warning, "The others dial this node at {Known}, but it listens at {Actual}; tell them: raftmirror raft set {Name} --address {Actual}")]
+    private static partial void LogOtherAddress(ILogger logger, string known, string actual, string name);
+
     [LoggerMessage(3015, LogLevel.Warning, "The data plane has ended: {What}")]
     private static partial void LogOutOfService(ILogger logger, string what);
 }

@@ -193,6 +193,8 @@ internal sealed partial class NodeRun : IAsyncDisposable
         Run(duties.RunAsync(_stopping.Token));
         Run(WatchFencingAsync(_stopping.Token));
         Run(WatchStandingAsync(_stopping.Token));
+        if (_raft.Status.Members.FirstOrDefault(member => member.Id == _self.Id) is { Address.Length: > 0 } known && known.Address != addresses.Peer)
+            LogOtherAddress(_logger, known.Address, addresses.Peer, _self.Name);
         LogStarted(_logger, _self.Name, _self.Incarnation, addresses.Api, addresses.Peer, addresses.Nbd);
     }
 

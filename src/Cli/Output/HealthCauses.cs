@@ -7,7 +7,8 @@ namespace RaftMirror.Cli.Output;
 /// <summary>Why a set is not okay and what to do, worst first. Codes are stable.</summary>
 internal static class HealthCauses
 {
-    public static IEnumerable<HealthCause> Of(ClusterState state, SetState set, bool isServed)
+    public static IEnumerable<HealthCause> Of(
+        ClusterState state, SetState set, bool isServed, Func<string, string?>? standingOf = null)
     {
         if (!isServed)
         {
@@ -26,7 +27,7 @@ internal static class HealthCauses
                 "check its path on every node");
         }
 
-        foreach (var cause in set.Members.Values.SelectMany(member => OfMember(state, set, member))) yield return cause;
+        foreach (var cause in set.Members.Values.SelectMany(member => OfMember(state, set, member, standingOf?.Invoke(member.Node)))) yield return cause;
     }
 
     private static IEnumerable<HealthCause> OfLegs(SetState set, VolumeState volume)
@@ -80,7 +81,7 @@ internal static class HealthCauses
         }
     }
 
-    private static IEnumerable<HealthCause> OfMember(ClusterState state, SetState set, MemberState member)
+    private static IEnumerable<HealthCause> OfMember(ClusterState state, SetState set, MemberState member, string? standing)
     {
         if (member.IsMergeOwed)
         {
@@ -93,7 +94,12 @@ internal static class HealthCauses
         {
             yield return new HealthCause(
                 "RM1402 NODE_NOT_UP", $"{set.Name}:{member.Node}", $"node {member.Node} is {StatusBuilder.WordOf(node)}",
-                $"start node {member.Node}; its volumes are served by the others");
+                standing switch
+                {
+                    "quarantined" => $"raftmirror raft reseed {member.Node}; its volumes are served by the others",
+                    "removed" => $"start a new {member.Node} with an empty --data and --join: it takes this place",
+                    _ => $"start node {member.Node}; its volumes are served by the others",
+                });
         }
     }
 }

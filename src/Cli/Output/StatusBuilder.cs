@@ -93,7 +93,8 @@ internal static class StatusBuilder
         var isServed = set.Members.Values.Any(member => IsServing(view.State, member));
         var volumes = set.Volumes.Values.OrderBy(volume => volume.Number)
             .Select(volume => BuildVolume(view, set, volume, isServed)).ToList();
-        var causes = HealthCauses.Of(view.State, set, isServed).ToList();
+        var causes = HealthCauses.Of(
+            view.State, set, isServed, node => view.Live.Nodes.GetValueOrDefault(node)?.Standing).ToList();
         return new DisksetStatus
         {
             Name = set.Name,
