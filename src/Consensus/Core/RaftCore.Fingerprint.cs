@@ -191,8 +191,15 @@ internal sealed partial class Progress
     {
         var clone = new Progress(Next, _maxMessages, _maxBytes, 0)
         {
-            State = State, Match = Match, ProbeSent = ProbeSent, CommitSent = CommitSent, RoundAcked = RoundAcked, LastHeardMs = LastHeardMs,
-            LastProgressMs = LastProgressMs, SnapshotIndex = SnapshotIndex, _inflightBytes = _inflightBytes,
+            State = State,
+            Match = Match,
+            ProbeSent = ProbeSent,
+            CommitSent = CommitSent,
+            RoundAcked = RoundAcked,
+            LastHeardMs = LastHeardMs,
+            LastProgressMs = LastProgressMs,
+            SnapshotIndex = SnapshotIndex,
+            _inflightBytes = _inflightBytes,
         };
         foreach (var sent in _inflight) clone._inflight.Enqueue(sent);
         return clone;

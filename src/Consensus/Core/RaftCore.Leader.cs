@@ -247,7 +247,12 @@ internal sealed partial class RaftCore
         progress.CommitSent = commit;
         var message = new Message
         {
-            Kind = MessageKind.Heartbeat, From = Self, To = _configuration.Members[slot], Term = _term, Commit = commit, Round = NoRound,
+            Kind = MessageKind.Heartbeat,
+            From = Self,
+            To = _configuration.Members[slot],
+            Term = _term,
+            Commit = commit,
+            Round = NoRound,
         };
         Send(message, releaseAfter: 0);
     }

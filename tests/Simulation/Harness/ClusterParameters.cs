@@ -166,7 +166,9 @@ internal sealed record ClusterParameters
             // A state of many kilobytes, that is not to be moved all the time.
             parameters = parameters with
             {
-                SnapshotEvery = parameters.SnapshotEvery * 8, ChunkBytes = parameters.ChunkBytes * 64, MaxRetainedBytes = 64 * 1024 * 1024,
+                SnapshotEvery = parameters.SnapshotEvery * 8,
+                ChunkBytes = parameters.ChunkBytes * 64,
+                MaxRetainedBytes = 64 * 1024 * 1024,
             };
         }
 

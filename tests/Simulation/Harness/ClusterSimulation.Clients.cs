@@ -81,7 +81,8 @@ internal sealed partial class ClusterSimulation
             {
                 if (!node.IsCorrupt) check?.Invoke(node.StateMachine!);
                 confirmed?.Invoke();
-            }));
+            }
+            ));
             ServeReads(node);
         }
 

@@ -361,7 +361,10 @@ internal sealed partial class ClusterSimulation
         node.Gate = new OutboundGate();
         node.Receiver = new SnapshotReceiver(new SnapshotReceiverOptions
         {
-            ChunkBytes = _parameters.ChunkBytes, RequestTimeoutMs = 300, BackoffMs = 20, PenaltyMs = 1000,
+            ChunkBytes = _parameters.ChunkBytes,
+            RequestTimeoutMs = 300,
+            BackoffMs = 20,
+            PenaltyMs = 1000,
         });
         node.StateMachine = _workload.CreateStateMachine(node.Id);
         node.AppliedConfiguration = node.Initial;
