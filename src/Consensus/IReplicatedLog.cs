@@ -127,7 +127,8 @@ public interface IReplicatedLog : IAsyncDisposable
         ReadOnlyMemory<byte> command, ulong? expectedEpoch, CancellationToken cancellationToken);
 
     /// <summary>A linearizable read barrier (ReadIndex, Raft thesis 6.4): when it returns, the local state machine has
-    /// applied everything that was committed anywhere before the call, confirmed by a quorum round that began after it.</summary>
+    /// applied everything that was committed anywhere before the call. A quorum round that began after it confirms that; or, where the
+    /// backend was set up for lease reads, a lease that still held when the answer was given, which rests on clocks.</summary>
     /// <exception cref="NoLeaderException">No leader confirmed it in time.</exception>
     ValueTask<LogPosition> ReadBarrierAsync(CancellationToken cancellationToken);
 

@@ -1,6 +1,7 @@
 namespace RaftMirror.Consensus;
 
-/// <summary>What is applied. Called by one thread, in order, never concurrently, exactly once per position and process.</summary>
+/// <summary>What is applied. Called by one thread at a time, not always the same and perhaps
+/// on the stack of a proposer, so it takes no lock that a proposer may hold; in order, never concurrently, exactly once per position and process.</summary>
 public interface IStateMachine
 {
     /// <summary>Applies one committed command. Deterministic; must not throw; must not send or wait.</summary>

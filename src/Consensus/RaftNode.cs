@@ -28,6 +28,9 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
     /// <summary>Largest command in bytes.</summary>
     public const int MaxCommandBytes = 1024 * 1024;
 
+    /// <summary>In the data directory: why the node last stopped by itself, and the inputs before.</summary>
+    internal const string FailureFile = "last-failure.txt";
+
     private readonly RaftNodeOptions _options;
     private readonly ILogger _logger;
     private readonly NodeIdentity _identity;
@@ -271,15 +274,36 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
     private void Fail(Exception error)
     {
         _isOver = true;
-        Node.Log.Fatal(_logger, _options.Self, error);
-        BeginStop();
-        AbandonRequests(isLoopStopped: false);
-        _failure.TrySetResult(error);
+        try
+        {
+            Node.Log.Fatal(_logger, _options.Self, error);
+            BeginStop();
+            AbandonRequests(isLoopStopped: false);
+            KeepTrace(error);
+        }
+        finally
+        {
+            _failure.TrySetResult(error);
+        }
+    }
+
+    /// <summary>What led to it, in a file: the process is about to end.</summary>
+    private void KeepTrace(Exception error)
+    {
+        try
+        {
+            File.WriteAllText(
+                Path.Combine(_options.DataDirectory, FailureFile), $"Node {Self}, incarnation {Incarnation}, stopped by itself.\n{error}\n\n{_trace.Describe()}");
+        }
+        catch (Exception failed) when (failed is IOException or UnauthorizedAccessException)
+        {
+            Node.Log.TraceNotKept(_logger, Self, failed.Message);
+        }
     }
 
     private void BeginStop()
     {
-        _stopping.Cancel();
+        _ = _stopping.CancelAsync(); // Set at once; what hangs on it runs elsewhere.
         lock (_inboxGate) Monitor.PulseAll(_inboxGate);
         lock (_writesGate) Monitor.PulseAll(_writesGate);
         lock (_applyGate) Monitor.PulseAll(_applyGate);

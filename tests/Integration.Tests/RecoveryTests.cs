@@ -64,6 +64,7 @@ public sealed class RecoveryTests(ITestOutputHelper output)
         // An old member that was not destroyed after all is refused, and rules nothing.
         cluster.Start(b);
         await Eventually.TrueAsync("b is refused", Limit, () => Task.FromResult(b.Output().Contains("handshake refused", StringComparison.Ordinal)), b.Output);
+        await Eventually.TrueAsync("b's API answers", Limit, async () => (await b.CliAsync("raft", "peers")).ExitCode == 0, b.Output);
         Assert.Null((string?)(await MembershipTests.PeersAsync(b))["leader"]);
         b.Kill();
 

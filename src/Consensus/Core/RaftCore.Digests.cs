@@ -111,7 +111,7 @@ internal sealed partial class RaftCore
         var isAgreed = best > voters.Length / 2;
         if (!isAgreed && best + voters.Length - answered > voters.Length / 2) return; // It may still come.
 
-        // Only what differs needs an entry, unless someone who did not answer may be wrong: silence is not agreement.
+        // Who has not answered yet may be the one that differs: a little time for it, as silence is not agreement.
         if (answered < voters.Length && _now - _digestAskedMs <= _options.ElectionTimeoutMinMs) return;
         _digestDone = _digestAsked;
         var verdict = new DigestVerdict(_digestAsked, isAgreed ? value : 0, isAgreed);

@@ -41,6 +41,9 @@ internal static partial class Log
     [LoggerMessage(1011, LogLevel.Information, "Node {Node}: members are {Configuration}, from index {Index} on")]
     public static partial void MembersChanged(ILogger logger, NodeId node, string configuration, ulong index);
 
+    [LoggerMessage(1013, LogLevel.Warning, "Node {Node} could not keep what led to its failure: {Error}")]
+    public static partial void TraceNotKept(ILogger logger, NodeId node, string error);
+
     [LoggerMessage(1012, LogLevel.Error, "Node {Node}: a snapshot is damaged and was passed over: {Why}")]
     public static partial void SnapshotDamaged(ILogger logger, NodeId node, string why);
 }

@@ -14,6 +14,7 @@ namespace RaftMirror.Consensus;
 public sealed partial class RaftNode
 {
     private const int MaxAppliedByOthers = 4;
+    private const int MaxBytesAppliedByOthers = 16 * 1024;
 
     /// <summary>Guards what is to be applied, and who does it: one thread at a time, mostly the apply thread.</summary>
     private readonly object _applyGate = new();
@@ -23,6 +24,7 @@ public sealed partial class RaftNode
     private List<ApplyInput> _applies = [];
     private List<ApplyInput> _appliesSpare = [];
     private int _appliesEntries;
+    private long _appliesBytes;
     private bool _appliesNews;
     private bool _isApplying;
     private ulong _applied;
@@ -40,30 +42,23 @@ public sealed partial class RaftNode
         {
             _applies.Add(input);
             _appliesEntries += input.Entries.Length;
+            foreach (ref readonly var entry in input.Entries.AsSpan()) _appliesBytes += entry.Payload.Length;
             _appliesNews |= input.IsNews;
         }
     }
 
-    /// <summary>After the core was let go of: applies a few commands on this thread, leaves everything else to the apply thread.</summary>
+    /// <summary>After the core was let go of: applies a few commands on this thread, once; everything else is the apply thread's.</summary>
     private void ApplyHere()
     {
-        while (true)
+        List<ApplyInput>? inputs = null;
+        lock (_applyGate)
         {
-            List<ApplyInput> inputs;
-            lock (_applyGate)
-            {
-                if (_isApplying || _applies.Count == 0 || _stopping.IsCancellationRequested) return;
-                if (_appliesNews || _appliesEntries > MaxAppliedByOthers)
-                {
-                    Monitor.PulseAll(_applyGate);
-                    return;
-                }
-
-                inputs = TakeApplies();
-            }
-
-            Apply(inputs);
+            var isLittle = !_appliesNews && _appliesEntries <= MaxAppliedByOthers && _appliesBytes <= MaxBytesAppliedByOthers;
+            if (isLittle && !_isApplying && _applies.Count > 0 && !_stopping.IsCancellationRequested && !_isOver) inputs = TakeApplies();
         }
+
+        if (inputs is not null && Apply(inputs)) Hold();
+        WakeApply();
     }
 
     private void WakeApply()
@@ -83,15 +78,17 @@ public sealed partial class RaftNode
             {
                 while (_isApplying || _applies.Count == 0)
                 {
-                    if (_stopping.IsCancellationRequested) return;
+                    if (_stopping.IsCancellationRequested || _isOver) return;
                     Monitor.Wait(_applyGate);
                 }
 
-                if (_stopping.IsCancellationRequested) return;
+                if (_stopping.IsCancellationRequested || _isOver) return;
                 inputs = TakeApplies();
             }
 
-            Apply(inputs);
+            if (!Apply(inputs)) continue;
+            Hold();
+            SendRest();
         }
     }
 
@@ -99,37 +96,48 @@ public sealed partial class RaftNode
     {
         (_applies, _appliesSpare) = (_appliesSpare, _applies);
         _appliesEntries = 0;
+        _appliesBytes = 0;
         _appliesNews = false;
         _isApplying = true;
         return _appliesSpare;
     }
 
-    private void Apply(List<ApplyInput> inputs)
+    /// <returns>True if this thread has the core now, and must carry out what waits.</returns>
+    private bool Apply(List<ApplyInput> inputs)
     {
-        var isNews = false;
-        foreach (var input in inputs)
+        try
         {
-            isNews |= input.IsNews;
-            if (Quarantine is not null) continue; // What is applied stays as it is, to be looked at.
-            if (input.Installed is { } snapshot) Restore(snapshot);
-            foreach (ref readonly var entry in input.Entries.AsSpan())
+            var isNews = false;
+            foreach (var input in inputs)
             {
-                if (!TryApply(entry)) break;
+                isNews |= input.IsNews;
+                if (Quarantine is not null) continue; // What is applied stays as it is, to be looked at.
+                if (input.Installed is { } snapshot) Restore(snapshot);
+                foreach (ref readonly var entry in input.Entries.AsSpan())
+                {
+                    if (_isOver || !TryApply(entry)) break;
+                }
+            }
+
+            inputs.Clear();
+            if (isNews) Announce();
+
+            // In order: nobody else applies before it is in the queue.
+            return TryTake(new LoopInput.Applied(_applied));
+        }
+        catch
+        {
+            _isOver = true;
+            throw;
+        }
+        finally
+        {
+            lock (_applyGate)
+            {
+                _isApplying = false;
+                if (_applies.Count > 0 || _stopping.IsCancellationRequested || _isOver) Monitor.PulseAll(_applyGate);
             }
         }
-
-        inputs.Clear();
-        if (isNews) Announce();
-
-        // In order: nobody else applies before it is in the queue.
-        var hasCore = TryTake(new LoopInput.Applied(_applied));
-        lock (_applyGate)
-        {
-            _isApplying = false;
-            if (_applies.Count > 0 || _stopping.IsCancellationRequested) Monitor.PulseAll(_applyGate);
-        }
-
-        if (hasCore) CarryOutHere();
     }
 
     /// <returns>False if this node's state has turned out to be another than the majority's.</returns>

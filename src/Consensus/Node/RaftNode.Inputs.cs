@@ -12,12 +12,17 @@ namespace RaftMirror.Consensus;
 public sealed partial class RaftNode
 {
     private const int MaxInboxMessages = 16384;
+
+    /// <summary>Proposals wait for a flush to share the next one only when so many are under way, so few wait, and they are small.</summary>
     private const int MinShared = 4;
+    private const int MaxShared = 1024;
+    private const int MaxSharedBytes = 4096;
 
     /// <summary>Guards all of these. Pulsed for the loop thread, and for whoever waits until nobody has the core any more.</summary>
     private readonly object _inboxGate = new();
     private List<LoopInput> _inbox = [];
     private List<LoopInput> _inboxSpare = [];
+    private int _inboxMessages;
     private bool _isHeld = true; // Until the threads start.
     private volatile bool _isOver;
     private bool _isFlushing;
@@ -27,17 +32,15 @@ public sealed partial class RaftNode
 
     private void Deliver(in Message message, Transport.InboundBudget budget, int bytes)
     {
-        lock (_inboxGate)
+        if (Interlocked.Increment(ref _inboxMessages) <= MaxInboxMessages)
         {
-            if (_inbox.Count >= MaxInboxMessages)
-            {
-                if (_inbox.Count == MaxInboxMessages) Node.Log.InboxFull(_logger, _inbox.Count);
-                budget.Return(bytes);
-                return; // Raft repeats what matters.
-            }
+            Post(new LoopInput.Received(message, budget, bytes));
+            return;
         }
 
-        Post(new LoopInput.Received(message, budget, bytes));
+        Interlocked.Decrement(ref _inboxMessages);
+        Node.Log.InboxFull(_logger, MaxInboxMessages);
+        budget.Return(bytes); // Raft repeats what matters.
     }
 
     /// <summary>Takes an input in, and carries it out if nobody else is about to. Any thread, also one that has the core.</summary>
@@ -57,11 +60,18 @@ public sealed partial class RaftNode
             if (_isHeld || _isOver) return false;
 
             // The end of the flush under way takes it along, so that one append and one flush carry all that come meanwhile.
-            if (_isFlushing && _outstanding >= MinShared && input is (LoopInput.ProposeLocal or LoopInput.ProposeForPeer)) return false;
+            if (_isFlushing && _outstanding >= MinShared && _inbox.Count <= MaxShared && MayShare(input)) return false;
             _isHeld = true;
             return true;
         }
     }
+
+    private static bool MayShare(LoopInput input) => input switch
+    {
+        LoopInput.ProposeLocal local => local.Proposal.Command.Length <= MaxSharedBytes,
+        LoopInput.ProposeForPeer peer => peer.Command.Length <= MaxSharedBytes,
+        _ => false,
+    };
 
     private void CarryOutHere()
     {
@@ -138,7 +148,22 @@ public sealed partial class RaftNode
             inputs = _inboxSpare;
         }
 
-        if (!_stopping.IsCancellationRequested) Handle(inputs);
+        try
+        {
+            if (!_stopping.IsCancellationRequested) Handle(inputs);
+        }
+        catch
+        {
+            lock (_inboxGate)
+            {
+                _isOver = true; // Nobody takes it again: what it is worth now is unknown.
+                _isHeld = false;
+                Monitor.PulseAll(_inboxGate);
+            }
+
+            throw;
+        }
+
         inputs.Clear();
         lock (_inboxGate)
         {
@@ -154,17 +179,17 @@ public sealed partial class RaftNode
         lock (_inboxGate) _isHeld = false;
     }
 
-    /// <summary>Waits until nobody has the core, or applies, unless that one failed, and sees to it that nobody does any more.</summary>
+    /// <summary>Waits until nobody has the core or applies, and sees to it that nobody does any more. After the stop has begun.</summary>
     private void CloseInputs()
     {
         lock (_inboxGate)
         {
-            while (_isHeld && !_isOver) Monitor.Wait(_inboxGate);
+            while (_isHeld) Monitor.Wait(_inboxGate);
         }
 
         lock (_applyGate)
         {
-            while (_isApplying && !_isOver) Monitor.Wait(_applyGate);
+            while (_isApplying) Monitor.Wait(_applyGate);
         }
 
         _isOver = true;

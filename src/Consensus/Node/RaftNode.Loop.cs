@@ -11,6 +11,7 @@ public sealed partial class RaftNode
 
     private readonly OutboundGate _gate = new();
     private readonly List<Message> _released = [];
+    private readonly InputTrace _trace = new();
     private readonly Dictionary<ulong, TaskCompletionSource<ReadState>> _reads = [];
     private ulong _readToken;
     private bool _hasUnsent;
@@ -22,7 +23,12 @@ public sealed partial class RaftNode
     private void Handle(List<LoopInput> inputs)
     {
         _core.AdvanceClock(NowMs());
-        foreach (var input in inputs) Handle(input);
+        foreach (var input in inputs)
+        {
+            Handle(input);
+            _trace.Add(NowMs(), input, _core);
+        }
+
         _core.Tick(NowMs());
         Sweep();
         CarryOut(_core.TakeReady());
@@ -35,6 +41,7 @@ public sealed partial class RaftNode
             case LoopInput.Received received:
                 _core.Step(received.Message);
                 received.Budget.Return(received.Bytes);
+                Interlocked.Decrement(ref _inboxMessages);
                 break;
             case LoopInput.Written written:
                 _core.WriteDone(written.Sequence);
@@ -90,7 +97,7 @@ public sealed partial class RaftNode
         foreach (var outbound in ready.Messages) _gate.Add(outbound, _released);
         _transport.Add(_released);
         if (_released.Exists(IsAwaited)) _transport.Flush();
-        else _hasUnsent |= _released.Count > 0;
+        else if (_released.Count > 0) Volatile.Write(ref _hasUnsent, true);
         _released.Clear();
         var compactTo = ready.Installed?.Last.Index ?? ready.CompactTo;
         if (ready.Write is not null || compactTo > 0) QueueWrite(new LogInput(ready.Write, compactTo));
@@ -99,6 +106,7 @@ public sealed partial class RaftNode
             if (_reads.Remove(read.Token, out var answer)) answer.TrySetResult(read);
         }
 
+        if (ready.Installed is { } installed) _restoredTo = installed.Last.Index;
         if (ready.Offer is { } offer && Quarantine is null) Fetch(offer);
         if (ready.MembersChanged)
         {

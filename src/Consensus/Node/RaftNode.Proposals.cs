@@ -6,12 +6,14 @@ namespace RaftMirror.Consensus;
 /// <summary>
 /// Proposals. Each carries its proposer's number, and the proposer learns the outcome when its own node applies, wherever it was
 /// appended: committed when its entry is applied here, not committed when another entry is applied at the place that the
-/// leader gave it (an entry is appended once, so it can stand nowhere else). Sent but never answered is Unknown.
+/// leader gave it (an entry is appended once, so it can stand nowhere else). Sent but never answered is Unknown, and so is a place that a
+/// snapshot covers: nobody here looked at its entry.
 /// </summary>
 public sealed partial class RaftNode
 {
     /// <summary>Appended proposals by place; those that have an outcome stay until their place is applied. By whoever has the core.</summary>
     private readonly PriorityQueue<ulong, ulong> _appended = new();
+    private ulong _restoredTo;
 
     /// <inheritdoc/>
     public ValueTask<CommitResult> ProposeAsync(ReadOnlyMemory<byte> command, ulong? expectedEpoch, CancellationToken cancellationToken)
@@ -45,6 +47,12 @@ public sealed partial class RaftNode
     {
         // The sweep may have come before its own input: once appended or on its way, it is not taken again.
         if (proposal.Stage != ProposalStage.Waiting || !_proposals.ContainsKey(proposal.Sequence)) return;
+        if (Quarantine is not null)
+        {
+            Refuse(proposal, "this node is quarantined: it applies nothing");
+            return;
+        }
+
         if (_core.Role == RaftRole.Leader)
         {
             var refusal = _core.Propose([(IdOf(proposal), proposal.Command)], proposal.ExpectedEpoch, out var place);
@@ -102,8 +110,9 @@ public sealed partial class RaftNode
         while (_appended.TryPeek(out var sequence, out var place) && place <= applied)
         {
             _appended.Dequeue();
-            if (_proposals.TryRemove(sequence, out var proposal))
-                proposal.Finish(ProposalOutcome.NotCommitted, "the leader changed before it was committed");
+            if (!_proposals.TryRemove(sequence, out var proposal)) continue;
+            if (place <= _restoredTo) proposal.Finish(ProposalOutcome.Unknown, "a snapshot took the place of its entry");
+            else proposal.Finish(ProposalOutcome.NotCommitted, "the leader changed before it was committed");
         }
     }
 

@@ -59,7 +59,14 @@ public sealed partial class RaftNode
         {
             lock (_inboxGate) _isFlushing = true;
             _wal.Flush();
-            Post(new LoopInput.Written(sequence));
+
+            // What is committed by it is applied elsewhere: this thread is for the disk, and a slow state machine is no slow disk.
+            if (TryTake(new LoopInput.Written(sequence)))
+            {
+                Hold();
+                WakeApply();
+                SendRest();
+            }
         }
 
         if (compactTo > 0) _wal.Compact(compactTo);

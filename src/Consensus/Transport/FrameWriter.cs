@@ -3,7 +3,7 @@ using RaftMirror.Consensus.Messages;
 namespace RaftMirror.Consensus.Transport;
 
 /// <summary>
-/// What waits to be sent on one connection. All that is there leaves in one write of about 256 KiB. Messages without entries
+/// What waits to be sent on one connection. All that is there leaves in one write of about 256 KiB. Other messages
 /// (heartbeats, votes, answers), requests and responses overtake appends: a heartbeat waits for at most one write. The thread
 /// that calls <see cref="Flush"/> writes by itself if little waits and the connection takes it; else the pool does. Any thread.
 /// </summary>
@@ -41,7 +41,7 @@ internal sealed class FrameWriter(Stream stream, bool isInline, TransportLimits 
         lock (_gate)
         {
             if (_isClosed || QueuedBytes + length > limits.MaxQueuedBytes || _appends.Count >= limits.MaxQueuedMessages) return false;
-            if (message.Entries.Length > 0)
+            if (message.Kind == MessageKind.Append)
             {
                 _appends.Enqueue(message);
                 _appendBytes += length;

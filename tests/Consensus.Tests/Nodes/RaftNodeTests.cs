@@ -125,9 +125,13 @@ public sealed class RaftNodeTests
     {
         await using var cluster = await LocalCluster.StartAsync(1);
         var node = cluster.Nodes[new NodeId(1)];
+        await cluster.LeaderAsync();
         var result = await node.ProposeAsync("explode"u8.ToArray(), null, CancellationToken.None).AsTask().WaitAsync(LocalCluster.Patience);
         Assert.Equal(ProposalOutcome.Unknown, result.Outcome);
         Assert.Contains("A test asked for it", (await node.Failure.WaitAsync(LocalCluster.Patience)).Message, StringComparison.Ordinal);
+        var trace = await File.ReadAllTextAsync(Path.Combine(cluster.DirectoryOf(new NodeId(1)), RaftNode.FailureFile));
+        Assert.Contains("A test asked for it", trace, StringComparison.Ordinal);
+        Assert.Contains("ProposeLocal → Leader", trace, StringComparison.Ordinal);
     }
 
     [Fact]

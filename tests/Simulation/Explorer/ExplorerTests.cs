@@ -11,16 +11,16 @@ public sealed class ExplorerTests(ITestOutputHelper output)
 
     private static readonly Dictionary<string, long> KnownStates = new()
     {
-        ["elections"] = 14_534,
-        ["prevotes"] = 35_961,
-        ["figure8"] = 106_559,
-        ["membership"] = 129_593,
-        ["replacement"] = 12_202,
-        ["rollback"] = 10_702,
-        ["aba"] = 18_602,
-        ["snapshots"] = 9_306,
-        ["reads"] = 34_080,
-        ["transfer"] = 100_979,
+        ["elections"] = 12_423,
+        ["prevotes"] = 33_228,
+        ["figure8"] = 87_363,
+        ["membership"] = 64_001,
+        ["replacement"] = 5_212,
+        ["rollback"] = 4_519,
+        ["aba"] = 10_345,
+        ["snapshots"] = 5_810,
+        ["reads"] = 27_328,
+        ["transfer"] = 56_604,
     };
 
     public static TheoryData<string> Names => [.. ScenarioCatalogue.All.Select(pair => pair.Small.Name)];

@@ -76,9 +76,11 @@ internal sealed record Scenario
     /// with changes of membership.</summary>
     public bool IsSymmetric => Changes.Count == 0 && Initial is null;
 
-    /// <summary>Time is taken out, so nothing that depends on how much of it has passed may decide.</summary>
+    /// <summary>Time is taken out, so nothing that depends on how much of it has passed may decide. Appends do not wait for each other: what waits
+    /// for an answer that was lost is sent again by a heartbeat, which most scenarios leave out.</summary>
     public RaftCoreOptions Options { get; init; } = new()
     {
+        MaxPartialInflight = 64,
         DiskStallMs = int.MaxValue / 2,
         PriorityStableMs = int.MaxValue / 2,
         MaxAppendEntries = 2,

@@ -230,7 +230,9 @@ internal sealed partial class World
     {
         CheckVotes(message.Message);
         var kind = message.Message.Kind;
-        if (_scenario.Lost.Contains(kind) || (!_scenario.PreVotesTravel && kind is MessageKind.PreVote or MessageKind.PreVoteReply)) return;
+        var tellsCommit = kind == MessageKind.Heartbeat && message.Message.Round == 0;
+        if (_scenario.Lost.Contains(kind) && !tellsCommit) return;
+        if (!_scenario.PreVotesTravel && kind is MessageKind.PreVote or MessageKind.PreVoteReply) return;
         if (Array.IndexOf(_network, message) < 0) _network = [.. _network, message]; // A set: twice the same is a bounded duplicate.
     }
 }

@@ -75,6 +75,8 @@ internal sealed record ClusterParameters
 
     public required int MaxInflightMessages { get; init; }
 
+    public required int MaxPartialInflight { get; init; }
+
     public required int FaultPhaseMs { get; init; }
 
     public required int TickMs { get; init; }
@@ -139,6 +141,7 @@ internal sealed record ClusterParameters
             SegmentBytes = random.Next(3) switch { 0 => 16 * 1024, 1 => 32 * 1024, _ => 128 * 1024 },
             MaxAppendBytes = random.Chance(0.5) ? 512 : 16 * 1024,
             MaxInflightMessages = random.Chance(0.3) ? 2 : 32,
+            MaxPartialInflight = random.Chance(0.5) ? 1 : 32,
             FaultPhaseMs = random.Next(3000, 12000),
             TickMs = random.Next(6, 24),
             SnapshotEvery = random.Chance(0.85) ? (int)(8 * Math.Pow(25, random.NextDouble())) : 0,

@@ -57,6 +57,7 @@ internal sealed partial class ClusterSimulation
         {
             MaxAppendBytes = _parameters.MaxAppendBytes,
             MaxInflightMessages = _parameters.MaxInflightMessages,
+            MaxPartialInflight = _parameters.MaxPartialInflight,
             MaxRetainedBytes = _parameters.MaxRetainedBytes,
             LeaseReads = _parameters.LeaseReads,
             HeartbeatMs = _parameters.HeartbeatMs,
