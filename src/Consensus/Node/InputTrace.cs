@@ -18,8 +18,14 @@ internal sealed class InputTrace
         ref var record = ref _records[_count++ % Length];
         record = new Record
         {
-            AtMs = nowMs, Input = input.GetType().Name, Role = core.Role, Term = core.Term, Leader = core.Leader?.Value ?? 0, Commit = core.Commit,
-            Last = core.Log.LastIndex, Durable = core.DurableIndex,
+            AtMs = nowMs,
+            Input = input.GetType().Name,
+            Role = core.Role,
+            Term = core.Term,
+            Leader = core.Leader?.Value ?? 0,
+            Commit = core.Commit,
+            Last = core.Log.LastIndex,
+            Durable = core.DurableIndex,
         };
         switch (input)
         {
