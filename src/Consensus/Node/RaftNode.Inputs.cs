@@ -79,7 +79,7 @@ public sealed partial class RaftNode
         {
             Hold();
             ApplyHere();
-            SendRest();
+            if (Volatile.Read(ref _hasUnsent)) ThreadPool.UnsafeQueueUserWorkItem(static node => node.SendRest(), this, preferLocal: false);
         }
 #pragma warning disable CA1031 // Every failure stops the node, loudly, on whatever thread.
         catch (Exception error)
