@@ -156,6 +156,8 @@ public static class OfflineNode
     {
         target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(target));
         var part = target + ".part";
+        if (target.StartsWith(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)) + Path.DirectorySeparatorChar, StringComparison.Ordinal))
+            throw new ArgumentException($"{target} lies in {directory}, which is only read: name another place.");
         if (Path.Exists(target)) throw new ArgumentException($"{target} exists: name a directory that does not.");
         if (Path.Exists(part)) throw new ArgumentException($"{part} is left of an attempt that did not end: remove it.");
         if (string.IsNullOrWhiteSpace(reason)) throw new ArgumentException("A reason is needed: it goes into the receipt.");
@@ -184,7 +186,9 @@ public static class OfflineNode
         var clusterId = Guid.NewGuid();
         var snapshot = CopySnapshot(directory, part, record.ClusterId, clusterId, receipt.KeptBase.Index);
         var storage = new DirectoryStorage(LogOf(part));
-        var before = NewestConfiguration(WalAnalysis.Read(storage), snapshot, record);
+        var before = snapshot is not null && snapshot.Last.Index > WalInspector.Inspect(LogOf(part)).Last.Index
+            ? snapshot.Configuration
+            : NewestConfiguration(WalAnalysis.Read(storage), snapshot, record);
         var self = new NodeId(record.NodeId);
         var slot = before.SlotOf(self);
         var address = slot >= 0 && before.Details[slot].Address.Length > 0 ? before.Details[slot].Address : record.Members.GetValueOrDefault(record.NodeId);
@@ -197,14 +201,18 @@ public static class OfflineNode
         {
             var recovered = wal.Recovered;
             var previous = recovered.Entries.Count > 0 ? recovered.Entries[^1].Id : recovered.Base;
-            if (snapshot is not null && snapshot.Last.Index > previous.Index)
-                throw new InvalidOperationException("A snapshot goes further than the log; start the node once, so that it puts them together, then recover.");
+            var isBehind = snapshot is not null && snapshot.Last.Index > previous.Index;
+            if (isBehind) previous = snapshot!.Last;
             last = previous.Index;
             var term = Math.Max(recovered.HardState.Term, previous.Term) + 1;
             var entry = new LogEntry(
                 new EntryId(term, previous.Index + 1), EntryType.Configuration, default, ConfigurationCodec.Encode(alone));
             wal.ForgetRecovered();
-            wal.Append(new WriteBatch(2, new HardState(term, default, recovered.HardState.Commit), previous, [entry]));
+            var commit = Math.Max(recovered.HardState.Commit, snapshot?.Last.Index ?? 0);
+
+            // What is left of the log ends before the snapshot: it begins anew there, as after a snapshot that came from a leader.
+            if (isBehind) wal.Append(new WriteBatch(1, new HardState(term, default, commit), previous, [], IsReset: true));
+            wal.Append(new WriteBatch(2, new HardState(term, default, commit), previous, [entry]));
             wal.Flush();
         }
 
@@ -218,7 +226,7 @@ public static class OfflineNode
         };
         NodeIdentity.Save(Path.Combine(part, NodeIdentity.FileName), enacted);
         return new RecoveryResult(
-            target, record.NodeId, name, address, record.ClusterId, clusterId, record.ClusterName, receipt.WasDamaged, last, receipt.KeptCommit,
+            target, record.NodeId, name, address, record.ClusterId, clusterId, record.ClusterName, receipt.WasDamaged, last, Math.Max(receipt.KeptCommit, snapshot?.Last.Index ?? 0),
             receipt.LostKnownDurableFrames, File.ReadAllText(Path.Combine(LogOf(part), WalSalvage.ReceiptName)));
     }
 

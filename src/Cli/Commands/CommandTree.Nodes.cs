@@ -71,7 +71,8 @@ internal sealed partial class CommandTree
     {
         if (options.Cluster.Count > 0 && options.Join.Count > 0)
             throw CliFailure.Usage("--cluster makes a new cluster and --join enters a running one: give one of them.");
-        if (options.Cluster.Count == 0 && options.Join.Count == 0 && !FirstStart.Exists(options.DataDirectory))
+        if (options.Cluster.Count == 0 && options.Join.Count == 0 && !FirstStart.Exists(options.DataDirectory)
+            && !FirstStart.IsMissing(options.DataDirectory))
         {
             throw CliFailure.Usage(
                 $"{options.DataDirectory} is no node's yet.", "Give --cluster to make a new cluster, or --join with the API of a node of the cluster to enter.");

@@ -86,7 +86,14 @@ internal sealed partial class CommandTree
                 }
 
                 context.Terminal.Error.WriteLine($"{result.Message}; waiting until it runs and has caught up (raftmirror node run --name {name} --peer {request.Peer} --join HOST:PORT …)");
-                return await PromoteAsync(context, name, token);
+                try
+                {
+                    return await PromoteAsync(context, name, token);
+                }
+                catch (CliFailure failure) when (failure.Problem.Applied == "no")
+                {
+                    throw new CliFailure(failure.ExitCode, failure.Problem with { Applied = "yes", Detail = $"{name} is a member now, but only a learner. {failure.Problem.Detail}" });
+                }
             });
         AddMemberVerb(group, "promote", "Lets a learner vote, once it has caught up.", PromoteAsync);
         AddMemberVerb(group, "demote", "Makes a voter a learner.", (context, name, token) => ChangeAndWriteAsync(context, MemberActions.Demote, name, token));

@@ -72,7 +72,7 @@ internal sealed partial class CommandTree
             {
                 Title = "Not confirmed",
                 Status = 409,
-                Detail = $"This would make a new cluster of '{name}' alone in {target}, from entries up to {before.LastIndex} ({before.Verdict}, known to be committed up to {before.Commit}). "
+                Detail = $"This would make a new cluster of '{name}' alone in {target}, from entries up to {Math.Max(before.LastIndex, before.Snapshots.Where(snapshot => snapshot.Damage is null).Select(snapshot => snapshot.Index).DefaultIfEmpty().Max())} ({before.Verdict}, known to be committed up to {before.Commit}). "
                     + "Commands that only other nodes had are lost, and entries that were never acknowledged count as done. "
                     + $"The other members ({before.Members}) must never run again with their old directories.",
                 Code = "notConfirmed",

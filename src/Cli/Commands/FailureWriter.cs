@@ -11,7 +11,7 @@ internal static class FailureWriter
     public static void Write(Terminal terminal, CliFailure failure, bool isJson, IReadOnlyList<string> args)
     {
         var problem = failure.Problem;
-        if (failure.ExitCode == ExitCode.OutcomeUnknown && problem.RequestId is { } id)
+        if (failure.ExitCode == ExitCode.OutcomeUnknown && problem.RequestId is { } id && id != Guid.Empty)
             problem = problem with { Help = $"Repeat exactly this; it is carried out at most once: {Repeat(args, id)}" };
         if (isJson)
         {

@@ -17,6 +17,9 @@ internal sealed record FirstStart(
     /// <summary>True if a data directory was started before: then nothing else says what it is.</summary>
     public static bool Exists(string dataDirectory) => File.Exists(Path.Combine(dataDirectory, FileName));
 
+    /// <summary>True if the file is gone from a directory that is a node's: no other start may make it anew.</summary>
+    public static bool IsMissing(string dataDirectory) => !Exists(dataDirectory) && File.Exists(Path.Combine(dataDirectory, "node.json"));
+
     /// <summary>Numbers the nodes of a new cluster by their sorted names.</summary>
     public static FirstStart OfCluster(string clusterName, IReadOnlyDictionary<string, string> cluster)
     {

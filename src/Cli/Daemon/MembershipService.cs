@@ -67,16 +67,14 @@ internal sealed class MembershipService(
         var status = log.Status;
         if (!status.IsLeader) return Outcome(ApiOutcome.NotApplied, "noLeader", "This node does not lead.");
         var member = Find(status, request.Name);
-        if (request.Action == MemberActions.Add)
+        if (request.Action == MemberActions.Add && member is not null) return AddedBefore(status, member, request);
+        if (request.Peer is not null && status.Members.FirstOrDefault(other => other.Address == request.Peer && other.Id != member?.Id) is { } taken)
         {
-            if (member is not null) return AddedBefore(status, member, request);
-            if (status.Members.FirstOrDefault(other => other.Address == request.Peer) is { } taken)
-            {
-                return Refuse("duplicateAddress", $"{request.Peer} is the address of '{NameOf(taken)}'. Nothing was applied.",
-                    "Give the address that the new node listens on with --peer.");
-            }
+            return Refuse("duplicateAddress", $"{request.Peer} is the address of '{NameOf(taken)}'. Nothing was applied.",
+                "Give the address that the node itself listens on with --peer.");
         }
-        else if (member is null)
+
+        if (request.Action != MemberActions.Add && member is null)
         {
             return Outcome(
                 ApiOutcome.Rejected, "noSuchMember",
@@ -150,7 +148,7 @@ internal sealed class MembershipService(
         if (refusal.Contains("caught up", StringComparison.Ordinal) || refusal.Contains("does not answer", StringComparison.Ordinal))
         {
             return Refuse(
-                "notCaughtUp", $"'{request.Name}' cannot vote yet: {refusal}. Nothing was applied.",
+                "notCaughtUp", $"'{request.Name}' cannot vote yet: {refusal}. It stays a learner.",
                 $"It must run and follow first; see raftmirror raft peers, then repeat.");
         }
 

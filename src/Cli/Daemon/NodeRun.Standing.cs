@@ -15,8 +15,12 @@ internal sealed partial class NodeRun
     private static async Task<FirstStart> FirstStartAsync(NodeRunOptions options, CancellationToken cancellationToken)
     {
         if (FirstStart.Exists(options.DataDirectory)) return FirstStart.Load(options.DataDirectory);
-        if (File.Exists(Path.Combine(options.DataDirectory, "node.json")) && options.Cluster.Count == 0)
-            throw new InvalidDataException($"{options.DataDirectory} has a node.json but no {FirstStart.FileName}: files are missing.");
+        if (FirstStart.IsMissing(options.DataDirectory))
+        {
+            throw new InvalidDataException(
+                $"{options.DataDirectory} is a node's, but its {FirstStart.FileName} is missing: restore it from a backup, or take the node out and add it anew with an empty directory.");
+        }
+
         FirstStart first;
         if (options.Join.Count > 0) first = await Joining.AskAsync(options, cancellationToken);
         else if (options.Cluster.Count > 0)
