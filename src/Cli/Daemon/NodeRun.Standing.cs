@@ -18,7 +18,7 @@ internal sealed partial class NodeRun
         if (FirstStart.IsMissing(options.DataDirectory))
         {
             throw new InvalidDataException(
-                $"{options.DataDirectory} is a node's, but its {FirstStart.FileName} is missing: restore it from a backup, or take the node out and add it anew with an empty directory.");
+                $"{options.DataDirectory} has a node.json, so it is a node's, but its {FirstStart.FileName} is missing: restore it from a backup, or take the node out and add it anew with an empty directory.");
         }
 
         FirstStart first;
