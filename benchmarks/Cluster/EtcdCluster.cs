@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Benchmarks.Cluster;
 
@@ -19,7 +20,7 @@ internal sealed class EtcdCluster(string directory, bool isTraced) : ServerClust
         value = Convert.ToBase64String(new byte[ClusterBenchmark.ValueBytes]),
     });
 
-    private readonly int[] _ports = ChildProcess.FreePorts(2 * Size);
+    private readonly IReadOnlyList<int> _ports = FreePorts.Take(2 * Size);
 
     /// <summary>Connections for so many outstanding puts; the rest is multiplexed. Set by `--etcd-connections`.</summary>
     public static Func<int, int> Connections { get; set; } = outstanding => Math.Min(outstanding, 128);

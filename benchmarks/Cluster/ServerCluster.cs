@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Benchmarks.Cluster;
 
@@ -161,7 +162,7 @@ internal abstract class OwnCluster(string name, string directory, bool isTraced)
 /// <summary>The engine of this repository, with its default options.</summary>
 internal sealed class RaftCluster(string directory, bool isTraced) : OwnCluster("ours", directory, isTraced)
 {
-    private readonly int[] _peerPorts = ChildProcess.FreePorts(Size);
+    private readonly IReadOnlyList<int> _peerPorts = FreePorts.Take(Size);
 
     public override async Task StartAsync(CancellationToken cancellationToken)
     {

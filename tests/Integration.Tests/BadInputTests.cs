@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using RaftMirror.Integration.Tests.Harness;
+using RaftMirror.Primitives;
 using Xunit;
 using Xunit.Abstractions;
 

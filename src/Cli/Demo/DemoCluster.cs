@@ -3,6 +3,7 @@ using System.Text.Json.Serialization.Metadata;
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Client;
 using RaftMirror.Cli.Commands;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Cli.Demo;
 
@@ -21,7 +22,7 @@ internal sealed class DemoCluster : IDisposable
     public DemoCluster(string directory, int nodes)
     {
         _directory = directory;
-        var ports = DemoNode.FreePorts(nodes * 3);
+        var ports = FreePorts.Take(nodes * 3);
         Nodes = [.. Enumerable.Range(0, nodes).Select(i =>
             new DemoNode(((char)('a' + i)).ToString(), directory, ports[3 * i], ports[(3 * i) + 1], ports[(3 * i) + 2]))];
         _clusterMap = string.Join(',', Nodes.Select(node => $"{node.Name}={node.Peer}"));

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Net;
-using System.Net.Sockets;
 
 namespace RaftMirror.Cli.Demo;
 
@@ -23,27 +22,6 @@ internal sealed class DemoNode(string name, string directory, int apiPort, int p
     public bool IsRunning => _process is { HasExited: false };
 
     public int? ProcessId => _process?.Id;
-
-    /// <summary>Ports that were free a moment ago. All are held until the last is chosen, so that they differ.</summary>
-    public static IReadOnlyList<int> FreePorts(int count)
-    {
-        var sockets = new List<Socket>();
-        try
-        {
-            for (var i = 0; i < count; i++)
-            {
-                var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-                sockets.Add(socket);
-                socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-            }
-
-            return [.. sockets.Select(socket => ((IPEndPoint)socket.LocalEndPoint!).Port)];
-        }
-        finally
-        {
-            foreach (var socket in sockets) socket.Dispose();
-        }
-    }
 
     /// <summary>Starts the process; it runs once its API answers.</summary>
     public void Start(string cluster)

@@ -6,10 +6,10 @@ using RaftMirror.Primitives;
 namespace RaftMirror.Consensus;
 
 /// <summary>
-/// Applying: committed entries in order into the state machine, restores in between, checkpoints and snapshots at indices that are the same
-/// on every node. The apply thread does it, but for a few commands: those the thread applies that learned of their commit. Indices
-/// are the same on every node: both are counted in entries (and snapshots in bytes too) from the snapshot before, so that a node which was
-/// restored counts like one that was not.
+/// Applying: committed entries in order into the state machine, restores in between, checkpoints and snapshots at indices that are
+/// the same on every node: both are counted in entries (and snapshots in bytes too) from the snapshot before, so that a node which was
+/// restored counts like one that was not. The apply thread does it, but for a few commands, which the thread applies that learned of
+/// their commit.
 /// </summary>
 public sealed partial class RaftNode
 {
@@ -86,9 +86,7 @@ public sealed partial class RaftNode
                 inputs = TakeApplies();
             }
 
-            if (!Apply(inputs)) continue;
-            Hold();
-            SendRest();
+            if (Apply(inputs)) CarryOutAndPassOn();
         }
     }
 

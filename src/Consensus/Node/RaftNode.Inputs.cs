@@ -50,7 +50,7 @@ public sealed partial class RaftNode
     }
 
     /// <summary>Takes an input in.</summary>
-    /// <returns>True if this thread has the core now, and must go on with <see cref="CarryOutHere"/>.</returns>
+    /// <returns>True if this thread has the core now, and must go on with <see cref="CarryOutHere"/> or <see cref="CarryOutAndPassOn"/>.</returns>
     private bool TryTake(LoopInput input)
     {
         lock (_inboxGate)
@@ -91,12 +91,15 @@ public sealed partial class RaftNode
 
     private void RunLoop()
     {
-        while (WaitForWork())
-        {
-            Hold();
-            WakeApply();
-            SendRest();
-        }
+        while (WaitForWork()) CarryOutAndPassOn();
+    }
+
+    /// <summary>For the engine's own threads, which have other things to do than to apply.</summary>
+    private void CarryOutAndPassOn()
+    {
+        Hold();
+        WakeApply();
+        SendRest();
     }
 
     /// <summary>What nobody waits for leaves after those who wait have been answered, and with whatever else leaves first.</summary>

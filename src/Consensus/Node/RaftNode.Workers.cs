@@ -61,12 +61,7 @@ public sealed partial class RaftNode
             _wal.Flush();
 
             // What is committed by it is applied elsewhere: this thread is for the disk, and a slow state machine is no slow disk.
-            if (TryTake(new LoopInput.Written(sequence)))
-            {
-                Hold();
-                WakeApply();
-                SendRest();
-            }
+            if (TryTake(new LoopInput.Written(sequence))) CarryOutAndPassOn();
         }
 
         if (compactTo > 0) _wal.Compact(compactTo);

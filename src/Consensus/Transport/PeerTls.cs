@@ -36,10 +36,9 @@ internal sealed class PeerTls
     {
         var current = Current();
         var reason = string.Empty;
-        var stream = new SslStream(inner, leaveInnerStreamOpen: false);
-        try
-        {
-            await stream.AuthenticateAsClientAsync(
+        return await SecureAsync(
+            inner,
+            stream => stream.AuthenticateAsClientAsync(
                 new SslClientAuthenticationOptions
                 {
                     TargetHost = NameOf(peer),
@@ -53,19 +52,8 @@ internal sealed class PeerTls
                         return reason.Length == 0;
                     },
                 },
-                cancellationToken);
-            return stream;
-        }
-        catch (AuthenticationException error)
-        {
-            await stream.DisposeAsync();
-            throw new AuthenticationException(reason.Length > 0 ? reason : error.Message, error);
-        }
-        catch
-        {
-            await stream.DisposeAsync();
-            throw;
-        }
+                cancellationToken),
+            () => reason);
     }
 
     /// <summary>Secures an accepted connection; who it is is to be checked by <see cref="Names(SslStream, NodeId)"/>.</summary>
@@ -74,10 +62,9 @@ internal sealed class PeerTls
     {
         var current = Current();
         var reason = string.Empty;
-        var stream = new SslStream(inner, leaveInnerStreamOpen: false);
-        try
-        {
-            await stream.AuthenticateAsServerAsync(
+        return await SecureAsync(
+            inner,
+            stream => stream.AuthenticateAsServerAsync(
                 new SslServerAuthenticationOptions
                 {
                     ServerCertificateContext = current.Own,
@@ -91,13 +78,28 @@ internal sealed class PeerTls
                         return reason.Length == 0;
                     },
                 },
-                cancellationToken);
+                cancellationToken),
+            () => reason);
+    }
+
+    /// <summary>Whether the other side's certificate names <paramref name="node"/>.</summary>
+    public static bool Names(SslStream stream, NodeId node) => Names(stream.RemoteCertificate, node);
+
+    /// <param name="inner">Owned from now on, also if it fails.</param>
+    /// <param name="authenticate">The handshake.</param>
+    /// <param name="reason">Why the other side was refused, if it was.</param>
+    private static async Task<SslStream> SecureAsync(Stream inner, Func<SslStream, Task> authenticate, Func<string> reason)
+    {
+        var stream = new SslStream(inner, leaveInnerStreamOpen: false);
+        try
+        {
+            await authenticate(stream);
             return stream;
         }
         catch (AuthenticationException error)
         {
             await stream.DisposeAsync();
-            throw new AuthenticationException(reason.Length > 0 ? reason : error.Message, error);
+            throw new AuthenticationException(reason() is { Length: > 0 } why ? why : error.Message, error);
         }
         catch
         {
@@ -105,9 +107,6 @@ internal sealed class PeerTls
             throw;
         }
     }
-
-    /// <summary>Whether the other side's certificate names <paramref name="node"/>.</summary>
-    public static bool Names(SslStream stream, NodeId node) => Names(stream.RemoteCertificate, node);
 
     private static bool Names(X509Certificate? certificate, NodeId node) =>
         certificate is X509Certificate2 known && DnsNames(known).Contains(NameOf(node), StringComparer.OrdinalIgnoreCase);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using RaftMirror.Primitives;
 using Xunit.Abstractions;
 
 namespace RaftMirror.Integration.Tests.Harness;
