@@ -86,7 +86,8 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         if (recovered.Snapshot is { } snapshot)
         {
             Restore(snapshot);
-            _applied = snapshot.Meta.Last.Index;
+            PublishApplied(snapshot.Meta.Last);
+            _reported = snapshot.Meta.Last;
             snapshot.Dispose();
         }
         else

@@ -248,6 +248,30 @@ public abstract partial class ReplicatedLogConformance
         Assert.All(ledger.Skip(1), command => Assert.Equal(ProposalOutcome.Unknown, outcomes[command]));
     }
 
+    /// <summary>An engine once left such proposals without an answer until their time was over: it looked only at what is applied at their
+    /// places, and the log of the next leader did not come as far.</summary>
+    [Fact]
+    public async Task Propose_OnALeaderThatIsReplaced_IsDecidedWhenItLearnsOfIt()
+    {
+        await using var cluster = await StartAsync(3, requestLimit: TimeSpan.FromHours(1));
+        if (!cluster.CanIsolate) return;
+        var old = await LeaderAsync(cluster);
+        await CommitAsync(cluster.LogOf(old), "before");
+        cluster.Isolate(old);
+        var stranded = Enumerable.Range(0, 50).Select(i => ProposeAsync(cluster.LogOf(old), $"stranded {i}")).ToArray();
+        var leader = await LeaderAsync(cluster, status => status.Self != old);
+        await CommitAsync(cluster.LogOf(leader), "meanwhile");
+        cluster.Heal();
+        var outcomes = await Task.WhenAll(stranded).WaitAsync(Patience);
+        var ledger = (await SameLedgerAsync(cluster)).Select(entry => entry.Command).ToList();
+        Assert.Equal(["before", "meanwhile"], ledger.Where(command => !command.StartsWith("stranded", StringComparison.Ordinal)));
+        for (var i = 0; i < outcomes.Length; i++)
+        {
+            Assert.NotEqual(ProposalOutcome.Unknown, outcomes[i].Outcome);
+            Assert.Equal(outcomes[i].Outcome == ProposalOutcome.Committed, ledger.Contains($"stranded {i}"));
+        }
+    }
+
     [Fact]
     public async Task Propose_CallerGivesUp_IsUnknownAndNoException()
     {

@@ -37,7 +37,7 @@ internal sealed class InputTrace
                 record.Number = written.Sequence;
                 break;
             case LoopInput.Applied applied:
-                record.Number = applied.Index;
+                record.Number = applied.Last.Index;
                 break;
         }
     }

@@ -63,7 +63,7 @@ internal abstract record LoopInput
 
     internal sealed record Written(ulong Sequence) : LoopInput;
 
-    internal sealed record Applied(ulong Index) : LoopInput;
+    internal sealed record Applied(EntryId Last) : LoopInput;
 
     internal sealed record ProposeLocal(PendingProposal Proposal) : LoopInput;
 

@@ -32,6 +32,7 @@ public sealed partial class RaftNode
 
     // Of whoever applies.
     private Configuration _appliedConfiguration = Configuration.Empty;
+    private ulong _appliedTerm;
     private ulong _stateChain;
     private ulong _entriesSinceSnapshot;
     private long _bytesSinceSnapshot;
@@ -121,7 +122,7 @@ public sealed partial class RaftNode
             if (isNews) Announce();
 
             // In order: nobody else applies before it is in the queue.
-            return TryTake(new LoopInput.Applied(_applied));
+            return TryTake(new LoopInput.Applied(new EntryId(_appliedTerm, _applied)));
         }
         catch
         {
@@ -156,7 +157,7 @@ public sealed partial class RaftNode
         }
 
         _stateChain = Mix(Mix(_stateChain, entry.Index ^ (entry.Term << 40)), Crc32C.Compute(result.Span));
-        PublishApplied(entry.Index);
+        PublishApplied(entry.Id);
         Checkpoint(entry);
         var isOwn = entry.Proposal.Node == Self.Value && entry.Proposal.Incarnation == Incarnation;
         if (isOwn && _proposals.TryRemove(entry.Proposal.Sequence, out var proposal))
@@ -165,12 +166,13 @@ public sealed partial class RaftNode
     }
 
     /// <summary>Applied is visible before the proposer is told, so that it never finds itself behind its own command.</summary>
-    private void PublishApplied(ulong index)
+    private void PublishApplied(EntryId last)
     {
         lock (_waitersGate)
         {
-            Volatile.Write(ref _applied, index);
-            while (_waiters.TryPeek(out var waiter, out var wanted) && wanted <= index)
+            _appliedTerm = last.Term;
+            Volatile.Write(ref _applied, last.Index);
+            while (_waiters.TryPeek(out var waiter, out var wanted) && wanted <= last.Index)
             {
                 _waiters.Dequeue();
                 waiter.TrySetResult();
@@ -203,7 +205,7 @@ public sealed partial class RaftNode
     private void Restore(SnapshotMeta snapshot)
     {
         using (var reader = _snapshots.OpenVerified(snapshot.Last)) Restore(reader);
-        PublishApplied(snapshot.Last.Index);
+        PublishApplied(snapshot.Last);
         Node.Log.Restored(_logger, Self, snapshot.Last.Index, snapshot.LengthBytes);
     }
 

@@ -48,8 +48,8 @@ public sealed partial class RaftNode
                 _gate.WriteDone(written.Sequence, _released);
                 break;
             case LoopInput.Applied applied:
-                _core.Applied(applied.Index);
-                FinishOvertaken(applied.Index);
+                _core.Applied(applied.Last.Index);
+                HandleApplied(applied.Last);
                 break;
             case LoopInput.ProposeLocal local:
                 _sweepDue = Math.Min(_sweepDue, NowMs() + RetryMs);

@@ -6,14 +6,20 @@ namespace RaftMirror.Consensus;
 /// <summary>
 /// Proposals. Each carries its proposer's number, and the proposer learns the outcome when its own node applies, wherever it was
 /// appended: committed when its entry is applied here, not committed when another entry is applied at the place that the
-/// leader gave it (an entry is appended once, so it can stand nowhere else). Sent but never answered is Unknown, and so is a place that a
+/// leader gave it (an entry is appended once, so it can stand nowhere else), or an entry of a later term anywhere before it (terms never fall
+/// along a log, so no log can hold both; Raft, section 5.3). Sent but never answered is Unknown, and so is a place that a
 /// snapshot covers: nobody here looked at its entry.
 /// </summary>
 public sealed partial class RaftNode
 {
+    private const string LeaderChanged = "the leader changed before it was committed";
+
     /// <summary>Appended proposals by place; those that have an outcome stay until their place is applied. By whoever has the core.</summary>
     private readonly PriorityQueue<ulong, ulong> _appended = new();
     private ulong _restoredTo;
+
+    /// <summary>What is reported as applied, not what is: whoever applies finishes a proposal before it reports.</summary>
+    private EntryId _reported;
 
     /// <inheritdoc/>
     public ValueTask<CommitResult> ProposeAsync(ReadOnlyMemory<byte> command, ulong? expectedEpoch, CancellationToken cancellationToken)
@@ -49,7 +55,7 @@ public sealed partial class RaftNode
         if (proposal.Stage != ProposalStage.Waiting || !_proposals.ContainsKey(proposal.Sequence)) return;
         if (Quarantine is not null)
         {
-            Refuse(proposal, "this node is quarantined: it applies nothing");
+            Refuse(proposal.Sequence, "this node is quarantined: it applies nothing");
             return;
         }
 
@@ -75,15 +81,14 @@ public sealed partial class RaftNode
                 proposal.Stage = ProposalStage.Appended;
                 proposal.Place = place;
                 _appended.Enqueue(proposal.Sequence, place.Index);
-
-                // What is reported as applied, not what is: whoever applies finishes a proposal before it reports.
-                FinishOvertaken(_core.AppliedIndex);
+                if (place.Term < _reported.Term) FinishOfEarlierTerms();
+                FinishOvertaken();
                 break;
             case Refusal.EpochChanged:
-                Refuse(proposal, "the epoch is another");
+                Refuse(proposal.Sequence, "the epoch is another");
                 break;
             case Refusal.TooMuchPending:
-                Refuse(proposal, "too much is uncommitted");
+                Refuse(proposal.Sequence, "too much is uncommitted");
                 break;
             default:
                 proposal.Stage = ProposalStage.Waiting; // It is in no log: try again with whoever leads next.
@@ -91,9 +96,9 @@ public sealed partial class RaftNode
         }
     }
 
-    private void Refuse(PendingProposal proposal, string reason)
+    private void Refuse(ulong sequence, string reason)
     {
-        if (_proposals.TryRemove(proposal.Sequence, out _)) proposal.Finish(ProposalOutcome.NotCommitted, reason);
+        if (_proposals.TryRemove(sequence, out var proposal)) proposal.Finish(ProposalOutcome.NotCommitted, reason);
     }
 
     private void HandleForwarded(LoopInput.Forwarded forwarded)
@@ -103,16 +108,34 @@ public sealed partial class RaftNode
             proposal.Finish(ProposalOutcome.Unknown, "the connection to the leader broke");
     }
 
+    private void HandleApplied(EntryId last)
+    {
+        var isNewTerm = last.Term > _reported.Term;
+        _reported = last;
+        FinishOvertaken();
+        if (isNewTerm) FinishOfEarlierTerms();
+    }
+
     /// <summary>Proposals whose place is applied were finished by whoever applied it, who does so before it reports the
     /// index; one that is still here lost its place to another entry.</summary>
-    private void FinishOvertaken(ulong applied)
+    private void FinishOvertaken()
     {
-        while (_appended.TryPeek(out var sequence, out var place) && place <= applied)
+        while (_appended.TryPeek(out var sequence, out var place) && place <= _reported.Index)
         {
             _appended.Dequeue();
-            if (!_proposals.TryRemove(sequence, out var proposal)) continue;
-            if (place <= _restoredTo) proposal.Finish(ProposalOutcome.Unknown, "a snapshot took the place of its entry");
-            else proposal.Finish(ProposalOutcome.NotCommitted, "the leader changed before it was committed");
+            if (place <= _restoredTo && _proposals.TryRemove(sequence, out var proposal))
+                proposal.Finish(ProposalOutcome.Unknown, "a snapshot took the place of its entry");
+            else Refuse(sequence, LeaderChanged);
+        }
+    }
+
+    /// <summary>Places beyond what is applied that an earlier leader gave: nobody may ever come as far, so these proposals end now.</summary>
+    private void FinishOfEarlierTerms()
+    {
+        foreach (var (sequence, place) in _appended.UnorderedItems)
+        {
+            if (place > _reported.Index && _proposals.TryGetValue(sequence, out var proposal) && proposal.Place.Term < _reported.Term)
+                Refuse(sequence, LeaderChanged);
         }
     }
 

@@ -11,12 +11,15 @@ internal sealed class InboundPeers(PeerDirectory directory, TransportLimits limi
 
     /// <summary>Adds a connection: its predecessor on the lane ends, and all of earlier lives. Of too many unknown peers the one
     /// that came first goes.</summary>
-    /// <returns>The peer's share of the loop's inbox, the same for all its connections.</returns>
-    public InboundBudget Add(PeerConnection connection)
+    /// <returns>The peer's share of the loop's inbox, the same for all its connections; null if a later life of the peer has shaken hands
+    /// since this connection did: it must end then.</returns>
+    public InboundBudget? Add(PeerConnection connection)
     {
         var peer = connection.Peer;
         lock (_gate)
         {
+            // A later life counts from its handshake on, and comes here afterwards: it ends what it finds, and nothing older comes behind it.
+            if (!directory.IsCurrent(peer, connection.Incarnation)) return null;
             foreach (var (key, other) in _connections)
             {
                 if (key.Peer != peer) continue;

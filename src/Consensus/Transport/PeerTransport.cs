@@ -171,6 +171,12 @@ internal sealed partial class PeerTransport : IAsyncDisposable
         using var owned = connection;
         _connections.Watch(connection);
         var budget = _inbound.Add(connection);
+        if (budget is null)
+        {
+            _connections.Forget(connection);
+            throw new HandshakeRefusedException(HandshakeStatus.StaleIncarnation);
+        }
+
         try
         {
             if (_isStopped) return;
