@@ -53,9 +53,32 @@ internal sealed class FrameReader(Stream stream) : IDisposable
     /// <exception cref="EndOfStreamException">The peer closed the connection.</exception>
     public async ValueTask FillAsync(CancellationToken cancellationToken)
     {
+        BeginFill();
+        EndFill(await stream.ReadAsync(_buffer.AsMemory(_end), cancellationToken));
+    }
+
+    /// <summary>As <see cref="FillAsync"/>, waiting on the caller's thread until the connection ends, by whatever side.</summary>
+    public void Fill()
+    {
+        BeginFill();
+        EndFill(stream.Read(_buffer.AsSpan(_end)));
+    }
+
+    public void Dispose()
+    {
+        var buffer = _buffer;
+        _buffer = [];
+        if (buffer.Length > 0) ArrayPool<byte>.Shared.Return(buffer);
+    }
+
+    private void BeginFill()
+    {
         MakeRoom();
         Volatile.Write(ref _waitingSinceMs, _end == 0 ? 0 : _waitingSinceMs != 0 ? _waitingSinceMs : Environment.TickCount64);
-        var count = await stream.ReadAsync(_buffer.AsMemory(_end), cancellationToken);
+    }
+
+    private void EndFill(int count)
+    {
         if (count == 0) throw new EndOfStreamException(_end == 0 ? "the peer closed the connection" : "the peer closed the connection within a frame");
         _end += count;
         _progress += count;
@@ -64,13 +87,6 @@ internal sealed class FrameReader(Stream stream) : IDisposable
             _progress = 0;
             Volatile.Write(ref _waitingSinceMs, 0);
         }
-    }
-
-    public void Dispose()
-    {
-        var buffer = _buffer;
-        _buffer = [];
-        if (buffer.Length > 0) ArrayPool<byte>.Shared.Return(buffer);
     }
 
     private void MakeRoom()

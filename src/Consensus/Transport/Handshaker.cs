@@ -28,7 +28,7 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
         {
             await socket.ConnectAsync(endpoint, limit.Token);
             PeerConnection.Prepare(socket, limits);
-            Stream stream = new NetworkStream(socket, ownsSocket: true);
+            Stream stream = new PeerStream(socket);
             if (tls is not null) stream = await tls.AsDiallerAsync(stream, peer, limit.Token);
             return await DialAsync(socket, stream, peer, lane, limit.Token);
         }
@@ -53,7 +53,7 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
         try
         {
             PeerConnection.Prepare(socket, limits);
-            Stream stream = new NetworkStream(socket, ownsSocket: true);
+            Stream stream = new PeerStream(socket);
             if (tls is not null) stream = await tls.AsListenerAsync(stream, limit.Token);
             return await AcceptAsync(socket, stream, remote, limit.Token);
         }

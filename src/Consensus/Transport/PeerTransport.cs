@@ -187,7 +187,8 @@ internal sealed partial class PeerTransport : IAsyncDisposable
             }
 
             Welcome(hello, remote);
-            await ReceiveRaftAsync(connection, budget);
+            await Task.Factory.StartNew(
+                () => ReceiveRaft(connection, budget), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }
         catch (ProtocolException error)
         {
@@ -206,8 +207,10 @@ internal sealed partial class PeerTransport : IAsyncDisposable
         }
     }
 
-    private async Task ReceiveRaftAsync(PeerConnection connection, InboundBudget budget)
+    /// <summary>On a thread of its own: a Raft message is handled by the thread that the kernel wakes for it.</summary>
+    private void ReceiveRaft(PeerConnection connection, InboundBudget budget)
     {
+        Thread.CurrentThread.Name = $"raft-from-{connection.Peer}";
         var reader = connection.Reader;
         while (true)
         {
@@ -218,11 +221,11 @@ internal sealed partial class PeerTransport : IAsyncDisposable
                     throw new HandshakeRefusedException(HandshakeStatus.StaleIncarnation);
                 var error = MessageCodec.TryDecode(body.Span, connection.Peer, _directory.Self, out var message);
                 if (error is not null) throw new ProtocolException(error);
-                if (!budget.TryTake(body.Length)) await budget.TakeAsync(body.Length, connection.Ended);
+                if (!budget.TryTake(body.Length)) budget.TakeAsync(body.Length, connection.Ended).AsTask().GetAwaiter().GetResult();
                 _deliver(message, budget, body.Length);
             }
 
-            await reader.FillAsync(connection.Ended);
+            reader.Fill();
         }
     }
 }

@@ -27,6 +27,7 @@ public sealed class RestoredProposerTests
 
             foreach (var (_, outcome) in outcomes) await outcome.WaitAsync(LocalCluster.Patience);
             await LocalCluster.CaughtUpAsync(cluster.Nodes[proposer], leader);
+            await LocalCluster.CaughtUpAsync(leader, cluster.Nodes[proposer]); // A leader may apply later than who learned from it.
             Assert.True(cluster.Machines[proposer].Restores > 0, "the proposer was never restored: the test shows nothing");
             var applied = cluster.Machines[leader.Status.Self].Applied.Select(entry => entry.Command).ToHashSet(StringComparer.Ordinal);
             foreach (var (command, outcome) in outcomes)

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using RaftMirror.DataPlane.Nbd.Protocol;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Nbd.Server;
 
@@ -79,7 +80,7 @@ internal sealed partial class NbdConnection
                 var part = new IoVector { Base = bytes + sent, Length = output.Length - sent };
                 var result = SocketCalls.Send(_socket.SafeHandle, new ReadOnlySpan<IoVector>(in part));
                 if (result == SocketCalls.Broken) return false;
-                if (result == SocketCalls.WouldBlock) SocketCalls.WaitWritable(_socket.SafeHandle, -1);
+                if (result == SocketCalls.WouldBlock) Readiness.WaitWritable(_socket.SafeHandle, -1);
                 else sent += (int)result;
             }
         }

@@ -302,7 +302,7 @@ internal sealed partial class NbdConnection
     /// <returns>Bytes received; not positive at the end, and once the connection is being dropped.</returns>
     private unsafe int Receive(byte* target, int maxBytes)
     {
-        if (_wake is not null) SocketCalls.WaitReadable(_socket.SafeHandle, _wake);
+        if (_wake is not null) Readiness.WaitReadable(_socket.SafeHandle, _wake);
         if (_isDropping) return 0;
         var received = SocketCalls.Receive(_socket.SafeHandle, target, maxBytes);
         return _isDropping ? 0 : received;

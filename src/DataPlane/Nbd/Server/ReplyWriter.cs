@@ -189,7 +189,7 @@ internal sealed unsafe class ReplyWriter : IDisposable
             else if (sent == SocketCalls.WouldBlock)
             {
                 if (mayHandOver) return false;
-                if (!SocketCalls.WaitWritable(_socket, _stallMilliseconds)) BreakConnection("it took no reply in time");
+                if (!Readiness.WaitWritable(_socket, _stallMilliseconds)) BreakConnection("it took no reply in time");
             }
             else
             {

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Nbd.Server;
 
@@ -27,8 +28,6 @@ internal static unsafe partial class SocketCalls
     private const int MsgNoSignal = 0x4000;
     private const int EIntr = 4;
     private const int EAgain = 11;
-    private const short PollIn = 1;
-    private const short PollOut = 4;
 
     /// <summary>Receives at least one byte, waiting for it.</summary>
     /// <returns>Bytes received; 0 at the end of the stream; <see cref="Broken"/>.</returns>
@@ -43,33 +42,11 @@ internal static unsafe partial class SocketCalls
                 case EIntr:
                     continue;
                 case EAgain:
-                    Wait(socket, PollIn, -1);
+                    Readiness.WaitReadable(socket);
                     continue;
                 default:
                     return Broken;
             }
-        }
-    }
-
-    /// <summary>Waits until there is something to receive, or <paramref name="wake"/> was signalled.</summary>
-    public static void WaitReadable(SafeSocketHandle socket, SafeFileHandle wake)
-    {
-        bool socketAdded = false, wakeAdded = false;
-        try
-        {
-            socket.DangerousAddRef(ref socketAdded);
-            wake.DangerousAddRef(ref wakeAdded);
-            var descriptors = stackalloc PollDescriptor[2];
-            descriptors[0] = new PollDescriptor { Descriptor = (int)socket.DangerousGetHandle(), Events = PollIn };
-            descriptors[1] = new PollDescriptor { Descriptor = (int)wake.DangerousGetHandle(), Events = PollIn };
-            int ready;
-            do ready = NativePoll(descriptors, 2, -1);
-            while (ready < 0 && Marshal.GetLastPInvokeError() == EIntr);
-        }
-        finally
-        {
-            if (socketAdded) socket.DangerousRelease();
-            if (wakeAdded) wake.DangerousRelease();
         }
     }
 
@@ -107,11 +84,6 @@ internal static unsafe partial class SocketCalls
         }
     }
 
-    /// <summary>Waits until a send would get on, or the connection broke.</summary>
-    /// <returns>False if nothing of that happened in time.</returns>
-    public static bool WaitWritable(SafeSocketHandle socket, int timeoutMilliseconds) =>
-        Wait(socket, PollOut, timeoutMilliseconds);
-
     /// <summary>Mode 0600 for a path.</summary>
     public static void SetOwnerOnly(string path)
     {
@@ -119,32 +91,11 @@ internal static unsafe partial class SocketCalls
         throw new IOException($"chmod {path}: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}");
     }
 
-    private static bool Wait(SafeSocketHandle socket, short events, int timeoutMilliseconds)
-    {
-        var added = false;
-        try
-        {
-            socket.DangerousAddRef(ref added);
-            var descriptor = new PollDescriptor { Descriptor = (int)socket.DangerousGetHandle(), Events = events };
-            int ready;
-            do ready = NativePoll(&descriptor, 1, timeoutMilliseconds);
-            while (ready < 0 && Marshal.GetLastPInvokeError() == EIntr);
-            return ready != 0;
-        }
-        finally
-        {
-            if (added) socket.DangerousRelease();
-        }
-    }
-
     [LibraryImport("libc", EntryPoint = "recv", SetLastError = true)]
     private static partial nint NativeReceive(SafeSocketHandle socket, byte* buffer, nint lengthBytes, int flags);
 
     [LibraryImport("libc", EntryPoint = "sendmsg", SetLastError = true)]
     private static partial nint NativeSendMessage(SafeSocketHandle socket, MessageHeader* message, int flags);
-
-    [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
-    private static partial int NativePoll(PollDescriptor* descriptors, nuint count, int timeoutMilliseconds);
 
     [LibraryImport("libc", EntryPoint = "eventfd", SetLastError = true)]
     private static partial int NativeEventFd(uint initial, int flags);
@@ -166,13 +117,5 @@ internal static unsafe partial class SocketCalls
         public void* Control;
         public nint ControlLength;
         public int Flags;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct PollDescriptor
-    {
-        public int Descriptor;
-        public short Events;
-        public short Returned;
     }
 }
