@@ -4,9 +4,8 @@ using Microsoft.Win32.SafeHandles;
 
 namespace RaftMirror.Primitives;
 
-/// <summary>Waits for sockets on the caller's own thread: poll(2). A socket that was ever used with the framework's asynchronous calls answers
-/// blocking ones through the framework's notification thread, which costs a change of threads for every message. Any thread. The handle
-/// counts as in use meanwhile, so closing it cannot hit another file; disposing the socket ends the wait.</summary>
+/// <summary>Waits for sockets on the caller's own thread: poll(2). Any thread. The handle counts as in use meanwhile, so closing it cannot hit
+/// another file; disposing the socket ends the wait.</summary>
 public static unsafe partial class Readiness
 {
     private const int EIntr = 4;
@@ -14,10 +13,13 @@ public static unsafe partial class Readiness
     private const short PollOut = 4;
 
     /// <summary>Waits until there is something to receive, or the connection has ended.</summary>
+    /// <param name="socket">Connected.</param>
+    /// <param name="timeoutMilliseconds">-1: no limit.</param>
+    /// <returns>False if nothing of that happened in time.</returns>
     /// <exception cref="ObjectDisposedException">The socket was disposed before.</exception>
-    public static void WaitReadable(SafeSocketHandle socket) => Wait(socket, PollIn, -1);
+    public static bool WaitReadable(SafeSocketHandle socket, int timeoutMilliseconds = -1) => Wait(socket, PollIn, timeoutMilliseconds);
 
-    /// <summary>As <see cref="WaitReadable(SafeSocketHandle)"/>, or until <paramref name="wake"/> can be read.</summary>
+    /// <summary>As <see cref="WaitReadable(SafeSocketHandle, int)"/>, or until <paramref name="wake"/> can be read.</summary>
     public static void WaitReadable(SafeSocketHandle socket, SafeFileHandle wake)
     {
         bool socketAdded = false, wakeAdded = false;

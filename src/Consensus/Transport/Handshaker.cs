@@ -7,6 +7,12 @@ using Microsoft.Extensions.Logging;
 
 namespace RaftMirror.Consensus.Transport;
 
+/// <summary>What a listener knows of a connection that it has accepted.</summary>
+/// <param name="Remote">For the log.</param>
+/// <param name="Order">Its place among the accepted ones, from 1.</param>
+/// <param name="HasThread">Whether it is served by a thread of its own, from the first byte on.</param>
+internal readonly record struct Arrival(string Remote, long Order, bool HasThread);
+
 /// <summary>
 /// Opens connections and lets them in. Dialler: hello; listener: reply with a challenge; dialler: the challenge, then frames.
 /// Nothing that was recorded counts: the listener remembers nothing of a dialler that has not repeated its challenge, and the
@@ -43,23 +49,30 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
     }
 
     /// <summary>Shakes hands with whoever dialled. Does not end the socket when it fails.</summary>
+    /// <param name="socket">Accepted, and not used yet.</param>
+    /// <param name="arrival">What the listener knows of it.</param>
+    /// <param name="cancellationToken">Ends it, unless it blocks: then hang up.</param>
     /// <returns>The connection and its hello, the address included.</returns>
     /// <exception cref="HandshakeRefusedException">Refused, and said so.</exception>
-    /// <exception cref="IOException">It went away, or is no peer at all.</exception>
-    public async Task<(PeerConnection Connection, Hello Hello)> AcceptAsync(Socket socket, string remote, CancellationToken cancellationToken)
+    /// <exception cref="IOException">It went away, took too long, or is no peer at all.</exception>
+    public async Task<(PeerConnection Connection, Hello Hello)> AcceptAsync(Socket socket, Arrival arrival, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(limits.HandshakeTimeout);
+        var bytes = new PeerStream(socket) { IsBlocking = arrival.HasThread };
         try
         {
             PeerConnection.Prepare(socket, limits);
-            Stream stream = new PeerStream(socket);
-            if (tls is not null) stream = await tls.AsListenerAsync(stream, limit.Token);
-            return await AcceptAsync(socket, stream, remote, limit.Token);
+            bytes.DeadlineMs = Environment.TickCount64 + (long)limits.HandshakeTimeout.TotalMilliseconds;
+            var stream = tls is null ? (Stream)bytes : await tls.AsListenerAsync(bytes, limit.Token);
+            var accepted = await AcceptAsync(socket, stream, arrival, limit.Token);
+            bytes.DeadlineMs = null;
+            bytes.IsBlocking = false;
+            return accepted;
         }
         catch (AuthenticationException error)
         {
-            Log.NotAuthenticated(logger, remote, error.Message);
+            Log.NotAuthenticated(logger, arrival.Remote, error.Message);
             throw new IOException(error.Message, error);
         }
         catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested)
@@ -100,7 +113,7 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
     }
 
     private async Task<(PeerConnection Connection, Hello Hello)> AcceptAsync(
-        Socket socket, Stream stream, string remote, CancellationToken cancellationToken)
+        Socket socket, Stream stream, Arrival arrival, CancellationToken cancellationToken)
     {
         var buffer = new byte[Hello.Bytes];
         await stream.ReadExactlyAsync(buffer, cancellationToken);
@@ -127,7 +140,7 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
         {
             var detail = status == HandshakeStatus.VersionMismatch
                 ? $"it speaks {hello.Versions}, this node {directory.Versions}" : string.Empty;
-            Log.Refused(logger, remote, hello.From, status, detail);
+            Log.Refused(logger, arrival.Remote, hello.From, status, detail);
             await LingerAsync(socket, stream, cancellationToken);
             throw new HandshakeRefusedException(status, detail);
         }
@@ -136,7 +149,7 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
         if (!Confirmation.IsAnswerTo(reply.Challenge, buffer)) throw new ProtocolException("the challenge was not repeated: a recording?");
         if (!directory.Admit(hello.From, hello.Incarnation, hello.Features)) throw new HandshakeRefusedException(HandshakeStatus.StaleIncarnation);
         if (hello.Lane == Lane.Raft) PeerConnection.BoundReceiving(socket);
-        return (new PeerConnection(socket, stream, limits, hello.From, hello.Lane, hello.Incarnation, version!.Value), hello);
+        return (new PeerConnection(socket, stream, limits, hello.From, hello.Lane, hello.Incarnation, version!.Value) { Order = arrival.Order }, hello);
     }
 
     /// <summary>Closing with unread bytes would reset the connection and could take the reply from the peer.</summary>

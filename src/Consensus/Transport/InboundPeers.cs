@@ -10,40 +10,16 @@ internal sealed class InboundPeers(PeerDirectory directory, TransportLimits limi
     private readonly List<NodeId> _unknown = [];
 
     /// <summary>Adds a connection: its predecessor on the lane ends, and all of earlier lives. Of too many unknown peers the one
-    /// that came first goes.</summary>
-    /// <returns>The peer's share of the loop's inbox, the same for all its connections; null if a later life of the peer has shaken hands
-    /// since this connection did: it must end then.</returns>
-    public InboundBudget? Add(PeerConnection connection)
+    /// that came first goes. Who came first is what the listener saw, whatever the threads of the handshakes did since.</summary>
+    /// <param name="connection">After its handshake.</param>
+    /// <param name="reason">Why it must end at once, if it must.</param>
+    /// <returns>The peer's share of the loop's inbox, the same for all its connections; null if the connection must end.</returns>
+    public InboundBudget? Add(PeerConnection connection, out string reason)
     {
-        var peer = connection.Peer;
         lock (_gate)
         {
-            // A later life counts from its handshake on, and comes here afterwards: it ends what it finds, and nothing older comes behind it.
-            if (!directory.IsCurrent(peer, connection.Incarnation)) return null;
-            foreach (var (key, other) in _connections)
-            {
-                if (key.Peer != peer) continue;
-                if (key.Lane == connection.Lane) other.End("the peer has connected anew");
-                else if (other.Incarnation < connection.Incarnation) other.End("the peer has started anew");
-            }
-
-            _connections[(peer, connection.Lane)] = connection;
-            var isMember = directory.IsMember(peer);
-            if (isMember) _unknown.Remove(peer);
-            else if (!_unknown.Contains(peer))
-            {
-                if (_unknown.Count >= limits.MaxUnknownPeers) EndLocked(_unknown[0], "too many peers that no configuration names");
-                _unknown.Add(peer);
-                _budgets.Remove(peer);
-            }
-
-            if (!_budgets.TryGetValue(peer, out var budget))
-            {
-                var items = isMember ? limits.MaxPeerMessages : limits.MaxUnknownPeerMessages;
-                _budgets.Add(peer, budget = new InboundBudget(items, limits.MaxPeerBytes));
-            }
-
-            return budget;
+            reason = AddLocked(connection) ?? string.Empty;
+            return reason.Length == 0 ? BudgetOf(connection.Peer) : null;
         }
     }
 
@@ -80,6 +56,50 @@ internal sealed class InboundPeers(PeerDirectory directory, TransportLimits limi
                 else if (!_unknown.Contains(peer)) _unknown.Add(peer);
             }
         }
+    }
+
+    private string? AddLocked(PeerConnection connection)
+    {
+        var peer = connection.Peer;
+
+        // A later life counts from its handshake on, and comes here afterwards: it ends what it finds, and nothing older comes behind it.
+        if (!directory.IsCurrent(peer, connection.Incarnation)) return "the peer has started anew";
+        if (_connections.GetValueOrDefault((peer, connection.Lane)) is { } same && same.Incarnation == connection.Incarnation && same.Order > connection.Order)
+            return "the peer has connected anew";
+        var isMember = directory.IsMember(peer);
+        if (!isMember && !_unknown.Contains(peer) && _unknown.Count >= limits.MaxUnknownPeers)
+        {
+            const string tooMany = "too many peers that no configuration names";
+            var first = _unknown.MinBy(LatestOrder);
+            if (LatestOrder(first) > connection.Order) return tooMany;
+            EndLocked(first, tooMany);
+        }
+
+        foreach (var (key, other) in _connections)
+        {
+            if (key.Peer != peer) continue;
+            if (key.Lane == connection.Lane) other.End("the peer has connected anew");
+            else if (other.Incarnation < connection.Incarnation) other.End("the peer has started anew");
+        }
+
+        _connections[(peer, connection.Lane)] = connection;
+        if (isMember) _unknown.Remove(peer);
+        else if (!_unknown.Contains(peer))
+        {
+            _unknown.Add(peer);
+            _budgets.Remove(peer);
+        }
+
+        return null;
+    }
+
+    private long LatestOrder(NodeId peer) => _connections.Where(item => item.Key.Peer == peer).Max(item => (long?)item.Value.Order) ?? 0;
+
+    private InboundBudget BudgetOf(NodeId peer)
+    {
+        if (_budgets.TryGetValue(peer, out var known)) return known;
+        var items = directory.IsMember(peer) ? limits.MaxPeerMessages : limits.MaxUnknownPeerMessages;
+        return _budgets[peer] = new InboundBudget(items, limits.MaxPeerBytes);
     }
 
     private void EndLocked(NodeId peer, string reason)

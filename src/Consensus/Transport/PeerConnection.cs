@@ -42,6 +42,9 @@ internal sealed class PeerConnection : IDisposable
     /// <summary>The protocol version that both sides speak.</summary>
     public ushort Version { get; }
 
+    /// <summary>Of connections that were accepted: their order.</summary>
+    public long Order { get; init; }
+
     public FrameReader Reader { get; }
 
     public FrameWriter Writer { get; }
@@ -82,12 +85,26 @@ internal sealed class PeerConnection : IDisposable
         return (read != 0 && nowMs - read > limit) || (write != 0 && nowMs - write > limit);
     }
 
+    /// <summary>Wakes whoever reads from a socket or writes to it, on whatever thread, and waits for nobody: disposing it would wait for a
+    /// blocking reader to notice. Whoever reads disposes it.</summary>
+    public static void HangUp(Socket socket)
+    {
+        try
+        {
+            socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception error) when (error is SocketException or ObjectDisposedException)
+        {
+            // It has ended by itself.
+        }
+    }
+
     /// <summary>Ends the connection; the first reason counts.</summary>
     public void End(string reason)
     {
         if (Interlocked.CompareExchange(ref _reason, reason, null) is not null) return;
         Writer.Dispose();
-        _socket.Dispose();
+        HangUp(_socket);
         _ = _ended.CancelAsync(); // Whoever waits goes on elsewhere: this thread may hold a lock.
     }
 

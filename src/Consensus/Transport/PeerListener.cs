@@ -4,29 +4,33 @@ using Microsoft.Extensions.Logging;
 namespace RaftMirror.Consensus.Transport;
 
 /// <summary>Accepts connections and shakes hands. Those that have not said who they are are bounded, the oldest goes first; they
-/// cost nobody else anything. Any thread.</summary>
+/// cost nobody else anything. A few of them have a thread of their own, so that the reader of a Raft connection has had one from its
+/// first byte on (see <see cref="PeerStream"/>); whoever opens many gets no more threads than that. Any thread.</summary>
 internal sealed class PeerListener : IAsyncDisposable
 {
+    private const int MaxThreads = 8;
     private static readonly TimeSpan PauseAfterError = TimeSpan.FromMilliseconds(100);
 
     private readonly Socket _listener;
     private readonly Handshaker _handshaker;
     private readonly TransportLimits _limits;
-    private readonly Func<PeerConnection, Hello, string, Task> _serve;
+    private readonly Func<PeerConnection, Hello, Arrival, Task> _serve;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
     private readonly object _gate = new();
     private readonly LinkedList<(Socket Socket, string Remote)> _handshaking = [];
     private readonly HashSet<Task> _serving = [];
     private readonly Task _accepting;
+    private long _accepted;
 
     /// <param name="listener">Bound and listening; owned from now on.</param>
     /// <param name="handshaker">Lets them in.</param>
     /// <param name="limits">Bounds.</param>
-    /// <param name="serve">Serves a connection to its end; owns it. Throws IOException and its like when it ends.</param>
+    /// <param name="serve">Serves a connection to its end; owns it. If it has a thread, this may block. Throws IOException and its like when
+    /// it ends.</param>
     /// <param name="logger">For refusals.</param>
     public PeerListener(
-        Socket listener, Handshaker handshaker, TransportLimits limits, Func<PeerConnection, Hello, string, Task> serve, ILogger logger)
+        Socket listener, Handshaker handshaker, TransportLimits limits, Func<PeerConnection, Hello, Arrival, Task> serve, ILogger logger)
     {
         _listener = listener;
         _handshaker = handshaker;
@@ -52,7 +56,12 @@ internal sealed class PeerListener : IAsyncDisposable
         _listener.Dispose();
         await _accepting;
         Task[] serving;
-        lock (_gate) serving = [.. _serving];
+        lock (_gate)
+        {
+            foreach (var (socket, _) in _handshaking) PeerConnection.HangUp(socket);
+            serving = [.. _serving];
+        }
+
         await Task.WhenAll(serving);
     }
 
@@ -88,12 +97,15 @@ internal sealed class PeerListener : IAsyncDisposable
             {
                 var oldest = _handshaking.First!.Value;
                 _handshaking.RemoveFirst();
-                oldest.Socket.Dispose();
+                PeerConnection.HangUp(oldest.Socket);
                 Log.HandshakeEvicted(_logger, oldest.Remote);
             }
 
+            var arrival = new Arrival(remote, ++_accepted, HasThread: _handshaking.Count < MaxThreads);
             var place = _handshaking.AddLast((socket, remote));
-            var task = Task.Run(() => ServeAsync(socket, remote, place));
+            var task = Task.Factory.StartNew(
+                () => ServeAsync(socket, arrival, place), CancellationToken.None,
+                arrival.HasThread ? TaskCreationOptions.LongRunning : TaskCreationOptions.DenyChildAttach, TaskScheduler.Default).Unwrap();
             _serving.Add(task);
             _ = task.ContinueWith(Forget, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         }
@@ -104,7 +116,7 @@ internal sealed class PeerListener : IAsyncDisposable
         lock (_gate) _serving.Remove(task);
     }
 
-    private async Task ServeAsync(Socket socket, string remote, LinkedListNode<(Socket Socket, string Remote)> place)
+    private async Task ServeAsync(Socket socket, Arrival arrival, LinkedListNode<(Socket Socket, string Remote)> place)
     {
         try
         {
@@ -112,7 +124,7 @@ internal sealed class PeerListener : IAsyncDisposable
             Hello hello;
             try
             {
-                (connection, hello) = await _handshaker.AcceptAsync(socket, remote, _stop.Token);
+                (connection, hello) = await _handshaker.AcceptAsync(socket, arrival, _stop.Token);
             }
             catch
             {
@@ -127,11 +139,11 @@ internal sealed class PeerListener : IAsyncDisposable
                 }
             }
 
-            await _serve(connection, hello, remote);
+            await _serve(connection, hello, arrival);
         }
         catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
         {
-            Log.InboundEnded(_logger, remote, error.Message);
+            Log.InboundEnded(_logger, arrival.Remote, error.Message);
         }
     }
 }

@@ -166,15 +166,14 @@ internal sealed partial class PeerTransport : IAsyncDisposable
         }
     }
 
-    private async Task ServeAsync(PeerConnection connection, Hello hello, string remote)
+    private async Task ServeAsync(PeerConnection connection, Hello hello, Arrival arrival)
     {
         using var owned = connection;
         _connections.Watch(connection);
-        var budget = _inbound.Add(connection);
-        if (budget is null)
+        if (_inbound.Add(connection, out var refusal) is not { } budget)
         {
             _connections.Forget(connection);
-            throw new HandshakeRefusedException(HandshakeStatus.StaleIncarnation);
+            throw new IOException(refusal);
         }
 
         try
@@ -186,9 +185,13 @@ internal sealed partial class PeerTransport : IAsyncDisposable
                 return;
             }
 
-            Welcome(hello, remote);
-            await Task.Factory.StartNew(
-                () => ReceiveRaft(connection, budget), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            Welcome(hello, arrival.Remote);
+            if (arrival.HasThread) ReceiveRaft(connection, budget);
+            else
+            {
+                await Task.Factory.StartNew(
+                    () => ReceiveRaft(connection, budget), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            }
         }
         catch (ProtocolException error)
         {
@@ -207,7 +210,7 @@ internal sealed partial class PeerTransport : IAsyncDisposable
         }
     }
 
-    /// <summary>On a thread of its own: a Raft message is handled by the thread that the kernel wakes for it.</summary>
+    /// <summary>On the connection's own thread: a Raft message is handled by the thread that the kernel wakes for it.</summary>
     private void ReceiveRaft(PeerConnection connection, InboundBudget budget)
     {
         Thread.CurrentThread.Name = $"raft-from-{connection.Peer}";
@@ -216,6 +219,7 @@ internal sealed partial class PeerTransport : IAsyncDisposable
         {
             while (reader.TryRead(MaxRaftFrameBytes, out var kind, out var body))
             {
+                if (!connection.IsUp) throw new IOException(connection.Reason); // Bytes that had arrived are still handed out.
                 if (kind != FrameKind.Raft) throw new ProtocolException("not a Raft message");
                 if (!_directory.IsCurrent(connection.Peer, connection.Incarnation))
                     throw new HandshakeRefusedException(HandshakeStatus.StaleIncarnation);

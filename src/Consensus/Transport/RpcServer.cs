@@ -31,6 +31,7 @@ internal sealed class RpcServer(
             {
                 while (connection.Reader.TryRead(RpcLink.MaxFrameBytes, out var kind, out var body))
                 {
+                    if (!connection.IsUp) throw new IOException(connection.Reason);
                     if (body.Length < 8) throw new ProtocolException("a request is cut short");
                     var correlation = BinaryPrimitives.ReadUInt64LittleEndian(body.Span);
                     if (kind == FrameKind.Cancel) Cancel(correlation);

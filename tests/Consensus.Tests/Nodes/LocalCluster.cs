@@ -9,6 +9,8 @@ namespace RaftMirror.Consensus.Tests.Nodes;
 /// <summary>Remembers what it applied, and answers with position and text.</summary>
 internal sealed class RecordingMachine : IStateMachine
 {
+    private int _corruption;
+
     public ConcurrentQueue<(ulong Position, string Command)> Applied { get; } = new();
 
     public ReadOnlyMemory<byte> Apply(LogPosition position, ulong epoch, ReadOnlySpan<byte> command)
@@ -16,7 +18,7 @@ internal sealed class RecordingMachine : IStateMachine
         var text = Encoding.UTF8.GetString(command);
         Invariant.Require(text != "explode", "A test asked for it.");
         Applied.Enqueue((position.Value, text));
-        StateHash = (StateHash * 31) + Crc32C.Compute(command) + position.Value;
+        StateHash = (StateHash * 31) + Crc32C.Compute(command) + position.Value + (ulong)Interlocked.Exchange(ref _corruption, 0);
         return Encoding.UTF8.GetBytes($"{position.Value}:{text}");
     }
 
@@ -24,8 +26,8 @@ internal sealed class RecordingMachine : IStateMachine
 
     public int Restores { get; private set; }
 
-    /// <summary>Makes this node's state differ from the others'.</summary>
-    public void Corrupt() => StateHash++;
+    /// <summary>Makes this node's state differ from the others', from the next command on. Any thread.</summary>
+    public void Corrupt() => Interlocked.Exchange(ref _corruption, 1);
 
     public ISnapshotSource BeginSnapshot() => new Snapshot(StateHash, [.. Applied]);
 

@@ -101,7 +101,7 @@ public sealed class MembershipTests
         for (var i = 0; i < 40; i++) await LocalCluster.CommitAsync(leader, $"{i}");
         cluster.Machines[sick].Corrupt();
         var diverged = cluster.Nodes[sick].Diverged;
-        for (var i = 0; !diverged.IsCompleted; i++) await LocalCluster.CommitAsync(leader, $"more {i}");
+        for (var i = 0; !diverged.IsCompleted && i < 1000; i++) await LocalCluster.CommitAsync(leader, $"more {i}");
         var note = await diverged.WaitAsync(LocalCluster.Patience);
         Assert.NotNull(note.Majority);
         Assert.All(cluster.Nodes.Values.Where(node => node.Status.Self != sick), node => Assert.Null(node.Quarantine));

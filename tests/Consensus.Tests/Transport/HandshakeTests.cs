@@ -33,7 +33,7 @@ public sealed class HandshakeTests
             "old" => hello with { Versions = new VersionRange(1, 1) },
             _ => hello,
         };
-        using var peer = RawPeer.Connect(EndpointOf(cluster, One));
+        using var peer = await RawPeer.ConnectAsync(EndpointOf(cluster, One));
         var bytes = hello.Encode();
         if (wrong == "garbage") bytes[20] ^= 1;
         if (wrong == "address") bytes[^6] ^= 1;

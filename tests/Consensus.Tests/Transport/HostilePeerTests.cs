@@ -39,7 +39,7 @@ public sealed class HostilePeerTests
         await using var cluster = await LocalCluster.StartAsync(3, options => options with { TransportLimits = Impatient });
         var leader = await cluster.LeaderAsync();
         using var peer = attack is "nothing" or "half a hello" or "garbage" or "no challenge"
-            ? RawPeer.Connect(EndpointOf(leader))
+            ? await RawPeer.ConnectAsync(EndpointOf(leader))
             : await RawPeer.JoinAsync(EndpointOf(leader), HelloTo(leader, Lane.Raft));
         await peer.SendAsync(BytesOf(attack, leader));
         var ended = peer.EndAsync();
@@ -69,7 +69,7 @@ public sealed class HostilePeerTests
     {
         await using var cluster = await LocalCluster.StartAsync(3, options => options with { TransportLimits = Impatient });
         var leader = await cluster.LeaderAsync();
-        using var hello = RawPeer.Connect(EndpointOf(leader));
+        using var hello = await RawPeer.ConnectAsync(EndpointOf(leader));
         using var frame = await RawPeer.JoinAsync(EndpointOf(leader), HelloTo(leader, Lane.Rpc));
         var header = new byte[FrameBuffer.HeaderBytes];
         BinaryPrimitives.WriteInt32LittleEndian(header, 8 * 1024 * 1024);
@@ -92,7 +92,7 @@ public sealed class HostilePeerTests
         {
             for (var i = 0; i < 1500; i++)
             {
-                opened.Add(RawPeer.Connect(EndpointOf(leader)));
+                opened.Add(await RawPeer.ConnectAsync(EndpointOf(leader)));
                 if (i % 50 == 0) await LocalCluster.CommitAsync(leader, $"c{i}");
             }
 
@@ -190,7 +190,7 @@ public sealed class HostilePeerTests
         var same = await RawPeer.JoinAsync(EndpointOf(leader), hello with { Incarnation = 5 });
         await first.EndAsync();
         var rpc = await RawPeer.JoinAsync(EndpointOf(leader), hello with { Incarnation = 5, Lane = Lane.Rpc });
-        using (var older = RawPeer.Connect(EndpointOf(leader)))
+        using (var older = await RawPeer.ConnectAsync(EndpointOf(leader)))
         {
             await older.SendAsync((hello with { Incarnation = 4 }).Encode());
             Assert.Equal(HandshakeStatus.StaleIncarnation, (await older.ReplyAsync()).Status);

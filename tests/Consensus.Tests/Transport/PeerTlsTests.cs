@@ -61,7 +61,7 @@ public sealed class PeerTlsTests
         using var foreign = new TestAuthority();
         var id = Guid.NewGuid();
         await using var one = new Station(1, id, Impatient, tls: Tls(authority.Issue("node-1"), 1));
-        using var peer = RawPeer.Connect(one.Endpoint);
+        using var peer = await RawPeer.ConnectAsync(one.Endpoint);
         var hello = RawPeer.HelloOf(id, new NodeId(2), one.Id, Lane.Raft).Encode();
         if (fault == "no tls")
         {
@@ -95,7 +95,7 @@ public sealed class PeerTlsTests
         using var authority = new TestAuthority();
         var id = Guid.NewGuid();
         await using var one = new Station(1, id, Impatient, tls: Tls(authority.Issue("node-1"), 1));
-        using var peer = RawPeer.Connect(one.Endpoint);
+        using var peer = await RawPeer.ConnectAsync(one.Endpoint);
         await using var stream = await SecureAsync(peer, authority.Issue("node-3"));
         await stream.WriteAsync(RawPeer.HelloOf(id, new NodeId(2), one.Id, Lane.Raft).Encode());
         var reply = new byte[Hello.Bytes];
@@ -160,7 +160,7 @@ public sealed class PeerTlsTests
 
     private static async Task<string> SerialAsync(Station station, PeerTlsOptions client)
     {
-        using var peer = RawPeer.Connect(station.Endpoint);
+        using var peer = await RawPeer.ConnectAsync(station.Endpoint);
         await using var stream = await SecureAsync(peer, client);
         return stream.RemoteCertificate!.GetSerialNumberString();
     }

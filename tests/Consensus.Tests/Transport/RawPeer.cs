@@ -15,10 +15,10 @@ internal sealed class RawPeer : IDisposable
     /// <summary>All bytes that were sent, for replays.</summary>
     public List<byte> Sent { get; } = [];
 
-    public static RawPeer Connect(EndPoint endpoint)
+    public static async Task<RawPeer> ConnectAsync(EndPoint endpoint)
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Connect(endpoint);
+        await socket.ConnectAsync(endpoint).WaitAsync(LocalCluster.Patience);
         return new RawPeer(socket);
     }
 
@@ -28,7 +28,7 @@ internal sealed class RawPeer : IDisposable
     /// <summary>Connects and shakes hands as a peer would.</summary>
     public static async Task<RawPeer> JoinAsync(EndPoint endpoint, Hello hello)
     {
-        var peer = Connect(endpoint);
+        var peer = await ConnectAsync(endpoint);
         await peer.SendAsync(hello.Encode());
         var reply = await peer.ReplyAsync();
         Assert.Equal(HandshakeStatus.Accepted, reply.Status);

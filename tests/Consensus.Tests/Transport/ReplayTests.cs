@@ -25,7 +25,7 @@ public sealed class ReplayTests
         }
 
         await using var other = new Station(1, cluster); // As if restarted: it has not seen any life of node 2.
-        using var replay = RawPeer.Connect(other.Endpoint);
+        using var replay = await RawPeer.ConnectAsync(other.Endpoint);
         await replay.SendAsync(recording);
         await replay.EndAsync();
         Assert.True(other.Directory.IsCurrent(new NodeId(2), 1)); // Life 50 has not been believed.
