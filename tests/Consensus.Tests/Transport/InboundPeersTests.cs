@@ -81,5 +81,6 @@ public sealed class InboundPeersTests
 
     private static PeerConnection Connection(Lane lane, ulong incarnation, int peer = 2, long order = 0) => new(
         new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp), Stream.Null, TransportLimits.Default, new NodeId((ushort)peer),
-        lane, incarnation, 1) { Order = order };
+        lane, incarnation, 1)
+    { Order = order };
 }
