@@ -18,7 +18,8 @@ namespace RaftMirror.Consensus;
 ///
 /// Three threads of its own. The log thread writes and flushes; what piles up during a flush is the next batch. The apply thread calls
 /// the state machine and completes proposals. The loop thread takes the core when a deadline has come or much is to do; otherwise whoever
-/// brings an input carries it out: one at a time has the core, and never blocks while it has it. Connections run on the thread pool.
+/// brings an input carries it out: one at a time has the core, and never blocks while it has it. Each peer's Raft
+/// messages are read by a thread of their own; other connections run on the thread pool.
 ///
 /// All public members are safe on any thread. After a broken invariant, a failed write or flush, or an exception from the state
 /// machine the node stops by itself and <see cref="Failure"/> completes: the process must then end.

@@ -257,6 +257,7 @@ public abstract partial class ReplicatedLogConformance
         if (!cluster.CanIsolate) return;
         var old = await LeaderAsync(cluster);
         await CommitAsync(cluster.LogOf(old), "before");
+        old = await LeaderAsync(cluster); // Whoever leads now, should that have changed.
         cluster.Isolate(old);
         var stranded = Enumerable.Range(0, 50).Select(i => ProposeAsync(cluster.LogOf(old), $"stranded {i}")).ToArray();
         var leader = await LeaderAsync(cluster, status => status.Self != old);

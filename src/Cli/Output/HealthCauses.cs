@@ -93,7 +93,7 @@ internal static class HealthCauses
         if (state.Node(member.Node) is { } node && !node.IsLive && !member.HasLeft)
         {
             yield return new HealthCause(
-                "RM1402 NODE_NOT_UP", $"{set.Name}:{member.Node}", $"node {member.Node} is {StatusBuilder.WordOf(node)}",
+                "RM1402 NODE_NOT_UP", $"{set.Name}:{member.Node}", $"node {member.Node} is {(standing is "quarantined" or "removed" ? standing : StatusBuilder.WordOf(node))}",
                 standing switch
                 {
                     "quarantined" => $"raftmirror raft reseed {member.Node}; its volumes are served by the others",

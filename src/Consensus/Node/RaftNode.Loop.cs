@@ -17,6 +17,7 @@ public sealed partial class RaftNode
     private bool _hasUnsent;
     private long _sweepDue = long.MaxValue;
     private long _viewDue;
+    private (RaftRole Role, ulong Term, NodeId? Leader)? _loggedRole;
     private volatile CoreView _view;
     private volatile TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -119,7 +120,7 @@ public sealed partial class RaftNode
         RefreshView(ready);
         if (ready.StateChanged)
         {
-            Node.Log.RoleChanged(_logger, Self, _core.Role.ToString(), _core.Term, _core.Leader?.ToString() ?? "none");
+            LogRole();
             if (!_proposals.IsEmpty) _sweepDue = NowMs();
             var changed = _changed;
             _changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -131,6 +132,15 @@ public sealed partial class RaftNode
 
         static bool IsAwaited(Message message) => message is not { Kind: MessageKind.Heartbeat, Round: 0 };
         static bool IsNoCommand(LogEntry entry) => entry.Type != EntryType.Command;
+    }
+
+    /// <summary>Said once: a node that nobody votes for tries again and again.</summary>
+    private void LogRole()
+    {
+        var role = (_core.Role, _core.Term, _core.Leader);
+        if (role == _loggedRole) return;
+        _loggedRole = role;
+        Node.Log.RoleChanged(_logger, Self, role.Role.ToString(), role.Term, role.Leader?.ToString() ?? "none");
     }
 
     /// <summary>Who the members are and how far they have come is told anew when roles or members change, else once per heartbeat.</summary>

@@ -81,8 +81,8 @@ public sealed partial class RaftNode
                 proposal.Stage = ProposalStage.Appended;
                 proposal.Place = place;
                 _appended.Enqueue(proposal.Sequence, place.Index);
-                if (place.Term < _reported.Term) FinishOfEarlierTerms();
                 FinishOvertaken();
+                FinishOfEarlierTerm(proposal);
                 break;
             case Refusal.EpochChanged:
                 Refuse(proposal.Sequence, "the epoch is another");
@@ -113,7 +113,11 @@ public sealed partial class RaftNode
         var isNewTerm = last.Term > _reported.Term;
         _reported = last;
         FinishOvertaken();
-        if (isNewTerm) FinishOfEarlierTerms();
+        if (!isNewTerm) return;
+        foreach (var (sequence, _) in _appended.UnorderedItems)
+        {
+            if (_proposals.TryGetValue(sequence, out var proposal)) FinishOfEarlierTerm(proposal);
+        }
     }
 
     /// <summary>Proposals whose place is applied were finished by whoever applied it, who does so before it reports the
@@ -129,14 +133,10 @@ public sealed partial class RaftNode
         }
     }
 
-    /// <summary>Places beyond what is applied that an earlier leader gave: nobody may ever come as far, so these proposals end now.</summary>
-    private void FinishOfEarlierTerms()
+    /// <summary>A place beyond what is applied that an earlier leader gave: nobody may ever come as far, so the proposal ends now.</summary>
+    private void FinishOfEarlierTerm(PendingProposal proposal)
     {
-        foreach (var (sequence, place) in _appended.UnorderedItems)
-        {
-            if (place > _reported.Index && _proposals.TryGetValue(sequence, out var proposal) && proposal.Place.Term < _reported.Term)
-                Refuse(sequence, LeaderChanged);
-        }
+        if (proposal.Place.Index > _reported.Index && proposal.Place.Term < _reported.Term) Refuse(proposal.Sequence, LeaderChanged);
     }
 
     /// <summary>Retries waiting proposals and ends those whose time is up.</summary>

@@ -25,7 +25,7 @@ internal sealed class FrameReader(Stream stream) : IDisposable
     /// <summary>Takes the next frame if it has arrived whole.</summary>
     /// <param name="maxBodyBytes">More is a protocol error, found before anything is allocated.</param>
     /// <param name="kind">Its kind.</param>
-    /// <param name="body">Valid until <see cref="FillAsync"/>.</param>
+    /// <param name="body">Valid until <see cref="FillAsync"/> or <see cref="Fill"/>.</param>
     public bool TryRead(int maxBodyBytes, out FrameKind kind, out ReadOnlyMemory<byte> body)
     {
         kind = default;

@@ -49,4 +49,7 @@ internal static partial class Log
 
     [LoggerMessage(1115, LogLevel.Warning, "Peer address \"{Address}\" is not dialled: {Reason}")]
     public static partial void BadAddress(ILogger logger, string address, string reason);
+
+    [LoggerMessage(1116, LogLevel.Warning, "The system gives no thread for the connection from {Remote}: {Reason}")]
+    public static partial void NoThread(ILogger logger, string remote, string reason);
 }

@@ -103,13 +103,27 @@ internal sealed class PeerListener : IAsyncDisposable
 
             var arrival = new Arrival(remote, ++_accepted, HasThread: _handshaking.Count < MaxThreads);
             var place = _handshaking.AddLast((socket, remote));
-            var task = Task.Factory.StartNew(
-                () => ServeAsync(socket, arrival, place), CancellationToken.None,
-                arrival.HasThread ? TaskCreationOptions.LongRunning : TaskCreationOptions.DenyChildAttach, TaskScheduler.Default).Unwrap();
+            Task task;
+            try
+            {
+                task = arrival.HasThread
+                    ? OnOwnThread(() => ServeAsync(socket, arrival, place)).Unwrap()
+                    : Task.Run(() => ServeAsync(socket, arrival, place));
+            }
+            catch (TaskSchedulerException error)
+            {
+                // The system gives no more threads: the pool has some.
+                Log.NoThread(_logger, remote, error.Message);
+                task = Task.Run(() => ServeAsync(socket, arrival with { HasThread = false }, place));
+            }
+
             _serving.Add(task);
             _ = task.ContinueWith(Forget, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         }
     }
+
+    private static Task<Task> OnOwnThread(Func<Task> serve) =>
+        Task.Factory.StartNew(serve, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     private void Forget(Task task)
     {

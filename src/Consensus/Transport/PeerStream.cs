@@ -20,8 +20,9 @@ internal sealed class PeerStream(Socket socket) : NetworkStream(socket, ownsSock
     /// <exception cref="IOException">The connection broke, or the deadline has come.</exception>
     public override int Read(Span<byte> buffer)
     {
-        var waitMs = DeadlineMs is { } deadlineMs ? (int)Math.Max(0, deadlineMs - Environment.TickCount64) : -1;
-        if (!Readiness.WaitReadable(Socket.SafeHandle, waitMs)) throw new IOException("the peer said nothing in time");
+        var waitMs = DeadlineMs is { } deadlineMs ? (int)(deadlineMs - Environment.TickCount64) : -1;
+        if ((DeadlineMs is not null && waitMs <= 0) || !Readiness.WaitReadable(Socket.SafeHandle, waitMs))
+            throw new IOException("the peer said nothing in time");
         var count = Socket.Receive(buffer, SocketFlags.None, out var error);
         return error == SocketError.Success ? count : throw new IOException($"the connection broke: {error}");
     }

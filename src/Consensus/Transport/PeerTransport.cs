@@ -6,7 +6,7 @@ using RaftMirror.Consensus.Messages;
 
 namespace RaftMirror.Consensus.Transport;
 
-/// <summary>Takes a Raft message; called on pool threads, must not wait. What it took of the budget is to be returned when the
+/// <summary>Takes a Raft message; called on the connection's thread, must not wait. What it took of the budget is to be returned when the
 /// message has been handled or dropped.</summary>
 internal delegate void RaftReceiver(in Message message, InboundBudget budget, int bytes);
 
@@ -57,7 +57,7 @@ internal sealed partial class PeerTransport : IAsyncDisposable
     /// <summary>A peer says, for the first time, that this node has been removed from the cluster: who, and a text. On a pool thread.</summary>
     public event Action<NodeId, string>? Removed;
 
-    /// <summary>The connection on which this peer sent Raft messages has ended. On a pool thread, and not while this node stops.</summary>
+    /// <summary>The connection on which this peer sent Raft messages has ended. On any thread, and not while this node stops.</summary>
     public event Action<NodeId>? RaftEnded;
 
     /// <summary>Connections that have not said who they are.</summary>
@@ -186,12 +186,16 @@ internal sealed partial class PeerTransport : IAsyncDisposable
             }
 
             Welcome(hello, arrival.Remote);
-            if (arrival.HasThread) ReceiveRaft(connection, budget);
+            if (!Thread.CurrentThread.IsThreadPoolThread) ReceiveRaft(connection, budget);
             else
             {
                 await Task.Factory.StartNew(
                     () => ReceiveRaft(connection, budget), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             }
+        }
+        catch (TaskSchedulerException error)
+        {
+            Log.NoThread(_logger, arrival.Remote, error.Message); // The peer dials again.
         }
         catch (ProtocolException error)
         {
