@@ -217,7 +217,7 @@ public sealed class CommandLineTests
     [InlineData("trace show last", 3)]
     [InlineData("wait demo --for synced", 0)]
     [InlineData("wait demo/d10 --for owner=a", 0)]
-    [InlineData("wait demo/d10 --for owner=b --timeout 50ms", 8)]
+    [InlineData("wait demo/d10 --for owner=b --timeout 1s", 8)]
     [InlineData("wait nix --for synced", 3)]
     public async Task Reads_ExitAsDocumented(string line, int exit)
     {
