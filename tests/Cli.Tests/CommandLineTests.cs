@@ -98,7 +98,8 @@ public sealed class CommandLineTests
     [Fact]
     public async Task Command_NoNodeReachable_Exits6AndSaysNothingApplied()
     {
-        var (code, output, error) = await RunAsync($"set create s --nodes a --node 127.0.0.1:{FreePort()}");
+        using var nobody = Nobody();
+        var (code, output, error) = await RunAsync($"set create s --nodes a --node {nobody.LocalEndPoint}");
         Assert.Equal(ExitCode.Unavailable, code);
         Assert.Contains("applied: no", error, StringComparison.Ordinal);
         Assert.Empty(output);
@@ -154,9 +155,10 @@ public sealed class CommandLineTests
         var good = new FakeNode("c");
         await using var lostServer = await StartAsync(lost);
         await using var goodServer = await StartAsync(good);
+        using var nobody = Nobody();
         var id = RequestIds.New();
         var (code, output, _) = await RunAsync(
-            $"set create s --nodes a --request-id {id} --node 127.0.0.1:{FreePort()},{lostServer.Endpoint},{goodServer.Endpoint}");
+            $"set create s --nodes a --request-id {id} --node {nobody.LocalEndPoint},{lostServer.Endpoint},{goodServer.Endpoint}");
         Assert.Equal(ExitCode.Ok, code);
         Assert.Equal(id, good.Received.Single().RequestId);
         Assert.Equal(id, lost.Received.Single().RequestId);
@@ -238,10 +240,11 @@ public sealed class CommandLineTests
         return (code, output.ToString(), error.ToString());
     }
 
-    private static int FreePort()
+    /// <summary>An address that refuses connections for as long as it is held: bound, so that nobody else gets it, and not listening.</summary>
+    private static Socket Nobody()
     {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+        return socket;
     }
 }
