@@ -83,7 +83,7 @@ public sealed class ControlPlaneMachine : IStateMachine
         var decision = Decider.Decide(state, envelope, index);
         var atMs = Math.Max(state.LogTimeMs + 1, envelope.AtMs);
         var requests = state.Requests.Expire(atMs);
-        if (decision.IsRemembered) requests = requests.Add(new RequestRecord(envelope.Id, atMs, decision.Result)).Expire(atMs);
+        if (decision.IsRemembered) requests = requests.Add(new RequestRecord(envelope.Id, atMs, decision.Result, envelope.Digest)).Expire(atMs);
         var result = CommandCodec.EncodeResult(decision.Result);
         var next = decision.State with
         {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text;
+using System.Text.Json;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Events;
@@ -35,12 +36,20 @@ internal sealed class Bench
         return new Guid(bytes, bigEndian: true);
     }
 
-    public CommandResult Do(CommandBody body, Guid? id = null, long advanceMs = 10)
+    public CommandResult Do(CommandBody body, Guid? id = null, long advanceMs = 10, string? digest = null)
     {
         _nowMs += advanceMs;
-        var command = CommandCodec.Encode(new CommandEnvelope(id ?? Id(_nowMs, _index + 1), _nowMs, "test", null, body));
+        var command = CommandCodec.Encode(new CommandEnvelope(
+            id ?? Id(_nowMs, _index + 1), _nowMs, "test", null, body, digest ?? RequestDigest.Of(body.GetType().Name, Element(body))));
         Log.Add(command);
         return CommandCodec.DecodeResult(Machine.Apply(new LogPosition(++_index), 1, command).Span);
+    }
+
+    /// <summary>What a client would have asked for, to get this command.</summary>
+    public static JsonElement Element(CommandBody body)
+    {
+        using var document = JsonDocument.Parse(CommandCodec.Encode(new CommandEnvelope(Id(1, 1), 1, "", null, body)));
+        return document.RootElement.GetProperty("body").Clone();
     }
 
     public CommandResult Ok(CommandBody body)

@@ -44,12 +44,13 @@ internal sealed class CommandService(
             leader, PeerMethods.Submit, request, DaemonJson.Default.CommandRequest, DaemonJson.Default.ApiResult, OneTry, token),
         cancellationToken);
 
-    /// <summary>A command that this node's daemon makes itself.</summary>
+    /// <summary>A command that this node's daemon makes itself, or for a client whose request only this node can carry out.</summary>
     /// <returns>The outcome; a rejection is a result like any other (somebody else was faster, the state moved on).</returns>
     public ValueTask<ApiResult> SubmitOwnAsync(
-        CommandBody body, string? traceParent, TimeSpan timeout, CancellationToken cancellationToken, Guid? id = null)
+        CommandBody body, string? traceParent, TimeSpan timeout, CancellationToken cancellationToken, ClientRequest? forClient = null)
     {
-        var envelope = new CommandEnvelope(id ?? Guid.CreateVersion7(), 0, $"node:{self.Name}", traceParent, body);
+        var envelope = new CommandEnvelope(
+            forClient?.Id ?? Guid.CreateVersion7(), 0, $"node:{self.Name}", traceParent, body, forClient?.Digest);
         var command = new InternalCommand(envelope.Id, Encoding.UTF8.GetString(CommandCodec.Encode(envelope)));
         return ForwardAsync(
             command.Id,
@@ -162,7 +163,7 @@ internal sealed class CommandService(
         var envelope = CommandCodec.Decode(Encoding.UTF8.GetBytes(command.Envelope)) with { AtMs = NowMs(), By = $"node:{from}" };
         if (envelope.Body is SuspectNode or ClearSuspicion or FenceNode)
             throw new InvalidDataException($"Node '{from}' sent what only a leader may propose.");
-        if (Answered(envelope.Id) is { } answer) return answer;
+        if (Answered(envelope.Id, envelope.Digest) is { } answer) return answer;
         var epoch = log.Status.Epoch;
         if (!log.Status.IsLeader) return NotLeader(envelope.Id);
         if (Decide(envelope) is { } refusal) return refusal;
@@ -171,7 +172,8 @@ internal sealed class CommandService(
 
     private async ValueTask<ApiResult> ExecuteAsync(CommandRequest request, CancellationToken cancellationToken)
     {
-        if (Answered(request.RequestId) is { } answer) return answer;
+        var digest = RequestDigest.Of(request.Type, request.Body);
+        if (Answered(request.RequestId, digest) is { } answer) return answer;
         var status = log.Status;
         if (!status.IsLeader) return NotLeader(request.RequestId);
         using var span = Tracing.StartChild(
@@ -180,7 +182,7 @@ internal sealed class CommandService(
         if (translation.Refusal is { } malformed) return malformed;
 
         var envelope = new CommandEnvelope(
-            request.RequestId, NowMs(), request.By, Tracing.TraceParentOf(span) ?? request.TraceParent, translation.Body!);
+            request.RequestId, NowMs(), request.By, Tracing.TraceParentOf(span) ?? request.TraceParent, translation.Body!, digest);
         IReadOnlyList<NodeAnswer> answers = [];
         if (envelope.Body is AddDisk add)
         {
@@ -193,7 +195,7 @@ internal sealed class CommandService(
         else if (envelope.Body is LeaveSet leave && !request.DryRun)
         {
             // Only the node itself can say that its I/O has ended: it drains and proposes.
-            return Decide(envelope) ?? await AskLeaveAsync(leave, request, cancellationToken);
+            return Decide(envelope) ?? await AskLeaveAsync(leave, request, digest, cancellationToken);
         }
         else if (envelope.Body is DeleteMirror delete)
         {
@@ -233,14 +235,15 @@ internal sealed class CommandService(
         return result with { Details = answers };
     }
 
-    private async ValueTask<ApiResult> AskLeaveAsync(LeaveSet leave, CommandRequest request, CancellationToken cancellationToken)
+    private async ValueTask<ApiResult> AskLeaveAsync(
+        LeaveSet leave, CommandRequest request, string digest, CancellationToken cancellationToken)
     {
         try
         {
             return await peers.CallAsync(
                 leave.Node,
                 PeerMethods.LeaveSet,
-                new LeaveSetRequest(leave.Set, request.RequestId, request.TimeoutMs),
+                new LeaveSetRequest(leave.Set, new ClientRequest(request.RequestId, digest), request.TimeoutMs),
                 DaemonJson.Default.LeaveSetRequest,
                 DaemonJson.Default.ApiResult,
                 TimeSpan.FromMilliseconds(request.TimeoutMs),
@@ -317,9 +320,9 @@ internal sealed class CommandService(
         }
     }
 
-    /// <summary>The first result of a request that was committed before, or null.</summary>
-    private ApiResult? Answered(Guid id) =>
-        feed.Current.Requests.Find(id) is { } first ? ApiResults.From(first, id, null) : null;
+    /// <summary>The first result of a request that was committed before, a refusal if its id was another command's, or null.</summary>
+    private ApiResult? Answered(Guid id, string? digest) =>
+        RequestRules.Answer(feed.Current.Requests, id, digest, 0) is { } first ? ApiResults.From(first, id, null) : null;
 
     /// <summary>What the state refuses now, or null. Apply decides again, on the state it then finds.</summary>
     private ApiResult? Decide(CommandEnvelope envelope) =>

@@ -257,7 +257,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
                 Rejection = RejectionKind.Precondition,
                 Code = "notDrained",
                 Message = $"Node '{_self.Name}' could not flush and clean everything in '{request.Set}', so it stays. Nothing was applied.",
-                RequestId = request.RequestId,
+                RequestId = request.Client.Id,
             };
         }
 
@@ -266,7 +266,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
             null,
             TimeSpan.FromMilliseconds(request.TimeoutMs),
             cancellationToken,
-            request.RequestId);
+            request.Client);
         if (result.Outcome is not ApiOutcome.Applied) _agents.StayIn(request.Set);
         return result;
     }

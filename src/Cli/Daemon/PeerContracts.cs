@@ -108,7 +108,12 @@ internal sealed record DeleteCheckRequest(string Set, string Volume);
 
 internal sealed record DeleteCheckReply(bool IsOk, string Message);
 
-internal sealed record LeaveSetRequest(string Set, Guid RequestId, int TimeoutMs);
+internal sealed record LeaveSetRequest(string Set, ClientRequest Client, int TimeoutMs);
+
+/// <summary>A client's request, for the node that proposes it in the client's place.</summary>
+/// <param name="Id">Request id.</param>
+/// <param name="Digest">Of what was asked.</param>
+internal sealed record ClientRequest(Guid Id, string Digest);
 
 /// <summary>One node's live figures.</summary>
 internal sealed record NodeFigures(string Node, int NbdClients, IReadOnlyList<VolumeFigures> Volumes)

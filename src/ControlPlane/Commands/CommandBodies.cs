@@ -12,7 +12,8 @@ public abstract record CommandBody;
 /// <param name="By">Who asked: a user, or "node:NAME".</param>
 /// <param name="Traceparent">W3C trace context, or null.</param>
 /// <param name="Body">What is asked.</param>
-public sealed record CommandEnvelope(Guid Id, long AtMs, string By, string? Traceparent, CommandBody Body);
+/// <param name="Digest">Of what a client asked (<see cref="RequestDigest"/>); null for a command that the cluster made itself.</param>
+public sealed record CommandEnvelope(Guid Id, long AtMs, string By, string? Traceparent, CommandBody Body, string? Digest = null);
 
 /// <summary>Names the cluster; the first command of all. The first one wins.</summary>
 public sealed record BootstrapCluster(string Name, Guid ClusterId) : CommandBody;

@@ -32,7 +32,8 @@ public sealed partial class Decider
     {
         var atMs = Math.Max(state.LogTimeMs + 1, envelope.AtMs);
         var requests = state.Requests.Expire(atMs);
-        if (requests.Find(envelope.Id) is { } first) return new Decision(first, [], state, IsRemembered: false);
+        if (RequestRules.Answer(requests, envelope.Id, envelope.Digest, index) is { } answer)
+            return new Decision(answer, [], state, IsRemembered: false);
         if (BadId(requests, envelope.Id, atMs) is { } bad)
         {
             return new Decision(

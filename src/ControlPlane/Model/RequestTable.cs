@@ -44,8 +44,8 @@ public sealed class RequestTable
     /// <summary>All results in log order.</summary>
     public IEnumerable<RequestRecord> Records => _byIndex.Values;
 
-    /// <summary>The first result of an id, or null.</summary>
-    public CommandResult? Find(Guid id) => _byId.TryGetValue(id, out var index) ? _byIndex[index].Result : null;
+    /// <summary>The first command of an id and its result, or null.</summary>
+    public RequestRecord? Find(Guid id) => _byId.TryGetValue(id, out var index) ? _byIndex[index] : null;
 
     /// <summary>Rebuilds a table from a snapshot.</summary>
     public static RequestTable Restore(long floorMs, IEnumerable<RequestRecord> records)
@@ -88,7 +88,8 @@ public sealed class RequestTable
 /// <param name="Id">Request id.</param>
 /// <param name="AtMs">Log time at which it was applied, unix ms.</param>
 /// <param name="Result">What its proposer was told; its index is unique.</param>
-public sealed record RequestRecord(Guid Id, long AtMs, CommandResult Result);
+/// <param name="Digest">Of what was asked (<see cref="RequestDigest"/>): the id stands for that alone. Null for the cluster's own.</param>
+public sealed record RequestRecord(Guid Id, long AtMs, CommandResult Result, string? Digest = null);
 
 /// <summary>What a UUIDv7 (RFC 9562 §5.7) tells.</summary>
 public static class RequestId

@@ -8,7 +8,7 @@ using RaftMirror.Primitives;
 namespace RaftMirror.ControlPlane.Snapshots;
 
 /// <summary>Commands and results as bytes. The only place that knows their encoding. Any thread.
-/// A command: {"id","type","version","at","by","traceparent"?,"body"}, in this order.</summary>
+/// A command: {"id","type","version","at","by","traceparent"?,"digest"?,"body"}, in this order.</summary>
 public static class CommandCodec
 {
     private const int Version = 1;
@@ -36,6 +36,7 @@ public static class CommandCodec
             writer.WriteNumber("at", envelope.AtMs);
             writer.WriteString("by", envelope.By);
             if (envelope.Traceparent is { } traceparent) writer.WriteString("traceparent", traceparent);
+            if (envelope.Digest is { } digest) writer.WriteString("digest", digest);
             writer.WritePropertyName("body");
             JsonSerializer.Serialize(writer, envelope.Body, Bodies[type]);
             writer.WriteEndObject();
@@ -63,7 +64,8 @@ public static class CommandCodec
                 root.GetProperty("at").GetInt64(),
                 root.GetProperty("by").GetString()!,
                 root.TryGetProperty("traceparent", out var trace) ? trace.GetString() : null,
-                body ?? throw new JsonException("A command has a body."));
+                body ?? throw new JsonException("A command has a body."),
+                root.TryGetProperty("digest", out var digest) ? digest.GetString() : null);
         }
         catch (Exception broken) when (broken is JsonException or KeyNotFoundException or FormatException or InvalidOperationException)
         {

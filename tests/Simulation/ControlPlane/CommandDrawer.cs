@@ -25,7 +25,7 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         if (isWaiting(asker)) return null;
         if (!state.IsBootstrapped) return (new BootstrapCluster("sim", Id()), Name(asker), asker);
         if (Duty(state, asker) is { } duty && random.Chance(0.8)) return (duty, Name(asker), asker);
-        return Operator(state) is { } wish ? (wish, "operator", asker) : null;
+        return Operator(state) is { } wish ? (wish, RequestLedger.Operator, asker) : null;
     }
 
     private static string Name(NodeId node) => LeaseSimulation.NameOf(node);

@@ -28,6 +28,7 @@ public sealed class ControlPlaneSimulationTests(ITestOutputHelper output)
     [Theory]
     [InlineData(nameof(SeededBug.ForgetsRequestsAfterRestart), "I-", 1)]
     [InlineData(nameof(SeededBug.AppliesDuplicates), "I-ONCE", 1)]
+    [InlineData(nameof(SeededBug.AnswersByIdAlone), "I-ONCE", 1)]
     [InlineData(nameof(SeededBug.DecidesByHashOrder), "", 1)]
     [InlineData(nameof(SeededBug.GrantsWhileMergeOwed), "§14.7", 12)]
     [InlineData(nameof(SeededBug.EndsBarrierEarly), "§14.2", 1)]

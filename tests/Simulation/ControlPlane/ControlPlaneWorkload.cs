@@ -49,7 +49,7 @@ internal sealed class ControlPlaneWorkload : IWorkload
     }
 
     public string Summary =>
-        $", {_requests.Count} requests, {_requests.Repeats} repeats, {_requests.TooOld} too old, {_leaseSimulation!.Grants} leases, "
+        $", {_requests.Count} requests, {_requests.Repeats} repeats, {_requests.TooOld} too old, {_requests.Reused} reused, {_leaseSimulation!.Grants} leases, "
         + $"{_leaseSimulation.Fences} fenced, {_checker.Merges} merged, {_checker.OwnerChanges} owners, {_checker.Barriers} barriers, "
         + $"{_checker.Entries} entries, {_checker.Effective} with an effect";
 
@@ -76,6 +76,8 @@ internal sealed class ControlPlaneWorkload : IWorkload
         var isRepeat = _random.Chance(_repeatChance) && !_cluster!.IsResting;
         if (isRepeat && _requests.Repeat(_random) is { } again) return Encode(again, leader);
         if (_drawer!.Draw(leader, IsWaiting) is not { } drawn) return null;
+        if (drawn.By == RequestLedger.Operator && _random.Chance(0.03) && _requests.Repeat(_random) is { Digest: not null } used)
+            return Encode(RequestLedger.Reuse(used, drawn.Body, drawn.By), leader);
         var request = Make(drawn.Body, drawn.By, leader);
         _asked[drawn.Asker] = (request.Id, _cluster!.NowMs + AnswerWithinMs);
         return Encode(request, leader);
@@ -99,7 +101,7 @@ internal sealed class ControlPlaneWorkload : IWorkload
     }
 
     public void Acknowledged(ReadOnlyMemory<byte> command, LogPosition position, ReadOnlyMemory<byte> result) =>
-        _requests.Acknowledged(CommandCodec.Decode(command.Span).Id, result.ToArray());
+        _requests.Acknowledged(CommandCodec.Decode(command.Span), result.ToArray());
 
     public void Unknown(ReadOnlyMemory<byte> command)
     {
@@ -195,7 +197,7 @@ internal sealed class ControlPlaneWorkload : IWorkload
     }
 
     private byte[] Encode(RequestLedger.Request request, NodeId leader) =>
-        CommandCodec.Encode(new CommandEnvelope(request.Id, WallMs(leader), request.By, null, request.Body));
+        CommandCodec.Encode(new CommandEnvelope(request.Id, WallMs(leader), request.By, null, request.Body, request.Digest));
 
     /// <summary>The wall clocks differ by seconds, and in some runs jump by more than the window of remembered results.</summary>
     private long WallMs(NodeId node) =>

@@ -32,6 +32,7 @@ internal sealed class RecordingMachine(NodeId node, ulong snapshotAt, SeededBug 
     {
         Before = State;
         if (bug == SeededBug.AppliesDuplicates) ForgetRequests();
+        if (bug == SeededBug.AnswersByIdAlone) command = CommandCodec.Encode(CommandCodec.Decode(command) with { Digest = "any:" });
         Events = [];
         _machine.Applied += Record;
         var result = _machine.Apply(position, epoch, command);

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.ControlPlane.Snapshots;
@@ -11,6 +12,9 @@ internal sealed class RequestLedger
 {
     private static readonly HashSet<string> NotRemembered = new(StringComparer.Ordinal) { "badRequestId", "tooOld", "clockAhead" };
 
+    /// <summary>Whose requests are clients'; all others are the cluster's own.</summary>
+    public const string Operator = "operator";
+
     private readonly List<Request> _all = [];
     private readonly Dictionary<Guid, Request> _byId = [];
 
@@ -20,7 +24,13 @@ internal sealed class RequestLedger
     /// <summary>Repeats that were refused since the window of results had passed.</summary>
     public int TooOld { get; private set; }
 
+    /// <summary>Other commands under a used id: refused.</summary>
+    public int Reused { get; private set; }
+
     public int Count => _all.Count;
+
+    /// <summary>A client's mistake: a command under the id of another one. Whichever is executed first has the id.</summary>
+    public static Request Reuse(Request used, CommandBody body, string by) => new(used.Id, body, by);
 
     /// <summary>Makes a request. The id is a UUIDv7 of the given time.</summary>
     public Request Make(CommandBody body, string by, long timeMs, Xoshiro random)
@@ -65,9 +75,18 @@ internal sealed class RequestLedger
             return;
         }
 
-        if (request!.First is null)
+        if (request!.First is not null && request.FirstDigest != envelope.Digest)
+        {
+            Reused++;
+            CheckReused(request, envelope, result);
+            ClusterChecker.Require(!hasEvents, $"I-ONCE: {envelope.Id} of {request.FirstIndex} had an effect again at {index}, as another command");
+            return;
+        }
+
+        if (request.First is null)
         {
             request.First = bytes;
+            request.FirstDigest = envelope.Digest;
             request.FirstIndex = index;
             ClusterChecker.Require(result.Index == index, $"the result of {index} says that it is of {result.Index}");
             return;
@@ -80,11 +99,18 @@ internal sealed class RequestLedger
     }
 
     /// <summary>A client was told a result.</summary>
-    public void Acknowledged(Guid id, byte[] bytes)
+    public void Acknowledged(CommandEnvelope envelope, byte[] bytes)
     {
+        var id = envelope.Id;
         var result = CommandCodec.DecodeResult(bytes);
         if (NotRemembered.Contains(result.Code)) return;
         var request = _byId[id];
+        if (request.FirstDigest != envelope.Digest)
+        {
+            CheckReused(request, envelope, result);
+            return;
+        }
+
         ClusterChecker.Require(
             request.First is { } first && first.AsSpan().SequenceEqual(bytes), $"I-ONCE: the client of {id} was told another result than the first");
         request.Acknowledged = bytes;
@@ -97,10 +123,14 @@ internal sealed class RequestLedger
         {
             if (request.Acknowledged is not { } told || RequestId.TimeMs(request.Id) < state.Requests.FloorMs) continue;
             ClusterChecker.Require(
-                state.Requests.Find(request.Id) is { } kept && CommandCodec.EncodeResult(kept).AsSpan().SequenceEqual(told),
+                state.Requests.Find(request.Id) is { } kept && CommandCodec.EncodeResult(kept.Result).AsSpan().SequenceEqual(told),
                 $"acknowledged {request.Body.GetType().Name} {request.Id} at {request.FirstIndex} is lost");
         }
     }
+
+    private static void CheckReused(Request request, CommandEnvelope envelope, CommandResult result) => ClusterChecker.Require(
+        result.Code == RequestRules.Reused,
+        $"I-ONCE: {envelope.Body.GetType().Name} {envelope.Id} got '{result.Code}', the result of another command at {request.FirstIndex}");
 
     /// <summary>One request of one client.</summary>
     internal sealed class Request(Guid id, CommandBody body, string by)
@@ -111,10 +141,21 @@ internal sealed class RequestLedger
 
         public string By => by;
 
+        public string? Digest { get; } = by == Operator ? RequestDigest.Of(body.GetType().Name, JsonOf(body)) : null;
+
         public byte[]? First { get; set; }
+
+        /// <summary>Of the command that was executed under this id.</summary>
+        public string? FirstDigest { get; set; }
 
         public ulong FirstIndex { get; set; }
 
         public byte[]? Acknowledged { get; set; }
+
+        private static JsonElement JsonOf(CommandBody body)
+        {
+            using var document = JsonDocument.Parse(CommandCodec.Encode(new CommandEnvelope(Guid.Empty, 0, "", null, body)));
+            return document.RootElement.GetProperty("body").Clone();
+        }
     }
 }

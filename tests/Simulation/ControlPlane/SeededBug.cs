@@ -12,6 +12,9 @@ internal enum SeededBug
     /// <summary>All nodes execute a repeated request again.</summary>
     AppliesDuplicates,
 
+    /// <summary>A request id is answered whatever is asked under it.</summary>
+    AnswersByIdAlone,
+
     /// <summary>Who gets an orphaned volume depends on a hash that each process salts differently.</summary>
     DecidesByHashOrder,
 
