@@ -171,8 +171,26 @@ internal sealed partial class DutyRunner(
     {
         var state = feed.Current;
         if (state.Set(setName) is not { } set) return null;
-        await Task.Run(() => SetResources.StampLabels(state, set, self.Name), cancellationToken);
-        return await Submit(new StampLabels(setName, set.Generation, self.Name, self.Incarnation), cancellationToken);
+        var failures = await Task.Run(() => SetResources.StampLabels(state, set, self.Name), cancellationToken);
+        if (failures.Count == 0) return await Submit(new StampLabels(setName, set.Generation, self.Name, self.Incarnation), cancellationToken);
+
+        // Their legs are lost too, those of idle volumes included; then nothing asks for their labels any more.
+        foreach (var (disk, reason) in failures) await FailLegsAsync(set, disk, reason, cancellationToken);
+        return null;
+    }
+
+    /// <summary>One failure of a disk is noticed for every leg on it: no volume has to run into it by itself.</summary>
+    private async Task FailLegsAsync(SetState set, string disk, string reason, CancellationToken cancellationToken)
+    {
+        LogDiskFails(logger, set.Name, disk, reason);
+        foreach (var volume in set.Volumes.Values)
+        {
+            foreach (var leg in volume.Submirrors.Where(leg => leg.IsWritable && leg.Status != ControlPlane.Model.SubmirrorStatus.LastErred && leg.IsOn(disk)))
+            {
+                await Submit(
+                    new FailSubmirror(set.Name, volume.Name, leg.Name, self.Name, self.Incarnation, $"{disk}: {reason}"), cancellationToken);
+            }
+        }
     }
 
     [LoggerMessage(3401, LogLevel.Information, "Duty {Duty} was refused: {Code}: {Reason}")]
@@ -183,6 +201,9 @@ internal sealed partial class DutyRunner(
 
     [LoggerMessage(3403, LogLevel.Error, "Dirty log of node {Node} in set {Set} is in doubt, so everything counts as dirty: {Doubt}")]
     private static partial void LogDoubt(ILogger logger, string set, string node, string doubt);
+
+    [LoggerMessage(3404, LogLevel.Error, "Set {Set}: disk {Disk} fails, and with it every leg on it: {Reason}")]
+    private static partial void LogDiskFails(ILogger logger, string set, string disk, string reason);
 }
 
 /// <summary>Where this node listens, as others are told.</summary>

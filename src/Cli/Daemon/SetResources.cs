@@ -68,18 +68,39 @@ internal sealed partial class SetResources(ILogger logger) : ISetResources
         }
     }
 
-    /// <summary>Writes the set's present generation to the labels of all disks that are in use.</summary>
-    /// <exception cref="IOException">A label of a disk that is not failed could not be written.</exception>
-    public static void StampLabels(ClusterState cluster, SetState set, string self)
+    /// <summary>Writes the set's present generation to the labels of the surviving disks. A disk whose label cannot be written survives
+    /// nothing: the barrier of a lost leg must not wait for it (design §14.1).</summary>
+    /// <returns>Disks in use whose label could not be written, each with the reason.</returns>
+    public static IReadOnlyList<(string Disk, string Reason)> StampLabels(ClusterState cluster, SetState set, string self)
     {
+        var failures = new List<(string, string)>();
         foreach (var disk in set.Disks.Values)
         {
-            if (disk.Status == DiskStatus.Failed || IsLost(set, disk)) continue;
+            if (disk.Status == DiskStatus.Okay && StampLabel(cluster, set, disk, self) is { } reason && IsNeeded(set, disk.Name))
+                failures.Add((disk.Name, reason));
+        }
+
+        return failures;
+    }
+
+    private static string? StampLabel(ClusterState cluster, SetState set, DiskState disk, string self)
+    {
+        try
+        {
             using var device = Open(SetConfigurationMapper.Map(set, disk, self), cluster.Id, set.Id);
             var status = LabelStore.Write(device, LabelOf(device, cluster.Id, set, disk.Id, cluster.MembershipEpoch));
-            if (status != DeviceStatus.Ok) throw new IOException($"The label of disk '{disk.Name}' could not be written ({status}).");
+            return status == DeviceStatus.Ok ? null : $"its label could not be written ({status})";
+        }
+        catch (IOException failure)
+        {
+            return failure.Message;
         }
     }
+
+    /// <summary>True if a submirror on the disk would have to be lost before the disk may be left behind: one that is in use and not the
+    /// last source, which stays in use whatever its disk does.</summary>
+    private static bool IsNeeded(SetState set, string disk) => set.Volumes.Values.SelectMany(volume => volume.Submirrors).Any(
+        submirror => submirror.IsWritable && submirror.Status != SubmirrorStatus.LastErred && submirror.IsOn(disk));
 
     /// <summary>Recovered marks as a command carries them: one entry of the log holds at most 1 MiB, so the runs of all volumes
     /// together are bounded, each volume's to a superset of its marks.</summary>
@@ -114,16 +135,6 @@ internal sealed partial class SetResources(ILogger logger) : ISetResources
         DiskLayout.TryCreate(sizeBytes, metadataBytes, maxNodes, out var layout, out var refusal)
             ? layout
             : throw new IOException($"The disk does not fit its set: {refusal}.");
-
-    /// <summary>True if every submirror that lies on the disk is lost: its label stays behind on purpose, so that the
-    /// disk shows as stale when it comes back (design §14.10).</summary>
-    private static bool IsLost(SetState set, DiskState disk)
-    {
-        var holds = set.Volumes.Values.SelectMany(volume => volume.Submirrors)
-            .Where(submirror => submirror.Extents.Any(extent => extent.Disk == disk.Name))
-            .ToList();
-        return holds.Count > 0 && holds.TrueForAll(submirror => submirror.Status == SubmirrorStatus.Maintenance);
-    }
 
     private static FileBlockDevice Open(DiskConfiguration disk, Guid cluster, Guid set)
     {

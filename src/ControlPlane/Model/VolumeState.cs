@@ -67,6 +67,17 @@ public sealed record SubmirrorState(string Name, SubmirrorStatus Status, Immutab
 
     /// <summary>Waits for, or gets, a full copy.</summary>
     public bool IsTarget => Status is SubmirrorStatus.Attached or SubmirrorStatus.Resyncing;
+
+    /// <summary>Some of it lies on that disk.</summary>
+    public bool IsOn(string disk)
+    {
+        foreach (var extent in Extents)
+        {
+            if (extent.Disk == disk) return true;
+        }
+
+        return false;
+    }
 }
 
 /// <summary>A piece of a submirror.</summary>

@@ -29,6 +29,9 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
     /// <summary>Further options.</summary>
     public List<string> Arguments { get; } = [];
 
+    /// <summary>Further variables of its process.</summary>
+    public Dictionary<string, string> Environment { get; } = [];
+
     /// <summary>Options that say which cluster it is of; null for those of a first start together with the others.</summary>
     public IReadOnlyList<string>? Origin { get; set; }
 
@@ -57,7 +60,7 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
             UseShellExecute = false,
         };
         foreach (var argument in command.Skip(1)) start.ArgumentList.Add(argument);
-        foreach (var (variable, value) in environment) start.Environment[variable] = value;
+        foreach (var (variable, value) in environment.Concat(Environment)) start.Environment[variable] = value;
         Note($"--- start: {string.Join(' ', command)}");
         _process?.Dispose();
         var process = Process.Start(start) ?? throw new InvalidOperationException($"Node {Name} did not start.");
