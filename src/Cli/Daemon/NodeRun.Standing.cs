@@ -45,7 +45,7 @@ internal sealed partial class NodeRun
         else _standing.Set(Standing.Removed, await _raft.Removed);
         var bar = await _standing.WhenBarred;
         LogBarred(_logger, _self.Name, bar.Word, bar.Reason, bar.Help(_self.Name));
-        var isClean = await _agents.EndAllAsync();
+        var isClean = await _agents.EndAllAsync(StopLimit + StopLimit);
         LogOutOfService(_logger, isClean ? "nothing is left to be merged" : "the others merge what is left");
     }
 

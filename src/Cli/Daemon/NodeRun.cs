@@ -149,7 +149,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         if (_nbd is not null) await _nbd.StopAsync(StopLimit);
         var isFenced = _ended.Task.IsCompleted || IsBarred();
         // The stop tells the cluster that nothing is owed. Without proof of that this incarnation is left to be fenced and merged.
-        var isClean = await _agents.EndAllAsync();
+        var isClean = await _agents.EndAllAsync(StopLimit + StopLimit);
         if (!isClean) LogNotClean(_logger);
         if (isClean && !isFenced && _feed.Current.Node(_self.Name) is { IsLive: true } node && node.Incarnation == _self.Incarnation)
         {

@@ -33,8 +33,11 @@ internal sealed partial class SetAgents(
     /// <summary>Enacts until the feed ends.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        await foreach (var (state, isJump) in feed.States.ReadAllAsync(cancellationToken))
+        ClusterState? last = null;
+        await foreach (var (next, isJump) in feed.States.ReadAllAsync(cancellationToken))
         {
+            if ((next ?? last) is not { } state) continue;
+            last = state;
             // A data plane must see every configuration. One that was passed over by a snapshot begins anew, in a new incarnation.
             if (isJump && !Volatile.Read(ref _agents).IsEmpty)
             {
@@ -45,13 +48,13 @@ internal sealed partial class SetAgents(
             foreach (var set in state.Sets.Values)
             {
                 if (!Serves(set)) continue;
-                if ((Find(set.Name) ?? await BeginAsync(set.Name)) is { } agent) agent.Enact(state, set);
+                if ((Find(set.Name) ?? Begin(set.Name)) is { } agent) agent.Enact(state, set);
             }
 
             foreach (var (name, agent) in Volatile.Read(ref _agents))
             {
                 if (state.Set(name) is { } set && Serves(set)) continue;
-                await EndAsync(name);
+                _ = EndAsync(name); // No other set waits for its disks.
             }
         }
     }
@@ -84,22 +87,38 @@ internal sealed partial class SetAgents(
     }
 
     /// <summary>Ends all agents, and waits for those whose end began before; no other begins. Any thread.</summary>
+    /// <param name="limit">How long to wait: a disk that hangs must not keep the process. What is under way then ends in the kernel, and the
+    /// others fence this incarnation.</param>
     /// <returns>True only if every agent of this incarnation has ended with nothing left to be merged.</returns>
-    public async Task<bool> EndAllAsync()
+    public async Task<bool> EndAllAsync(TimeSpan limit)
     {
         lock (_gate) _isClosed = true;
-        foreach (var set in Volatile.Read(ref _agents).Keys) await EndAsync(set);
+        foreach (var set in Volatile.Read(ref _agents).Keys) _ = EndAsync(set);
         Task<bool>[] endings;
         lock (_gate) endings = [.. _endings.Values];
-        await Task.WhenAll(endings);
+        try
+        {
+            await Task.WhenAll(endings).WaitAsync(limit);
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+
         lock (_gate) return !_isUnclean;
     }
 
-    private async Task<SetAgent?> BeginAsync(string set)
+    private SetAgent? Begin(string set)
     {
         Task<bool>? former;
         lock (_gate) former = _endings.GetValueOrDefault(set);
-        if (former is not null) await former; // Two of one set would both write to its disks and its slot.
+        // Two of one set would both write to its disks and its slot. Other sets do not wait for a disk of this one.
+        if (former is { IsCompleted: false })
+        {
+            _ = former.ContinueWith(_ => feed.Nudge(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            return null;
+        }
+
         var spans = new TransferSpans(set, self.Name);
         SetAgent agent;
         lock (_gate)

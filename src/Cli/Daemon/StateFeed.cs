@@ -27,9 +27,12 @@ internal sealed class StateFeed
     /// <summary>Takes the state of a snapshot: what lies between it and the one before is never told.</summary>
     public void PublishRestored(ClusterState state) => Take(new FedState(state, IsJump: true));
 
+    /// <summary>Makes the enactor look at the newest state that it has taken once more.</summary>
+    public void Nudge() => _states.Writer.TryWrite(default);
+
     private void Take(FedState next)
     {
-        _current = next.State;
+        _current = next.State!;
         _states.Writer.TryWrite(next);
         Interlocked.Exchange(ref _changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
     }
@@ -65,5 +68,5 @@ internal sealed class StateFeed
     }
 }
 
-/// <summary>A state, and whether states between it and the one before were left out.</summary>
-internal readonly record struct FedState(ClusterState State, bool IsJump);
+/// <summary>A state, and whether states between it and the one before were left out. Without a state: the one before, once more.</summary>
+internal readonly record struct FedState(ClusterState? State, bool IsJump);

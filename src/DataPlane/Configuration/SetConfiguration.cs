@@ -94,7 +94,11 @@ public sealed record MemberConfiguration(
 /// <param name="IsDirectIo">O_DIRECT, else page cache (only where all openers are on one host).</param>
 /// <param name="IsFailed">True once committed as failed: not to be used.</param>
 public sealed record DiskConfiguration(
-    string Name, Guid Id, string Path, long SizeBytes, int SectorBytes, long MetadataBytes, bool IsDirectIo, bool IsFailed);
+    string Name, Guid Id, string Path, long SizeBytes, int SectorBytes, long MetadataBytes, bool IsDirectIo, bool IsFailed)
+{
+    /// <summary>No node uses it, but for legs that have no other source.</summary>
+    public bool IsLost { get; init; }
+}
 
 /// <summary>A piece of a leg.</summary>
 /// <param name="Disk">Disk name.</param>
@@ -208,4 +212,8 @@ public sealed record SetConfiguration(
     IReadOnlyList<MemberConfiguration> Members,
     IReadOnlyList<DiskConfiguration> Disks,
     SlotConfiguration? OwnSlot,
-    IReadOnlyList<VolumeConfiguration> Volumes);
+    IReadOnlyList<VolumeConfiguration> Volumes)
+{
+    /// <summary>Age of a call from which its disk counts as lost.</summary>
+    public long DeviceTimeoutMs { get; init; } = 5000;
+}

@@ -6,12 +6,13 @@ using RaftMirror.Primitives;
 namespace RaftMirror.DataPlane.Devices;
 
 /// <summary>Native memory aligned to 4 KiB, as O_DIRECT needs it; managed arrays, even pinned, are not aligned.
-/// One owner at a time; <see cref="Dispose()"/> gives it back to its pool. Never give back a buffer whose I/O has not ended.</summary>
+/// Whoever rents it, and each device call that was <see cref="Retain"/>ed for, holds it; the last <see cref="Dispose()"/> gives it back to
+/// its pool: so memory that a call in the kernel still uses is given to nobody else.</summary>
 public sealed unsafe class AlignedBuffer : MemoryManager<byte>
 {
     private readonly AlignedBufferPool _pool;
     private void* _pointer;
-    private int _inUse;
+    private int _holders;
 
     internal AlignedBuffer(AlignedBufferPool pool, int capacityBytes)
     {
@@ -26,7 +27,7 @@ public sealed unsafe class AlignedBuffer : MemoryManager<byte>
     /// <inheritdoc/>
     public override Span<byte> GetSpan()
     {
-        Invariant.Require(_pointer is not null && Volatile.Read(ref _inUse) != 0, "A buffer was used after it was given back.");
+        Invariant.Require(_pointer is not null && Volatile.Read(ref _holders) != 0, "A buffer was used after it was given back.");
         return new Span<byte>(_pointer, CapacityBytes);
     }
 
@@ -41,8 +42,12 @@ public sealed unsafe class AlignedBuffer : MemoryManager<byte>
     /// <summary>Gives the buffer back to its pool.</summary>
     public void Dispose() => ((IDisposable)this).Dispose();
 
+    /// <summary>One more holder; each gives it back once. Only by somebody who holds it.</summary>
+    public void Retain() =>
+        Invariant.Require(Interlocked.Increment(ref _holders) > 1, "A buffer was used after it was given back.");
+
     internal void Rent() =>
-        Invariant.Require(Interlocked.Exchange(ref _inUse, 1) == 0, "A buffer has one owner.");
+        Invariant.Require(Interlocked.Exchange(ref _holders, 1) == 0, "A buffer is rented by one.");
 
     internal void Free()
     {
@@ -54,8 +59,9 @@ public sealed unsafe class AlignedBuffer : MemoryManager<byte>
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        Invariant.Require(Interlocked.Exchange(ref _inUse, 0) == 1, "A buffer is given back once.");
-        _pool.Return(this);
+        var left = Interlocked.Decrement(ref _holders);
+        Invariant.Require(left >= 0, "A buffer is given back once by each holder.");
+        if (left == 0) _pool.Return(this);
     }
 }
 

@@ -3,6 +3,8 @@ using System.Threading.Channels;
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.DiskIo;
+using RaftMirror.DataPlane.DiskIo.Core;
 using RaftMirror.DataPlane.Leases.Core;
 using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.DataPlane.Nbd;
@@ -16,7 +18,11 @@ namespace RaftMirror.DataPlane.Mirroring;
 /// <param name="Clock">Clock of leases.</param>
 /// <param name="Fatal">Called with a broken invariant: the node must stop (data may not be what the code believes). Any thread.</param>
 public sealed record DataPlanePorts(
-    ISetResources Resources, IVolumeReports Reports, IPeerMessages Peers, ILeaseClock Clock, Action<Exception> Fatal);
+    ISetResources Resources, IVolumeReports Reports, IPeerMessages Peers, ILeaseClock Clock, Action<Exception> Fatal)
+{
+    /// <summary>Hears of disks that hang; null: nobody.</summary>
+    public IDiskReports? Disks { get; init; }
+}
 
 /// <summary>The data plane of one disk set on one node and incarnation: its volumes as exports.</summary>
 /// <remarks>A loop takes configurations in order, opens disks and the dirty log, then hands each volume its part. A lease counts in
@@ -31,19 +37,16 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
     private readonly MirrorOptions _options;
     private readonly Channel<Command> _commands = Channel.CreateUnbounded<Command>(new() { SingleReader = true });
     private readonly ConcurrentDictionary<uint, MirrorVolume> _volumes = new();
-    private readonly ConcurrentDictionary<string, IBlockDevice> _disks = new();
+    private readonly ConcurrentDictionary<string, DiskPort> _disks = new();
     private readonly CancellationTokenSource _stopping = new();
-    private readonly LegIoPool _pool;
+    private readonly DirtyLogKeeper _log;
+    private readonly DiskWatcher _watcher;
     private readonly Timer _ticker;
     private readonly Task _loop;
     private readonly Lock _leaseGate = new();
     private LeaseGrant? _grant;
     private SetConfiguration? _configuration;
-    private SlotConfiguration? _slot;
-    private OpenLog? _log;
-    private volatile bool _isLogLost;
     private readonly Lock _endGate = new();
-    private readonly ulong _spentGeneration;
     private Task<bool>? _end;
 
     /// <summary>Starts with nothing; serves once configurations and a lease came.</summary>
@@ -61,16 +64,14 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         _incarnation = incarnation;
         _ports = ports;
         _options = options ?? new MirrorOptions();
-        _spentGeneration = spentGeneration;
-        _pool = new LegIoPool(self, LegIoPool.DefaultThreads, ports.Fatal);
+        _log = new DirtyLogKeeper(incarnation, spentGeneration, ports, FindDisk, () => _volumes.Values);
         var period = TimeSpan.FromMilliseconds(Math.Max(1, _options.TickNs / 1_000_000));
-        _ticker = new Timer(_ => PostAll(new(MirrorVolume.InputKind.Tick)), null, period, period);
+        _watcher = new DiskWatcher(() => _disks.Values, () => ports.Clock.NowNs, ports.Disks, AlignedBufferPool.Shared);
+        _ticker = new Timer(_ => Tick(), null, period, period);
         _loop = Task.Run(RunAsync);
     }
 
     long IVolumeHost.NowNs => _ports.Clock.NowNs;
-
-    LegIoPool IVolumeHost.Pool => _pool;
 
     IVolumeReports IVolumeHost.Reports => _ports.Reports;
 
@@ -145,8 +146,21 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         return list;
     }
 
+    /// <summary>Figures of every disk, by name.</summary>
+    public IReadOnlyList<DiskStatistics> DiskStatistics() => _watcher.Statistics();
+
+    /// <summary>Can this node use a disk of the set now? Answers within about a second, whatever the disk does. Any thread.</summary>
+    public Task<DiskAnswer> ProbeDiskAsync(string disk) => _watcher.ProbeAsync(disk);
+
+    /// <summary>What another node said of a disk. Any thread.</summary>
+    /// <param name="disk">Disk.</param>
+    /// <param name="question">From <see cref="IDiskReports.Ask"/>.</param>
+    /// <param name="node">Who said it.</param>
+    /// <param name="answer">What.</param>
+    public void DiskAnswered(string disk, ulong question, string node, DiskAnswer answer) => _watcher.Answered(disk, question, node, answer);
+
     /// <summary>Generation of the newest slot that was, or was to be, opened here; 0 for none. Meaningful after <see cref="EndAsync"/>.</summary>
-    public ulong SlotGeneration => _slot?.Generation ?? _spentGeneration;
+    public ulong SlotGeneration => _log.Generation;
 
     /// <summary>Clean stop: takes no more requests, drops clients, waits for the end of physical I/O, flushes, clears
     /// marks while the lease lasts, closes log and disks. However often it is called, there is one end, and each call waits for it.</summary>
@@ -168,28 +182,20 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         PostAll(new(MirrorVolume.InputKind.Shutdown));
         foreach (var volume in _volumes.Values) await volume.Drained;
         await _ticker.DisposeAsync();
-        await Task.Run(_pool.Dispose);
         foreach (var volume in _volumes.Values) await volume.AppendsEnded;
-        if (_log is { } open) await open.Log.DisposeAsync();
-        foreach (var disk in _disks.Values) disk.Dispose();
+        await _log.EndAsync();
+        foreach (var disk in _disks.Values) disk.Close();
+        // Whoever opens them next must find no call of this life in the kernel.
+        foreach (var disk in _disks.Values) await disk.Closed;
         _stopping.Dispose();
         var isClean = true;
         foreach (var volume in _volumes.Values) isClean &= volume.EndedClean;
         return isClean;
     }
 
-    IBlockDevice? IVolumeHost.FindDisk(string name) => _disks.GetValueOrDefault(name);
+    DiskPort? IVolumeHost.FindDisk(string name) => FindDisk(name);
 
-    async ValueTask<bool> IVolumeHost.AppendAsync(RegionUpdate[] updates)
-    {
-        var open = Volatile.Read(ref _log);
-        if (open is null) return false;
-        if (await open.Log.AppendAsync(updates)) return true;
-        if (Volatile.Read(ref _log) != open) return false; // Replaced meanwhile: its end says nothing about the new one.
-        if (Interlocked.Exchange(ref open.IsReported, 1) == 0)
-            LoseLog(open.Slot, open.Log.Failure ?? new DirtyLogFailure("the dirty log failed", null));
-        return false;
-    }
+    ValueTask<bool> IVolumeHost.AppendAsync(RegionUpdate[] updates) => _log.AppendAsync(updates);
 
     void IVolumeHost.Fatal(Exception exception) => _ports.Fatal(exception);
 
@@ -212,7 +218,7 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
                     continue;
                 }
 
-                while (!_stopping.IsCancellationRequested && _commands.Reader.TryRead(out var command)) await TakeAsync(command);
+                while (!_stopping.IsCancellationRequested && _commands.Reader.TryRead(out var command)) Take(command);
             }
         }
 #pragma warning disable CA1031 // Whatever it was, configurations would be lost from here on: the node must stop.
@@ -223,7 +229,7 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         }
     }
 
-    private async Task TakeAsync(Command command)
+    private void Take(Command command)
     {
         if (command.Configuration is not { } configuration)
         {
@@ -232,36 +238,41 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
         }
 
         _configuration = configuration;
+        _watcher.Apply(configuration);
         OpenDisks();
         ApplyVolumes(configuration);
-        await ApplyLogAsync(configuration);
+        _log.Apply(configuration);
     }
+
+    private DiskPort? FindDisk(string name) => _disks.GetValueOrDefault(name);
 
     private bool HasMissingDisk()
     {
         if (_configuration is null) return false;
         foreach (var disk in _configuration.Disks)
         {
-            if (!disk.IsFailed && !_disks.ContainsKey(disk.Name)) return true;
+            if (!disk.IsFailed && FindDisk(disk.Name) is not { State: DiskPortState.Open or DiskPortState.Opening }) return true;
         }
 
         return false;
     }
 
+    /// <summary>Begins to open what is not open; calls to it wait meanwhile. Nobody waits here: a disk may hang at its opening.</summary>
     private void OpenDisks()
     {
-        foreach (var disk in _configuration!.Disks)
+        var configuration = _configuration!;
+        foreach (var disk in configuration.Disks)
         {
-            if (disk.IsFailed || _disks.ContainsKey(disk.Name)) continue;
-            try
-            {
-                _disks[disk.Name] = _ports.Resources.OpenDisk(_configuration, disk);
-            }
-            catch (IOException)
-            {
-                // Its calls answer Unreachable, which is reported leg by leg; it is tried again.
-            }
+            if (disk.IsFailed) continue;
+            var port = _disks.GetOrAdd(disk.Name, name => new DiskPort(name, () => _ports.Clock.NowNs, _ports.Fatal));
+            port.BeginOpen(() => _ports.Resources.OpenDisk(configuration, disk), Opened); // Nothing, unless it is missing.
         }
+    }
+
+    // The loop looks again, and so tries again after a while.
+    private void Opened(IOException? failure)
+    {
+        if (failure is not null) _commands.Writer.TryWrite(new Command(null, 0));
     }
 
     private void ApplyVolumes(SetConfiguration configuration)
@@ -278,9 +289,9 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
                     if (_grant is { } grant) shell.Post(new(MirrorVolume.InputKind.Lease, Payload: grant));
                 }
 
-                if (_isLogLost) shell.Post(new(MirrorVolume.InputKind.LogLost));
+                if (_log.IsLost) shell.Post(new(MirrorVolume.InputKind.LogLost));
                 Configure(shell, configuration, volume);
-                if (_log is { IsReported: 0 }) shell.Post(new(MirrorVolume.InputKind.LogOpened));
+                if (_log.IsOpen) shell.Post(new(MirrorVolume.InputKind.LogOpened));
                 continue;
             }
 
@@ -322,77 +333,22 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
             volume.Name, $"mirror {volume.Name}", volume.SizeBytes, sector, 4096, IsReadOnly: false, IsMultiConn: true);
     }
 
-    private async Task ApplyLogAsync(SetConfiguration configuration)
+    private void Tick()
     {
-        var slot = configuration.OwnSlot;
-        if (slot is null || slot.Incarnation != _incarnation || slot.Generation == _slot?.Generation) return;
-        var disks = new List<IBlockDevice>();
-        foreach (var name in slot.Disks)
-        {
-            if (_disks.TryGetValue(name, out var disk)) disks.Add(disk);
-        }
-
-        _slot = slot;
-        if (slot.Generation <= _spentGeneration)
-        {
-            LoseLog(slot, new DirtyLogFailure("The node left the set and stayed after all; its log is opened anew.", null));
-            return;
-        }
-
-        if (_log is { } old)
-        {
-            _log = null;
-            PostAll(new(MirrorVolume.InputKind.LogLost));
-            await old.Log.DisposeAsync();
-        }
-
-        if (disks.Count < slot.Disks.Count)
-        {
-            LoseLog(slot, new DirtyLogFailure("A disk of the dirty log cannot be opened.", MissingDisk(slot)));
-            return;
-        }
-
-        try
-        {
-            var log = await _ports.Resources.OpenLogAsync(configuration, slot, disks);
-            Volatile.Write(ref _log, new OpenLog(log, slot));
-        }
-        catch (IOException exception)
-        {
-            // Without the disk the control plane would choose the same disks again, at once and for ever.
-            LoseLog(slot, exception is DirtyLogOpenException { Failure: { } failure } ? failure : new DirtyLogFailure(exception.Message, null));
-            return;
-        }
-
-        _isLogLost = false;
-        PostAll(new(MirrorVolume.InputKind.LogOpened));
-        _ports.Reports.DirtyLogOpened(slot);
+        PostAll(new(MirrorVolume.InputKind.Tick));
+        _watcher.Tick(IsLossEnacted);
     }
 
-    /// <summary>Stops writes and copies of the logged volumes, and reports once those under way have ended: the report makes the control
-    /// plane give this node's ownerships away at once, so nothing of this node may reach a leg after it.</summary>
-    private void LoseLog(SlotConfiguration slot, DirtyLogFailure failure)
+    /// <summary>True once no volume has a call under way that it would still have to give up.</summary>
+    private bool IsLossEnacted(string disk)
     {
-        _isLogLost = true; // Before the look at the volumes: one that comes later sees it.
-        var quiet = new List<Task>();
-        foreach (var volume in _volumes.Values) quiet.Add(volume.LoseLog());
-        _ = ReportLogLossAsync(quiet, slot, failure);
-    }
-
-    private async Task ReportLogLossAsync(List<Task> quiet, SlotConfiguration slot, DirtyLogFailure failure)
-    {
-        await Task.WhenAll(quiet);
-        _ports.Reports.DirtyLogFailed(slot, failure);
-    }
-
-    private string? MissingDisk(SlotConfiguration slot)
-    {
-        foreach (var name in slot.Disks)
+        var index = _configuration?.Index ?? 0;
+        foreach (var volume in _volumes.Values)
         {
-            if (!_disks.ContainsKey(name)) return name;
+            if (volume.EnactedIndex < index) return false;
         }
 
-        return null;
+        return true;
     }
 
     private void PostAll(MirrorVolume.Input input)
@@ -401,13 +357,4 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
     }
 
     private readonly record struct Command(SetConfiguration? Configuration, ulong Index);
-
-    private sealed class OpenLog(IDirtyRegionLog log, SlotConfiguration slot)
-    {
-        public int IsReported;
-
-        public IDirtyRegionLog Log { get; } = log;
-
-        public SlotConfiguration Slot { get; } = slot;
-    }
 }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Threading.Tasks.Sources;
+using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.DataPlane.Nbd;
 using RaftMirror.Primitives;
@@ -12,14 +13,49 @@ internal sealed class PendingRequest(MirrorVolume volume) : IValueTaskSource<IoS
     // The continuation must not run on the thread that drains the volume's mailbox.
     private ManualResetValueTaskSourceCore<IoStatus> _source = new() { RunContinuationsAsynchronously = true };
 
+    private Memory<byte> _buffer;
+    private IReadBuffer? _owner;
+    private AlignedBuffer? _other;
+    private bool _isBufferLost;
+
     public MirrorRequest Request { get; set; }
 
-    /// <summary>The client's buffer; a write's is never written to.</summary>
-    public Memory<byte> Buffer { get; set; }
+    public void Begin(MirrorRequest request, Memory<byte> buffer, IReadBuffer? owner)
+    {
+        Request = request;
+        (_buffer, _owner) = (buffer, owner);
+    }
+
+    /// <summary>The client's buffer; a write's is never written to. A read is given another one after <see cref="LoseBuffer"/>.</summary>
+    public Memory<byte> BufferFor(EffectKind kind)
+    {
+        if (kind != EffectKind.LegRead || !_isBufferLost) return _buffer;
+        _isBufferLost = false;
+        var length = _buffer.Length;
+        _other?.Dispose(); // A call that still fills it holds it.
+        _other = AlignedBufferPool.Shared.Rent(length);
+        return _buffer = _other.Memory[..length];
+    }
+
+    /// <summary>A call that nobody waits for any longer may fill the buffer at any time: it is not used for this request again.</summary>
+    public void LoseBuffer() => _isBufferLost = true;
 
     public ValueTask<IoStatus> Task => new(this, _source.Version);
 
-    public void Complete(IoStatus status) => _source.SetResult(status);
+    public void Complete(IoStatus status)
+    {
+        if (_other is { } other)
+        {
+            _other = null;
+            if (status == IoStatus.Ok && _owner is { } owner) owner.Replace(other);
+            else other.Dispose();
+            // Without an owner that takes it the answer has nowhere to go.
+            if (status == IoStatus.Ok && _owner is null) status = IoStatus.Drop;
+        }
+
+        _isBufferLost = false;
+        _source.SetResult(status);
+    }
 
     public IoStatus GetResult(short token)
     {
@@ -30,7 +66,7 @@ internal sealed class PendingRequest(MirrorVolume volume) : IValueTaskSource<IoS
         finally
         {
             _source.Reset();
-            Buffer = default;
+            (_buffer, _owner) = (default, null);
             volume.Return(this);
         }
     }
@@ -53,9 +89,9 @@ internal sealed class MirrorSession(MirrorVolume volume, uint number, string cli
 
     public CancellationToken Dropped => _dropped.Token;
 
-    public ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination) =>
+    public ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination, IReadBuffer? owner = null) =>
         volume.SubmitAsync(
-            new MirrorRequest(0, RequestKind.Read, new ByteRange(offset, destination.Length), Number), destination);
+            new MirrorRequest(0, RequestKind.Read, new ByteRange(offset, destination.Length), Number), destination, owner);
 
     public ValueTask<IoStatus> WriteAsync(long offset, ReadOnlyMemory<byte> source, bool forceUnitAccess) =>
         volume.SubmitAsync(

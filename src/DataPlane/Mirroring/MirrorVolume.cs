@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.DiskIo;
 using RaftMirror.DataPlane.Leases.Core;
 using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.DataPlane.Nbd;
@@ -16,6 +17,9 @@ internal sealed class MirrorVolume : IExport
 {
     private readonly ConcurrentQueue<Input> _mailbox = new();
     private readonly ConcurrentBag<PendingRequest> _pool = [];
+    private readonly Stack<LegCall> _callPool = new();
+    private readonly List<LegCall> _calls = []; // In a queue or with a disk, and not given up.
+    private readonly Dictionary<ulong, RangeCopy> _copies = [];
     private readonly Dictionary<ulong, PendingRequest> _pending = [];
     private readonly List<MirrorSession> _sessions = [];
     private readonly List<TaskCompletionSource> _quiet = [];
@@ -27,6 +31,8 @@ internal sealed class MirrorVolume : IExport
     private VolumeStatistics? _statistics;
     private Task _lastAppend = Task.CompletedTask;
     private long _leaseExpiresNs;
+    private ulong _viewIndex;
+    private ulong _enactedIndex;
     private long _resyncSinceNs;
     private long _resyncStartBytes;
     private ulong _nextRequest = 1;
@@ -48,6 +54,9 @@ internal sealed class MirrorVolume : IExport
 
     /// <summary>Figures as of the last tick; null before the first.</summary>
     public VolumeStatistics? Statistics => Volatile.Read(ref _statistics);
+
+    /// <summary>Index of the newest configuration that was taken over and carried out.</summary>
+    public ulong EnactedIndex => Volatile.Read(ref _enactedIndex);
 
     /// <summary>Ends when a shutdown has drained.</summary>
     public Task Drained => _drained.Task;
@@ -89,10 +98,10 @@ internal sealed class MirrorVolume : IExport
         Post(new Input(InputKind.SessionClosed, Id: session.Number));
     }
 
-    public ValueTask<IoStatus> SubmitAsync(MirrorRequest request, Memory<byte> buffer)
+    public ValueTask<IoStatus> SubmitAsync(MirrorRequest request, Memory<byte> buffer, IReadBuffer? owner = null)
     {
-        if (!_door.Wait(0)) return SubmitLaterAsync(request, buffer);
-        return SubmitNow(request, buffer);
+        if (!_door.Wait(0)) return SubmitLaterAsync(request, buffer, owner);
+        return SubmitNow(request, buffer, owner);
     }
 
     public void Return(PendingRequest request)
@@ -107,53 +116,25 @@ internal sealed class MirrorVolume : IExport
         if (Interlocked.Increment(ref _posted) == 1) Drain();
     }
 
-    /// <summary>Makes the device call of an effect; on a thread of the pool.</summary>
-    public void Execute(in MirrorEffect effect, PendingRequest? request)
-    {
-        if (effect.Kind == EffectKind.Copy)
-        {
-            var result = RangeCopier.Copy((CopyPlan)effect.Payload!, _host.FindDisk, HasLease);
-            Post(new Input(InputKind.CopyCompleted, Id: effect.Id, Payload: result));
-            return;
-        }
+    /// <summary>A device call has come back. A thread of the disk.</summary>
+    public void CallEnded(LegCall call, DeviceStatus status) => Post(new Input(InputKind.IoCompleted, Status: status, Payload: call));
 
-        // Before every submit: a request may have waited in the queue past the lease.
-        if (!HasLease())
-        {
-            Post(new Input(InputKind.IoCompleted, effect.Id, effect.Leg, DeviceStatus.IoError, effect.Name, IsFlagged: true));
-            return;
-        }
+    /// <summary>A copy has ended. Any thread.</summary>
+    public void CopyEnded(RangeCopy copy, CopyResult result) => Post(new Input(InputKind.CopyCompleted, Id: copy.Id, Payload: result));
 
-        var device = _host.FindDisk(effect.Name!);
-        var status = device is null ? DeviceStatus.Unreachable : Call(device, effect, request);
-        Post(new Input(InputKind.IoCompleted, effect.Id, effect.Leg, status, effect.Name));
-    }
+    /// <summary>Asked before each device call. Any thread.</summary>
+    public bool HasLease() => _host.NowNs < Volatile.Read(ref _leaseExpiresNs);
 
-    private static DeviceStatus Call(IBlockDevice device, in MirrorEffect effect, PendingRequest? request)
-    {
-        var (offset, length) = (effect.Range.Start, effect.Range.Length);
-        return effect.Kind switch
-        {
-            EffectKind.LegRead => device.Read(offset, request!.Buffer.Span.Slice((int)effect.BufferOffset, (int)length)),
-            EffectKind.LegWrite => device.Write(offset, request!.Buffer.Span.Slice((int)effect.BufferOffset, (int)length)),
-            EffectKind.LegZero => device.WriteZeroes(offset, length, effect.MayUnmap),
-            _ => device.Flush(),
-        };
-    }
-
-    private bool HasLease() => _host.NowNs < Volatile.Read(ref _leaseExpiresNs);
-
-    private async ValueTask<IoStatus> SubmitLaterAsync(MirrorRequest request, Memory<byte> buffer)
+    private async ValueTask<IoStatus> SubmitLaterAsync(MirrorRequest request, Memory<byte> buffer, IReadBuffer? owner)
     {
         await _door.WaitAsync().ConfigureAwait(false);
-        return await SubmitNow(request, buffer).ConfigureAwait(false);
+        return await SubmitNow(request, buffer, owner).ConfigureAwait(false);
     }
 
-    private ValueTask<IoStatus> SubmitNow(MirrorRequest request, Memory<byte> buffer)
+    private ValueTask<IoStatus> SubmitNow(MirrorRequest request, Memory<byte> buffer, IReadBuffer? owner)
     {
         if (!_pool.TryTake(out var pending)) pending = new PendingRequest(this);
-        pending.Request = request;
-        pending.Buffer = buffer;
+        pending.Begin(request, buffer, owner);
         var task = pending.Task;
         Post(new Input(InputKind.Request, Payload: pending));
         return task;
@@ -170,6 +151,7 @@ internal sealed class MirrorVolume : IExport
                 Apply(input);
                 Volatile.Write(ref _leaseExpiresNs, _core.LeaseExpiresNs);
                 CarryOut();
+                Volatile.Write(ref _enactedIndex, _viewIndex); // Its calls to lost legs are given up.
                 if (_quiet.Count > 0) TellQuiet();
             }
             while (Interlocked.Decrement(ref _posted) > 0);
@@ -194,16 +176,23 @@ internal sealed class MirrorVolume : IExport
                 _core.Submit(now, pending.Request);
                 break;
             case InputKind.IoCompleted:
-                _core.IoCompleted(now, input.Id, input.Leg, input.Status, input.Disk!, input.IsFlagged);
+                var call = (LegCall)input.Payload!;
+                var (made, isLeaseLost) = (call.Effect, call.IsLeaseLost);
+                Forget(call);
+                if (!input.IsFlagged) _callPool.Push(call); // One that was given up stays with its thread.
+                _core.IoCompleted(now, made.Id, made.Leg, input.Status, made.Name!, isLeaseLost);
                 break;
             case InputKind.CopyCompleted:
+                _copies.Remove(input.Id);
                 _core.CopyCompleted(now, input.Id, (CopyResult)input.Payload!);
                 break;
             case InputKind.MarksAppended:
                 _core.MarksAppended(now, input.Id, input.IsFlagged);
                 break;
             case InputKind.Configuration:
-                _core.ConfigurationChanged(now, (VolumeView)input.Payload!);
+                var view = (VolumeView)input.Payload!;
+                _core.ConfigurationChanged(now, view);
+                _viewIndex = view.Index;
                 break;
             case InputKind.EnactedUpTo:
                 _core.EnactedUpTo(now, input.Id);
@@ -258,8 +247,16 @@ internal sealed class MirrorVolume : IExport
     {
         switch (effect.Kind)
         {
-            case EffectKind.LegRead or EffectKind.LegWrite or EffectKind.LegZero or EffectKind.LegFlush or EffectKind.Copy:
-                _host.Pool.Enqueue(this, effect, effect.Request == 0 ? null : _pending[effect.Request]);
+            case EffectKind.LegRead or EffectKind.LegWrite or EffectKind.LegZero or EffectKind.LegFlush:
+                Call(effect);
+                break;
+            case EffectKind.Copy:
+                var copy = new RangeCopy(this, effect.Id, (CopyPlan)effect.Payload!, _host.FindDisk);
+                _copies.Add(effect.Id, copy);
+                copy.Start();
+                break;
+            case EffectKind.GiveUp:
+                GiveUp(effect);
                 break;
             case EffectKind.AppendMarks:
                 Append(effect.Id, (RegionUpdate[])effect.Payload!);
@@ -312,6 +309,45 @@ internal sealed class MirrorVolume : IExport
         }
     }
 
+    private void Call(in MirrorEffect effect)
+    {
+        var buffer = effect.Request == 0 ? default : _pending[effect.Request].BufferFor(effect.Kind);
+        if (!_callPool.TryPop(out var call)) call = new LegCall(this);
+        call.Prepare(effect, buffer);
+        call.Index = _calls.Count;
+        _calls.Add(call);
+        if (_host.FindDisk(effect.Name!) is { } port) port.Enqueue(call);
+        else DiskPort.Refuse(call);
+    }
+
+    /// <summary>Nobody waits any longer for calls of one operation to one leg, which is lost: the core hears that they failed, and what
+    /// they still do in the kernel touches neither another leg nor memory that is used again.</summary>
+    private void GiveUp(in MirrorEffect effect)
+    {
+        if (_copies.TryGetValue(effect.Id, out var copy))
+        {
+            copy.Abandon(effect.Leg);
+            return;
+        }
+
+        for (var i = _calls.Count - 1; i >= 0; i--)
+        {
+            var call = _calls[i];
+            if (call.Effect.Id != effect.Id || call.Effect.Leg != effect.Leg) continue;
+            if (_host.FindDisk(call.Effect.Name!) is not { } port || !port.GiveUp(call)) continue; // It has ended, and says so.
+            if (call.Effect.Kind == EffectKind.LegRead && _pending.TryGetValue(call.Effect.Request, out var reader)) reader.LoseBuffer();
+            Post(new Input(InputKind.IoCompleted, Status: DeviceStatus.Unreachable, Payload: call, IsFlagged: true));
+        }
+    }
+
+    private void Forget(LegCall call)
+    {
+        var last = _calls[^1];
+        _calls[call.Index] = last;
+        last.Index = call.Index;
+        _calls.RemoveAt(_calls.Count - 1);
+    }
+
     private void Append(ulong token, RegionUpdate[] updates)
     {
         // The appends begin in order here; their answers are passed on in the same order.
@@ -357,7 +393,10 @@ internal sealed class MirrorVolume : IExport
 
         var stale = _core.RegionBytes == 0 ? 0 : (resync.Owed.TotalBytes + _core.RegionBytes - 1) / _core.RegionBytes;
         Volatile.Write(ref _statistics, new VolumeStatistics(
-            Number, Info.Name, _core.RegionBytes, _core.Tracker?.MarkedCount ?? 0, stale, _core.SessionCount, _core.RequestCount, running));
+            Number, Info.Name, _core.RegionBytes, _core.Tracker?.MarkedCount ?? 0, stale, _core.SessionCount, _core.RequestCount, running)
+        {
+            Wait = _core.OldestWait(now) is { } wait ? new VolumeWait(wait.Leg, wait.Disk, wait.AgeNs / 1_000_000) : null,
+        });
     }
 
     public void Describe(ExportInfo info) => Volatile.Write(ref _info, info);
@@ -397,13 +436,12 @@ internal interface IVolumeHost
 {
     long NowNs { get; }
 
-    LegIoPool Pool { get; }
-
     IVolumeReports Reports { get; }
 
     IPeerMessages Peers { get; }
 
-    IBlockDevice? FindDisk(string name);
+    /// <summary>The disk's queue; null if the configuration does not know it.</summary>
+    DiskPort? FindDisk(string name);
 
     ValueTask<bool> AppendAsync(RegionUpdate[] updates);
 

@@ -167,7 +167,17 @@ public sealed record VolumeStatistics(
     long StaleRegions,
     int Clients,
     int RequestsInFlight,
-    ResyncStatistics? Resync);
+    ResyncStatistics? Resync)
+{
+    /// <summary>The oldest leg I/O that this node waits for; null if there is none.</summary>
+    public VolumeWait? Wait { get; init; }
+}
+
+/// <summary>Leg I/O that a volume waits for.</summary>
+/// <param name="Leg">Leg.</param>
+/// <param name="Disk">Its disk.</param>
+/// <param name="AgeMs">Since it was submitted.</param>
+public sealed record VolumeWait(string Leg, string Disk, long AgeMs);
 
 /// <summary>A resync that runs on this node.</summary>
 /// <param name="Kind">"optimized" or "submirror".</param>

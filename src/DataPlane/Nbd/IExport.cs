@@ -1,3 +1,5 @@
+using RaftMirror.DataPlane.Devices;
+
 namespace RaftMirror.DataPlane.Nbd;
 
 /// <summary>How a client's request ended. One table maps these to NBD error numbers.</summary>
@@ -62,9 +64,17 @@ public interface IExport
     IExportSession Open(string client);
 }
 
+/// <summary>Holds the buffer of a read. Called by the thread that ends the read, before it has ended.</summary>
+public interface IReadBuffer
+{
+    /// <summary>The data stands in <paramref name="buffer"/>, which is the caller's from now on. The former one is given up.</summary>
+    void Replace(AlignedBuffer buffer);
+}
+
 /// <summary>One client connection to an export. Requests run concurrently and may end in any order; the caller has
 /// checked range, alignment, flags and length (1 byte to 32 MiB for read and write) before each call. Buffers are
-/// aligned (AlignedBufferPool), belong to the callee until the task ends, and go back to the caller then.
+/// aligned (AlignedBufferPool), belong to the callee until the task ends, and go back to the caller then; one that a device may still
+/// use is held by whoever gave it to the device, too (<see cref="AlignedBuffer.Retain"/>).
 /// Disposed once, when the connection is closed and every request has ended.</summary>
 public interface IExportSession : IDisposable
 {
@@ -72,8 +82,9 @@ public interface IExportSession : IDisposable
     /// requests, let those in flight end, close.</summary>
     CancellationToken Dropped { get; }
 
-    /// <summary>Reads into <paramref name="destination"/>.</summary>
-    ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination);
+    /// <summary>Reads into <paramref name="destination"/>, or into another buffer, which <paramref name="owner"/> is given before the task
+    /// ends: a device that hangs may still fill the first one.</summary>
+    ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination, IReadBuffer? owner = null);
 
     /// <summary>Writes; with <paramref name="forceUnitAccess"/> the data is on stable storage before the reply.</summary>
     ValueTask<IoStatus> WriteAsync(long offset, ReadOnlyMemory<byte> source, bool forceUnitAccess);

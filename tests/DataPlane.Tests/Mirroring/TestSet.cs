@@ -133,7 +133,12 @@ internal sealed class TestSet : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var disk in Disks.Values) disk.Hold?.Set(); // What a failed test left waiting.
+        foreach (var disk in Disks.Values) // What a failed test left waiting.
+        {
+            disk.Hold?.Set();
+            disk.HoldReads?.Set();
+        }
+
         // A core that threw takes no more input, so it would never drain.
         foreach (var failure in Failures) throw new InvalidOperationException("A core threw.", failure);
         foreach (var node in _nodes.Values) await node.DisposeAsync();
@@ -285,6 +290,8 @@ internal sealed class FaultyDisk(MemoryBlockDevice inner) : IBlockDevice
     private volatile bool _failsReads;
     private volatile bool _failsFlushes;
     private volatile ManualResetEventSlim? _hold;
+    private volatile ManualResetEventSlim? _holdReads;
+    private int _heldReads;
 
     public MemoryBlockDevice Inner => inner;
 
@@ -301,13 +308,27 @@ internal sealed class FaultyDisk(MemoryBlockDevice inner) : IBlockDevice
 
     public int Held;
 
+    /// <summary>Reads wait for it, if set.</summary>
+    public ManualResetEventSlim? HoldReads { get => _holdReads; set => _holdReads = value; }
+
+    /// <summary>Reads that wait, or are being done after having waited.</summary>
+    public int HeldReads => Volatile.Read(ref _heldReads);
+
     public string Name => inner.Name;
 
     public long SizeBytes => inner.SizeBytes;
 
     public int SectorBytes => inner.SectorBytes;
 
-    public DeviceStatus Read(long offset, Span<byte> buffer) => _failsReads ? DeviceStatus.IoError : inner.Read(offset, buffer);
+    public DeviceStatus Read(long offset, Span<byte> buffer)
+    {
+        if (_holdReads is not { } hold) return _failsReads ? DeviceStatus.IoError : inner.Read(offset, buffer);
+        Interlocked.Increment(ref _heldReads);
+        hold.Wait();
+        var status = inner.Read(offset, buffer);
+        Interlocked.Decrement(ref _heldReads);
+        return status;
+    }
 
     public DeviceStatus Write(long offset, ReadOnlySpan<byte> buffer)
     {

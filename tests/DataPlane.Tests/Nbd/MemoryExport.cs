@@ -100,7 +100,7 @@ internal sealed class MemoryExport : IExport, IDisposable
     {
         public CancellationToken Dropped => dropped;
 
-        public ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination) =>
+        public ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination, IReadBuffer? owner = null) =>
             export.Run($"read {offset}+{destination.Length}", () =>
                 export._data.AsSpan((int)offset, destination.Length).CopyTo(destination.Span));
 

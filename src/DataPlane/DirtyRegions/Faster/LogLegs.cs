@@ -1,11 +1,13 @@
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DirtyRegions.Core;
+using RaftMirror.DataPlane.DiskIo;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.DirtyRegions.Faster;
 
 /// <summary>The one or two disks of a log: every piece of work is done on all of them at the same time and counts only if
-/// all did it. The first failure is final. Work is given by one thread at a time.</summary>
+/// all did it. The first failure is final. A disk that the committed state takes from the log (it was given up: lost) is left
+/// behind, also in the middle of work, and the log goes on with the other. Work is given by one thread at a time.</summary>
 internal sealed class LogLegs : IDisposable
 {
     private readonly IReadOnlyList<IBlockDevice> _devices;
@@ -15,6 +17,7 @@ internal sealed class LogLegs : IDisposable
     private readonly SemaphoreSlim _done = new(0);
     private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Func<Leg, DeviceStatus>? _work;
+    private readonly bool[] _isLeft = new bool[2];
     private DirtyLogFailure? _failure;
     private bool _isDisposed;
 
@@ -47,6 +50,8 @@ internal sealed class LogLegs : IDisposable
 
         DoOn(0, work);
         if (_second is not null) _done.Wait();
+        if (Volatile.Read(ref _isLeft[0]) && (_second is null || Volatile.Read(ref _isLeft[1])))
+            Fail("every disk of the dirty log is lost", _devices[^1].Name);
         return Failure is null;
     }
 
@@ -85,10 +90,12 @@ internal sealed class LogLegs : IDisposable
     private void DoOn(int index, Func<Leg, DeviceStatus> work)
     {
         var device = _devices[index];
+        if (Volatile.Read(ref _isLeft[index])) return;
         try
         {
             var status = work(new Leg(device, _slotOffset));
-            if (status != DeviceStatus.Ok) Fail($"the dirty log could not be written to disk {device.Name}: {status}", device.Name);
+            if (device is PortDevice { IsGivenUp: true }) Volatile.Write(ref _isLeft[index], true);
+            else if (status != DeviceStatus.Ok) Fail($"the dirty log could not be written to disk {device.Name}: {status}", device.Name);
         }
         catch (Exception e)
         {

@@ -238,6 +238,12 @@ internal sealed partial class MirrorCore
         Invariant.Require(!operation.HasPhysicalIo, "Leg I/O cannot be recalled.");
         if (operation.State == OperationState.AwaitingLeg) Taint(operation);
         ReleaseHolds(operation);
+        if (operation.IsDetached)
+        {
+            End(operation, IoStatus.Drop); // Nobody waits for it, and its data is the client's to send again.
+            return;
+        }
+
         operation.WasUnderWindow = false;
         operation.WasLeaseLost = false;
         operation.MustDrop = false;
@@ -270,6 +276,7 @@ internal sealed partial class MirrorCore
         Invariant.Require(operation.LegCount < Operation.MaxLegs, "A mirror has at most four legs.");
         var index = operation.LegCount++;
         operation.Legs[index] = leg;
+        operation.IsGivenUp[index] = false;
         operation.Pending[index] = 0;
         operation.Status[index] = DeviceStatus.Ok;
         return index;
@@ -292,8 +299,9 @@ internal sealed partial class MirrorCore
         }
     }
 
-    private static void Count(Operation operation, int index)
+    private void Count(Operation operation, int index)
     {
+        operation.SubmittedNs = _now;
         operation.Pending[index]++;
         operation.PendingTotal++;
         operation.Legs[index]!.InFlight++;

@@ -99,6 +99,7 @@ internal sealed partial class MirrorCore
         }
 
         ApplyLegs(old);
+        GiveUpLostLegs();
         ApplyOwner();
         ApplyResync(old);
         ApplyWindows();
@@ -147,6 +148,7 @@ internal sealed partial class MirrorCore
             RepeatReports();
             RepeatMessages();
             ResolveAll(); // A lease may have ended, or come back, since they were looked at.
+            DetachOverdue();
             StepCleaning();
             StepResyncPosition();
         }
@@ -295,7 +297,7 @@ internal sealed partial class MirrorCore
         Invariant.Require(!operation.HoldsLock && !operation.IsCounted, "An ended operation holds nothing.");
         operation.State = OperationState.Ended;
         _operations.Remove(operation.Id);
-        if (operation.Kind is not (RequestKind.Copy or RequestKind.InternalFlush))
+        if (operation.Kind is not (RequestKind.Copy or RequestKind.InternalFlush) && !operation.IsDetached)
         {
             RequestCount--;
             Emit(new MirrorEffect(EffectKind.Reply, operation.RequestId, Status: status));

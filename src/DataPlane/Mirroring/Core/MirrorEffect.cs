@@ -38,6 +38,10 @@ internal enum EffectKind
     /// <summary><c>Payload</c> is a <see cref="CopyPlan"/>; answered by CopyCompleted.</summary>
     Copy,
 
+    /// <summary>Wait no longer for the calls of operation <c>Id</c> on its leg <c>Leg</c>, which is committed as lost. Calls under way are
+    /// answered at once, as failed; a copy stops, and is answered once no call of it to another leg is under way.</summary>
+    GiveUp,
+
     /// <summary>Append <c>Payload</c> (RegionUpdate[]) to the dirty log, in order; answered by MarksAppended(<c>Id</c>).</summary>
     AppendMarks,
 
@@ -124,4 +128,6 @@ internal enum MirrorFaults
     AcknowledgePastFailedLeg = 1 << 10,
     ReleaseUndrained = 1 << 11,
     SkipDrainBarrier = 1 << 12,
+    WaitForLostLeg = 1 << 13,
+    GiveUpLastLeg = 1 << 14,
 }

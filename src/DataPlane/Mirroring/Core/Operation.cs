@@ -75,6 +75,15 @@ internal sealed class Operation
     public readonly int[] Pending = new int[MaxLegs];
     public readonly DeviceStatus[] Status = new DeviceStatus[MaxLegs];
 
+    /// <summary>Calls to this leg were given up, so that this is said once.</summary>
+    public readonly bool[] IsGivenUp = new bool[MaxLegs];
+
+    /// <summary>When leg I/O began last.</summary>
+    public long SubmittedNs { get; set; }
+
+    /// <summary>Its client was let go after the bound, without an answer; it holds its range until its leg I/O has ended.</summary>
+    public bool IsDetached { get; set; }
+
     public ulong Id { get; set; }
 
     public ulong RequestId { get; set; }
@@ -142,6 +151,8 @@ internal sealed class Operation
         Array.Clear(Legs);
         Array.Clear(Pending);
         Array.Clear(Status);
+        Array.Clear(IsGivenUp);
+        (SubmittedNs, IsDetached) = (0, false);
         (Id, RequestId, Kind, Range, Session) = (0, 0, default, default, 0);
         (IsForced, MayUnmap, DeadlineNs, State) = (false, false, 0, OperationState.Waiting);
         (IsListedWaiting, WantsLock, HoldsLock, IsCounted, Epoch) = (false, false, false, false, 0);

@@ -198,7 +198,7 @@ internal sealed partial class NbdConnection
         var forced = (header.Flags & CommandFlags.ForceUnitAccess) != 0;
         return header.Command switch
         {
-            NbdCommand.Read => Awaiter(session.ReadAsync(offset, request.Buffer!.Memory[..(int)header.Length])),
+            NbdCommand.Read => Awaiter(session.ReadAsync(offset, request.Buffer!.Memory[..(int)header.Length], request)),
             NbdCommand.Write => Awaiter(session.WriteAsync(offset, request.Buffer!.Memory[..(int)header.Length], forced)),
             NbdCommand.Flush => Awaiter(session.FlushAsync()),
             NbdCommand.Trim => Awaiter(session.TrimAsync(offset, header.Length, forced)),

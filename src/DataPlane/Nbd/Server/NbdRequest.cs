@@ -6,7 +6,7 @@ namespace RaftMirror.DataPlane.Nbd.Server;
 
 /// <summary>A request between being read and being answered; reused. Its owner changes: reader, then the session's
 /// thread that ends it, then the writer, which gives it back.</summary>
-internal sealed class NbdRequest
+internal sealed class NbdRequest : IReadBuffer
 {
     private readonly NbdConnection _connection;
 
@@ -27,6 +27,13 @@ internal sealed class NbdRequest
 
     /// <summary>Payload of a WRITE, or room for that of a READ.</summary>
     public AlignedBuffer? Buffer { get; set; }
+
+    /// <inheritdoc/>
+    public void Replace(AlignedBuffer buffer)
+    {
+        Buffer?.Dispose(); // Whoever still fills it holds it.
+        Buffer = buffer;
+    }
 
     /// <summary>Why it is answered with an error.</summary>
     public Refusal Refusal { get; set; }
