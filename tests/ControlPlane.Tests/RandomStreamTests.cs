@@ -55,8 +55,20 @@ public sealed class RandomStreamTests
         var member = state.Sets["s"].Members[node.Name];
         var owner = volume?.Owner.Node is { } o ? o : node.Name;
         var ownerIncarnation = volume?.Owner.Incarnation ?? 0;
-        switch (random.Next(18))
+        var disk = state.Sets["s"].Disks.Values.ElementAt(random.Next(3));
+        switch (random.Next(22))
         {
+            case 18:
+                return new LoseDisk("s", disk.Name, DiskLossReason.Unreachable, "drawn", node.Name, node.Incarnation, bench.Evidence(names));
+            case 19:
+                return new ReturnDisk("s", disk.Name, random.Chance(0.2), "drawn", node.Name, node.Incarnation, bench.Evidence(names));
+            case 20:
+                var user = disk.Users.Where(user => user.Node == node.Name).Select(static user => user.Incarnation).FirstOrDefault();
+                return new ReportDiskIoEnded("s", disk.Name, disk.LostAtIndex, user, node.Name, node.Incarnation);
+            case 21:
+                return new ReportDisks("s", node.Name, node.Incarnation,
+                    random.Chance(0.3) ? [new DiskComplaint(disk.Name, DiskLossReason.Absent, "drawn")] : []);
+
             case 0: return new RegisterNode(node.Name, node.Id, node.Incarnation + 1, "x", "y", "z");
             case 1: return new SuspectNode(node.Name, node.Incarnation, "drawn");
             case 2: return new ClearSuspicion(node.Name, node.Incarnation);
@@ -64,7 +76,7 @@ public sealed class RandomStreamTests
                 var victim = node.Predecessor?.Incarnation ?? node.Incarnation;
                 return new FenceNode(node.Name, victim, bench.Receipt(node.Name, victim));
             case 5: return new JoinSet("s", node.Name, node.Incarnation, true);
-            case 6: return new OpenSlot("s", node.Name, node.Incarnation, PlacementRules.ChooseLogDisks(state.Sets["s"]));
+            case 6: return new OpenSlot("s", node.Name, node.Incarnation, PlacementRules.ChooseLogDisks(state.Sets["s"], member, node.Incarnation));
             case 7 or 8:
                 return new MergeDirtyLog("s", node.Name, member.Slot?.Incarnation ?? 0, other.Name, other.Incarnation, state.Index,
                     random.Chance(0.1), null, [new VolumeMarks(1, [new RegionRun(random.Next(4), 1)])]);
@@ -114,6 +126,14 @@ public sealed class RandomStreamTests
                 Assert.True(set.Members[owner].JoinedIncarnation == volume.Owner.Incarnation, $"{where}: {name}'s owner has not joined");
             }
 
+            foreach (var leg in volume.Submirrors)
+            {
+                // What the others are owed now, one that is away is owed later.
+                if (leg is not { Status: SubmirrorStatus.Offline, IsEverythingKept: false } || volume.Resync is not { } resync) continue;
+                Assert.True(
+                    RegionRuns.Union(leg.KeptRuns, resync.OwedRuns).SequenceEqual(leg.KeptRuns), $"{where}: {leg.Name} is not kept what is owed");
+            }
+
             if (before.Volume("s", name) is not { } old || old.Number != volume.Number) continue;
             Assert.True(volume.Owner.Epoch >= old.Owner.Epoch, where);
             if (volume.Owner == old.Owner) continue;
@@ -141,6 +161,13 @@ public sealed class RandomStreamTests
 
         Assert.All(bench.State.Nodes.Values, static n => Assert.Equal(NodeStatus.Up, n.Status));
         foreach (var node in bench.State.Nodes.Values) bench.Ok(new JoinSet("s", node.Name, node.Incarnation, true));
+        foreach (var node in bench.State.Nodes.Values) bench.Ok(new ReportDisks("s", node.Name, node.Incarnation, []));
+        foreach (var disk in bench.State.Sets["s"].Disks.Values)
+        {
+            foreach (var user in disk.Users)
+                bench.Ok(new ReportDiskIoEnded("s", disk.Name, disk.LostAtIndex, user.Incarnation, user.Node, bench.State.Nodes[user.Node].Incarnation));
+        }
+
         bench.Ok(new StampLabels("s", bench.State.Sets["s"].Generation, "a", bench.State.Nodes["a"].Incarnation));
         Assert.All(bench.State.Sets["s"].Volumes.Values, static v =>
         {

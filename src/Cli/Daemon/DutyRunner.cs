@@ -98,7 +98,7 @@ internal sealed partial class DutyRunner(
             if (member.JoinedIncarnation != self.Incarnation) continue;
             if (member.Slot is null && set.Volumes.Values.Any(volume => volume.Recovery == RecoveryMode.Log))
             {
-                var disks = PlacementRules.ChooseLogDisks(set);
+                var disks = PlacementRules.ChooseLogDisks(set, member, self.Incarnation);
                 if (disks.Length > 0 && IsSlotDue(set.Name))
                     yield return ($"slot {set.Name}", token => OpenSlotAsync(set.Name, disks, token));
             }

@@ -41,7 +41,7 @@ internal static class SetConfigurationMapper
         disk.SectorBytes,
         set.MetadataBytes,
         disk.IsDirectIo,
-        disk.Status == DiskStatus.Failed);
+        disk.Status != DiskStatus.Okay);
 
     private static MemberConfiguration Map(ClusterState cluster, ControlPlane.Model.MemberState member)
     {
@@ -98,7 +98,24 @@ internal static class SetConfigurationMapper
             volume.Transfer is { } transfer ? transfer.To ?? Nobody : null),
         volume.Resync is { } resync ? Map(resync) : null,
         volume.IsReadPinned,
-        [.. volume.Barriers.Select(barrier => Map(barrier, self))]);
+        [.. volume.Barriers.Select(barrier => Map(barrier, self))])
+    {
+        WaitsFor = WaitsFor(set, volume, self),
+    };
+
+    /// <summary>The first disk that a submirror in use needs and this node cannot use.</summary>
+    private static string? WaitsFor(SetState set, VolumeState volume, string self)
+    {
+        foreach (var name in volume.Submirrors.Where(leg => leg.IsWritable).SelectMany(leg => leg.Extents).Select(extent => extent.Disk))
+        {
+            var disk = set.Disks[name];
+            if (disk.Status == DiskStatus.Lost) return $"disk '{name}' is lost: {disk.LossDetail}";
+            if (set.Members.GetValueOrDefault(self) is { } member && member.ComplaintOf(name, member.JoinedIncarnation) is { } complaint)
+                return $"disk '{name}' cannot be used here: {complaint.Detail}";
+        }
+
+        return null;
+    }
 
     private static ResyncConfiguration Map(ResyncState resync) => new(
         resync.IsEverythingOwed,
@@ -122,6 +139,11 @@ internal static class SetConfigurationMapper
 
     private static BarrierConfiguration Map(BarrierState barrier, string self) => new(
         barrier.Id,
-        barrier.Kind == BarrierType.Delete ? BarrierKind.Delete : BarrierKind.LegLoss,
+        barrier.Kind switch
+        {
+            BarrierType.Delete => BarrierKind.Delete,
+            BarrierType.LegReturn => BarrierKind.LegReturn,
+            _ => BarrierKind.LegLoss,
+        },
         barrier.Waiting.Any(waiting => waiting.Node == self));
 }

@@ -36,7 +36,7 @@ internal sealed partial class SetResources(ILogger logger) : ISetResources
     {
         foreach (var disk in set.Disks.Values)
         {
-            if (disk.Status == DiskStatus.Failed) continue;
+            if (disk.Status != DiskStatus.Okay) continue;
             Open(SetConfigurationMapper.Map(set, disk, self), cluster.Id, set.Id).Dispose();
         }
     }

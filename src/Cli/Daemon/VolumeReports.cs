@@ -8,6 +8,7 @@ using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.DirtyRegions;
 using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Cli.Daemon;
 
@@ -78,8 +79,15 @@ internal sealed partial class VolumeReports(
             stopping));
 
     /// <inheritdoc/>
-    public void BarrierConfirmed(uint volume, ulong barrier) => Run(volume, $"barrier {barrier}", async state =>
-        await submit(new ConfirmBarrier(set, state.Name, barrier, self.Name, self.Incarnation), null, stopping));
+    public void BarrierConfirmed(uint volume, ulong barrier, IReadOnlyList<ByteRange> marked) => Run(volume, $"barrier {barrier}", async state =>
+        await submit(
+            new ConfirmBarrier(set, state.Name, barrier, self.Name, self.Incarnation)
+            {
+                // Bounded to a superset: an entry of the log has a bound.
+                Runs = RegionRuns.Bound([.. marked.Select(run => new RegionRun(run.Start, run.Length))], RegionRuns.MaxRuns),
+            },
+            null,
+            stopping));
 
     /// <inheritdoc/>
     public void ResyncProgressed(uint volume, ResyncProgressReport report) => Run(volume, "progress", async state =>

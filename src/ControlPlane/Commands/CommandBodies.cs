@@ -20,7 +20,11 @@ public sealed record BootstrapCluster(string Name, Guid ClusterId) : CommandBody
 
 /// <summary>A node's process has started. A repeat of the current incarnation only refreshes the addresses.</summary>
 public sealed record RegisterNode(
-    string Node, ushort NodeId, ulong Incarnation, string Api, string Peer, string Nbd) : CommandBody;
+    string Node, ushort NodeId, ulong Incarnation, string Api, string Peer, string Nbd) : CommandBody
+{
+    /// <summary>Identifies the boot of its machine; empty if it does not say.</summary>
+    public string BootId { get; init; } = "";
+}
 
 /// <summary>A node stops cleanly. It asserts: clients are gone, all leg I/O has ended and was flushed, no region is dirty, it will do no
 /// more I/O in this incarnation.</summary>
@@ -56,12 +60,16 @@ public sealed record CreateSet(
     long MetadataBytes = 64L << 20,
     FencingKind Fencing = FencingKind.Lease) : CommandBody;
 
-/// <summary>A node sees all disks of the set and begins to serve it. Proposed by the node itself.</summary>
+/// <summary>A node begins to serve the set, with the disks that it can use. Proposed by the node itself.</summary>
 /// <param name="Set">Which.</param>
 /// <param name="Node">Who.</param>
 /// <param name="Incarnation">Its incarnation.</param>
 /// <param name="IsByOperator">Also joins a set that an operator made the node leave.</param>
-public sealed record JoinSet(string Set, string Node, ulong Incarnation, bool IsByOperator = false) : CommandBody;
+public sealed record JoinSet(string Set, string Node, ulong Incarnation, bool IsByOperator = false) : CommandBody
+{
+    /// <summary>Disks that the node cannot use.</summary>
+    public ImmutableArray<DiskComplaint> Disks { get; init; } = [];
+}
 
 /// <summary>A node leaves a set cleanly: it asserts for the set what <see cref="StopNode"/> asserts for all.</summary>
 public sealed record LeaveSet(string Set, string Node, ulong Incarnation, bool IsByOperator = true) : CommandBody;
@@ -195,7 +203,12 @@ public sealed record FailSubmirror(
     string Set, string Volume, string Submirror, string Node, ulong Incarnation, string Reason) : CommandBody;
 
 /// <summary>A node has done what a barrier asks.</summary>
-public sealed record ConfirmBarrier(string Set, string Volume, ulong Barrier, string Node, ulong Incarnation) : CommandBody;
+public sealed record ConfirmBarrier(string Set, string Volume, ulong Barrier, string Node, ulong Incarnation) : CommandBody
+{
+    /// <summary>For <see cref="BarrierType.LegReturn"/>: the regions that the node had marked when it began to write the returned
+    /// submirror again.</summary>
+    public ImmutableArray<RegionRun> Runs { get; init; } = [];
+}
 
 /// <summary>The labels of all surviving disks carry a generation.</summary>
 public sealed record StampLabels(string Set, ulong Generation, string Node, ulong Incarnation) : CommandBody;

@@ -36,7 +36,10 @@ public sealed partial class Decider
             Check(old.Status is not (NodeStatus.Fenced or NodeStatus.Down), "fenced",
                 $"Incarnation {c.Incarnation} of '{c.Node}' is {old.Status}: start the process anew.");
             Emit(new NodeRegistered(c.Node, c.NodeId, c.Incarnation, c.Api, c.Peer, c.Nbd,
-                old.Predecessor?.Incarnation ?? 0, old.Predecessor?.Status));
+                old.Predecessor?.Incarnation ?? 0, old.Predecessor?.Status)
+            {
+                BootId = c.BootId,
+            });
             return new ResultData(Status: old.Status.ToString());
         }
 
@@ -55,7 +58,11 @@ public sealed partial class Decider
         }
 
         Emit(new NodeRegistered(
-            c.Node, c.NodeId, c.Incarnation, c.Api, c.Peer, c.Nbd, predecessor?.Incarnation ?? 0, predecessor?.Status));
+            c.Node, c.NodeId, c.Incarnation, c.Api, c.Peer, c.Nbd, predecessor?.Incarnation ?? 0, predecessor?.Status)
+        {
+            BootId = c.BootId,
+        });
+        EndIoOfEarlierBoots(c.Node, c.BootId);
         Settle(c.Node);
         return new ResultData(Status: _state.Nodes[c.Node].Status.ToString());
     }
@@ -139,6 +146,7 @@ public sealed partial class Decider
                 Emit(new ReadsPinned(setName, name, node));
         }
 
+        if (isClean && wasJoined) EndIoOf(setName, node, incarnation);
         AwaitNoMore(setName, node, incarnation);
         ChangeMaster(setName);
     }

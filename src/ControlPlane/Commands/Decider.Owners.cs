@@ -15,6 +15,8 @@ public sealed partial class Decider
             "Ownership is asked for as planned, for a write or for a resync.");
         JoinedMember(set, c.To, c.ToIncarnation);
         Check(_state.Nodes[c.To].Status == NodeStatus.Up, "notUp", $"Node '{c.To}' is {_state.Nodes[c.To].Status}, not up.", true);
+        Check(Duties.CanServe(_state, set, volume, c.To), "diskNotSeen",
+            $"Node '{c.To}' cannot use a disk that '{c.Set}/{c.Volume}' needs: {Complaints(set, c.To)}.", true);
         Check(!volume.IsDeleting, "deleting", $"'{c.Set}/{c.Volume}' is being deleted.");
         Check(volume.Writers == WriterMode.One || volume.Resync is not null, "notOwned",
             $"Every node writes '{c.Set}/{c.Volume}': it has an owner only while a resync runs.");
@@ -131,6 +133,7 @@ public sealed partial class Decider
     private ResultData Finish(FinishResync c)
     {
         var (volume, resync) = OwnedResync(c.Set, c.Volume, c.OwnerEpoch, c.Node, c.Incarnation, c.ConfigurationIndex);
+        CheckMarksAreTold(c.Set, volume);
         foreach (var submirror in volume.Submirrors)
         {
             if (submirror.IsTarget)
@@ -165,16 +168,35 @@ public sealed partial class Decider
         Emit(new OwnerChanged(set, name, owner, null, 0, epoch, TransferReason.ResyncEnded));
     }
 
-    /// <summary>ORs regions into what a volume owes. With fewer than two submirrors in use nothing can differ: one that comes back gets
-    /// a full copy.</summary>
-    private void Owe(string set, string name, bool isEverything, ImmutableArray<RegionRun> runs)
+    /// <summary>A returned submirror lacks writes that were acknowledged: it is no source before every mark that may tell of one is
+    /// known, those of live nodes and those in sealed slots.</summary>
+    private void CheckMarksAreTold(string set, VolumeState volume)
     {
+        Check(!volume.Barriers.Any(static barrier => barrier.Kind == BarrierType.LegReturn), "moreOwed",
+            $"A node has not told yet what it marked in '{set}/{volume.Name}' while a submirror was offline: go on.", true);
+        Check(volume.Recovery == RecoveryMode.App || !_state.Sets[set].IsMergeOwed || !volume.Submirrors.Any(static s => s.IsTarget), "moreOwed",
+            $"A lost node's dirty log in '{set}' is not merged yet, and a submirror of '{volume.Name}' may miss what it tells of: go on.", true);
+    }
+
+    /// <summary>ORs regions into what a volume owes, and what its offline submirrors will be owed. With fewer than two submirrors in use
+    /// nothing can differ: one that comes back gets a full copy, or what was kept for it.</summary>
+    /// <param name="set">Set.</param>
+    /// <param name="name">Volume.</param>
+    /// <param name="isEverything">All regions.</param>
+    /// <param name="runs">These regions.</param>
+    /// <param name="kind">Of the resync, if none runs.</param>
+    /// <param name="isForced">Begins a resync even if nothing is owed so far: one that a returned submirror needs to become okay.</param>
+    private void Owe(
+        string set, string name, bool isEverything, ImmutableArray<RegionRun> runs, ResyncKind kind = ResyncKind.Optimized, bool isForced = false)
+    {
+        if (runs.IsEmpty && !isEverything && !isForced) return;
+        Keep(set, name, isEverything, runs);
         var volume = _state.Volume(set, name)!;
         if (volume.Submirrors.Count(static s => s.IsWritable) < 2) return;
         // For everything, the runs cover the volume too: a resync under way then sees that what it has done is owed anew.
         ImmutableArray<RegionRun> added = isEverything ? [new RegionRun(0, volume.Regions)] : runs;
         if (volume.Resync is { } resync) Emit(new ResyncExtended(set, name, isEverything, RegionRuns.Union(resync.OwedRuns, added)));
-        else Emit(new ResyncStarted(set, name, ResyncKind.Optimized, isEverything, isEverything ? [] : RegionRuns.Union(added, [])));
+        else Emit(new ResyncStarted(set, name, kind, isEverything, isEverything ? [] : RegionRuns.Union(added, [])));
     }
 
     private bool MayOwn(string set, VolumeState volume, string node, ulong incarnation)
@@ -182,6 +204,7 @@ public sealed partial class Decider
         var theSet = _state.Sets[set];
         return _state.Nodes[node] is { Status: NodeStatus.Up } up && up.Incarnation == incarnation
             && theSet.Members[node].JoinedIncarnation == incarnation
+            && Duties.CanServe(_state, theSet, volume, node)
             && !volume.IsDeleting
             && (volume.Recovery == RecoveryMode.App || !theSet.IsMergeOwed);
     }
@@ -197,8 +220,9 @@ public sealed partial class Decider
                 if (volume.Resync is null || !Duties.IsGrantable(set, volume)) continue;
                 var node = preferred is not null && _state.Node(preferred) is { Status: NodeStatus.Up } wished
                     && set.Members.GetValueOrDefault(preferred) is { } member && Duties.IsJoined(wished, member)
+                    && Duties.CanServe(_state, set, volume, preferred)
                         ? wished
-                        : Duties.LowestUpJoined(_state, set);
+                        : Duties.LowestUpJoined(_state, set, volume);
                 if (node is null) continue;
                 Emit(new OwnerChanged(setName, name, null, node.Name, node.Incarnation, volume.Owner.Epoch + 1, TransferReason.Resync));
             }

@@ -36,6 +36,7 @@ public sealed partial class Decider
         Check(!member.HasLeft || c.IsByOperator, "leftByOperator",
             $"Node '{c.Node}' was made to leave '{c.Set}'; use 'set join' to bring it back.");
         Emit(new NodeJoinedSet(c.Set, c.Node, c.Incarnation));
+        if (!c.IsByOperator) Complain(set, member, c.Incarnation, c.Disks.IsDefault ? [] : c.Disks);
         ChangeMaster(c.Set);
         AssignOrphans(null);
         return null;
@@ -90,18 +91,18 @@ public sealed partial class Decider
         Check(_state.Nodes[c.Node].IsLive, "notUp", $"Node '{c.Node}' is {_state.Nodes[c.Node].Status}.", true);
         Check(!member.IsMergeOwed, "busy", $"The slot of '{c.Node}' in '{c.Set}' waits to be merged.", true);
         Check(member.Slot is null, "slotOpen", $"The slot of '{c.Node}' in '{c.Set}' is already open.");
-        var okay = set.Disks.Values.Count(static d => d.Status == DiskStatus.Okay);
-        Check(okay > 0, "noDisk", $"Disk set '{c.Set}' has no disk that is okay; add one first.", true);
+        var okay = PlacementRules.ChooseLogDisks(set, member, c.Incarnation).Length;
+        Check(okay > 0, "noDisk", $"Disk set '{c.Set}' has no disk that is okay and that '{c.Node}' can use; add one first.", true);
         CheckUsage(!c.Disks.IsDefaultOrEmpty && c.Disks.Distinct(StringComparer.Ordinal).Count() == c.Disks.Length, "badDisks",
             "Name each log disk once.");
         foreach (var disk in c.Disks)
         {
             Check(set.Disks.GetValueOrDefault(disk)?.Status == DiskStatus.Okay, "diskNotOkay",
                 $"'{disk}' is no disk of '{c.Set}' that is okay.", true);
+            Check(member.ComplaintOf(disk, c.Incarnation) is null, "diskNotSeen", $"'{c.Node}' cannot use '{disk}'.", true);
         }
 
-        Check(c.Disks.Length == Math.Min(2, okay), "tooFewLogDisks",
-            $"A dirty log lies on {Math.Min(2, okay)} disks here, not {c.Disks.Length}.", true);
+        Check(c.Disks.Length == okay, "tooFewLogDisks", $"A dirty log lies on {okay} disks here, not {c.Disks.Length}.", true);
         Emit(new SlotOpened(c.Set, c.Node, c.Incarnation, c.Disks, member.SlotGeneration + 1));
         return new ResultData(Generation: member.SlotGeneration + 1);
     }

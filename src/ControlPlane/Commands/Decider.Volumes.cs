@@ -36,7 +36,7 @@ public sealed partial class Decider
                 return null;
             }
 
-            Check(disk.Status == DiskStatus.Okay, "diskNotOkay", $"Disk '{name}' has failed.");
+            Check(disk.Status == DiskStatus.Okay, "diskNotOkay", $"Disk '{name}' {(disk.Status == DiskStatus.Lost ? $"is lost: {disk.LossDetail}" : "has failed")}.");
             var extents = PlacementRules.Allocate(set, disk, c.SizeBytes, out var free);
             Check(extents is not null, "noSpace", $"{c.SizeBytes} bytes do not fit on disk '{name}': {free} bytes are free.");
             submirrors.Add(new SubmirrorState(
@@ -88,6 +88,8 @@ public sealed partial class Decider
         }
 
         if (lost.Status is SubmirrorStatus.Maintenance or SubmirrorStatus.Offline) return new ResultData(Status: lost.Status.ToString());
+        // The last readable one stays on a lost disk: that its I/O fails says nothing of its data, and it waits.
+        if (lost.Extents.Any(extent => set.Disks[extent.Disk].Status == DiskStatus.Lost)) return new ResultData(Status: lost.Status.ToString());
         var hasOther = volume.Submirrors.Any(s => s.Name != lost.Name && s.IsReadable);
         if (lost.IsReadable && !hasOther)
         {
@@ -99,13 +101,8 @@ public sealed partial class Decider
         Emit(new SubmirrorStateChanged(c.Set, c.Volume, lost.Name, lost.Status, SubmirrorStatus.Maintenance, c.Reason));
         var barrier = _state.NextBarrierId;
         Emit(new BarrierStarted(c.Set, c.Volume, barrier, lost.Name, set.Generation + 1, Joined(set)));
-        volume = _state.Volume(c.Set, c.Volume)!;
-        if (volume.Resync is { } resync && volume.Submirrors.Count(static s => s.IsWritable) < 2)
-        {
-            Emit(new ResyncCancelled(c.Set, c.Volume, resync.Kind, $"'{lost.Name}' was lost, and one submirror is left"));
-            EndResyncOwnership(c.Set, c.Volume);
-        }
-
+        EndLegReturn(c.Set, c.Volume, lost.Name);
+        EndResyncOfOne(c.Set, c.Volume, lost.Name);
         CompleteBarriers(c.Set, c.Volume);
         return new ResultData(Barrier: barrier, Generation: set.Generation + 1, Status: nameof(SubmirrorStatus.Maintenance));
     }
@@ -117,6 +114,12 @@ public sealed partial class Decider
         if (volume.Barriers.FirstOrDefault(b => b.Id == c.Barrier) is { } barrier
             && barrier.Waiting.Contains(new NodeIncarnation(c.Node, c.Incarnation)))
         {
+            if (barrier.Kind == BarrierType.LegReturn && !c.Runs.IsDefaultOrEmpty)
+            {
+                CheckRuns(volume, c.Runs);
+                Owe(c.Set, c.Volume, false, c.Runs);
+            }
+
             Emit(new BarrierConfirmed(c.Set, c.Volume, c.Barrier, c.Node, c.Incarnation));
             CompleteBarriers(c.Set, c.Volume);
         }

@@ -109,6 +109,10 @@ public sealed partial class Decider
             FailSubmirror c => Fail(c),
             ConfirmBarrier c => Confirm(c),
             StampLabels c => Stamp(c),
+            LoseDisk c => Lose(c),
+            ReturnDisk c => Return(c),
+            ReportDisks c => Report(c),
+            ReportDiskIoEnded c => EndIo(c),
             _ => throw new InvariantException($"No command of type {body.GetType().Name} is known to this version."),
         };
     }

@@ -31,7 +31,11 @@ public sealed record NodeRegistered(
     string Peer,
     string Nbd,
     ulong PredecessorIncarnation,
-    PredecessorStatus? PredecessorStatus) : ClusterEvent;
+    PredecessorStatus? PredecessorStatus) : ClusterEvent
+{
+    /// <summary>Identifies the boot of its machine; empty if it did not say.</summary>
+    public string BootId { get; init; } = "";
+}
 
 /// <summary>An incarnation may now hold leases.</summary>
 public sealed record NodeUp(string Node, ulong Incarnation) : ClusterEvent;

@@ -10,15 +10,46 @@ public static class Duties
     public static NodeState? MergeDuty(ClusterState state, string set, string victim)
     {
         if (state.Set(set) is not { } theSet || theSet.Members.GetValueOrDefault(victim) is not { IsMergeOwed: true }) return null;
-        return LiveMaster(state, theSet)
+        var slot = theSet.Members[victim].Slot!;
+        return Lowest(state, theSet, (node, member) => IsJoined(node, member) && node.Name == theSet.Master && SeesAll(theSet, member, node, slot.Disks))
+            ?? Lowest(state, theSet, (node, member) => IsJoined(node, member) && SeesAll(theSet, member, node, slot.Disks))
+            ?? LiveMaster(state, theSet)
             ?? Lowest(state, theSet, (node, member) => IsJoined(node, member))
             ?? Lowest(state, theSet, static (node, _) => node.IsLive)
             ?? Lowest(state, theSet, static (node, _) => node.Status == NodeStatus.Starting);
     }
 
-    /// <summary>Who does the set's other duties (set records, labels): the master if live, else as for a merge.</summary>
+    /// <summary>Who does the set's other duties (set records, labels): the master if live, else as for a merge; one that can use every disk
+    /// before one that cannot.</summary>
     public static NodeState? SetDuty(ClusterState state, SetState set) =>
-        LiveMaster(state, set) ?? Lowest(state, set, (node, member) => IsJoined(node, member));
+        Lowest(state, set, (node, member) => IsJoined(node, member) && node.Name == set.Master && SeesAll(set, member, node, set.Disks.Keys))
+        ?? Lowest(state, set, (node, member) => IsJoined(node, member) && SeesAll(set, member, node, set.Disks.Keys))
+        ?? LiveMaster(state, set)
+        ?? Lowest(state, set, (node, member) => IsJoined(node, member));
+
+    /// <summary>True if a node can use each disk that the submirrors in use of a volume need: else it serves the volume not at all, since
+    /// what it writes would be missing there.</summary>
+    public static bool CanServe(ClusterState state, SetState set, VolumeState volume, string node)
+    {
+        if (set.Members.GetValueOrDefault(node) is not { } member || state.Node(node) is not { } known) return false;
+        foreach (var leg in volume.Submirrors)
+        {
+            if (leg.IsWritable && !SeesAll(set, member, known, leg.Extents.Select(static extent => extent.Disk))) return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>True if the node's current incarnation complains of none of these disks; lost ones do not count.</summary>
+    private static bool SeesAll(SetState set, MemberState member, NodeState node, IEnumerable<string> disks)
+    {
+        foreach (var disk in disks)
+        {
+            if (set.Disks[disk].Status != DiskStatus.Lost && member.ComplaintOf(disk, node.Incarnation) is not null) return false;
+        }
+
+        return true;
+    }
 
     /// <summary>True if the node's current incarnation is live and has joined the set.</summary>
     public static bool IsJoined(NodeState node, MemberState member) =>
@@ -43,9 +74,11 @@ public static class Duties
             ?? Lowest(state, set, static (_, _) => true)?.Name;
     }
 
-    /// <summary>The up and joined member with the lowest id, or null; draining ones are no candidates for ownership.</summary>
-    internal static NodeState? LowestUpJoined(ClusterState state, SetState set) =>
-        Lowest(state, set, static (node, member) => node.Status == NodeStatus.Up && IsJoined(node, member));
+    /// <summary>The up and joined member with the lowest id that can serve the volume, or null; draining ones are no candidates for
+    /// ownership.</summary>
+    internal static NodeState? LowestUpJoined(ClusterState state, SetState set, VolumeState volume) =>
+        Lowest(state, set, (node, member) =>
+            node.Status == NodeStatus.Up && IsJoined(node, member) && CanServe(state, set, volume, node.Name));
 
     private static NodeState? LiveMaster(ClusterState state, SetState set) =>
         set.Master is { } name && state.Node(name) is { } node && IsJoined(node, set.Members[name]) ? node : null;

@@ -45,8 +45,42 @@ public enum DiskStatus
     /// <summary>In use.</summary>
     Okay,
 
-    /// <summary>Holds no new dirty logs and no new submirrors. The I/O of submirrors follows their own state.</summary>
+    /// <summary>Its medium failed: holds no new dirty logs and no new submirrors. The I/O of submirrors follows their own state.</summary>
     Failed,
+
+    /// <summary>No node uses it: no I/O of any kind begins on it until it has been returned.</summary>
+    Lost,
+}
+
+/// <summary>Why a disk is lost, or why one node cannot use it.</summary>
+public enum DiskLossReason
+{
+    /// <summary>It is not.</summary>
+    None,
+
+    /// <summary>It cannot be reached, or its calls fail as a lost path's do.</summary>
+    Unreachable,
+
+    /// <summary>It neither answers nor fails.</summary>
+    TimedOut,
+
+    /// <summary>Nothing is there under its path, or nothing that carries a label.</summary>
+    Absent,
+
+    /// <summary>An older copy of it.</summary>
+    Older,
+
+    /// <summary>It carries what the committed state does not know of.</summary>
+    Newer,
+
+    /// <summary>Another disk: of another cluster or set, or another one of this set.</summary>
+    Foreign,
+
+    /// <summary>Its label is right, but it is not the one that the other nodes see.</summary>
+    Cloned,
+
+    /// <summary>Its size is not the one that it was added with.</summary>
+    Resized,
 }
 
 /// <summary>What repairs a mirror after a crash.</summary>
@@ -110,7 +144,8 @@ public enum SubmirrorStatus
     /// <summary>Failed, but the only source: read and written.</summary>
     LastErred,
 
-    /// <summary>Taken out by the operator: neither read nor written.</summary>
+    /// <summary>Its disk is lost, but not its data: neither read nor written, and what it misses is kept (see
+    /// <see cref="KeptMarks"/>), so that it gets only that when its disk is back.</summary>
     Offline,
 }
 
@@ -154,4 +189,8 @@ public enum BarrierType
 
     /// <summary>Nodes drop the volume's clients and end its I/O.</summary>
     Delete,
+
+    /// <summary>Nodes write the returned submirror again and tell which regions they have marked: these it may miss. Until then
+    /// its resync does not end.</summary>
+    LegReturn,
 }

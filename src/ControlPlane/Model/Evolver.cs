@@ -47,10 +47,32 @@ public static class Evolver
                         e.Disk, e.DiskId, e.SizeBytes, e.SectorBytes, e.IsDirectIo, e.Path, e.Paths, DiskStatus.Okay)),
                 });
             case DiskFailed e:
-                return WithSet(state, e.Set, index, s => s with
+                return WithDisk(state, e.Set, e.Disk, index, static d => d with { Status = DiskStatus.Failed });
+            case DiskLost e:
+                return WithDisk(state, e.Set, e.Disk, index, d => d with
                 {
-                    Disks = s.Disks.SetItem(e.Disk, s.Disks[e.Disk] with { Status = DiskStatus.Failed }),
+                    Status = DiskStatus.Lost,
+                    LossReason = e.Reason,
+                    LossDetail = e.Detail,
+                    LostAtIndex = index,
+                    Users = e.Users,
                 });
+            case DiskReturned e:
+                return WithDisk(state, e.Set, e.Disk, index, static d => d with
+                {
+                    Status = DiskStatus.Okay,
+                    LossReason = DiskLossReason.None,
+                    LossDetail = null,
+                    LostAtIndex = 0,
+                    Users = [],
+                });
+            case DiskIoEnded e:
+                return WithDisk(state, e.Set, e.Disk, index, d => d with
+                {
+                    Users = d.Users.RemoveAll(user => user.Node == e.Node && user.Incarnation == e.Incarnation),
+                });
+            case DisksReported e:
+                return WithMember(state, e.Set, e.Node, index, m => m with { Disks = e.Disks, DisksBy = e.Incarnation });
             case SlotOpened e:
                 return WithMember(state, e.Set, e.Node, index, m => m with
                 {
@@ -115,8 +137,26 @@ public static class Evolver
             case SubmirrorStateChanged e:
                 return WithVolume(state, e.Set, e.Volume, index, v => v with
                 {
-                    Submirrors = [.. v.Submirrors.Select(s => s.Name == e.Submirror ? s with { Status = e.To } : s)],
+                    Submirrors = [.. v.Submirrors.Select(s => s.Name != e.Submirror ? s : s with
+                    {
+                        Status = e.To,
+                        // Whoever leaves this state has been given what was kept.
+                        KeptRuns = e.To == SubmirrorStatus.Offline ? s.KeptRuns : [],
+                        IsEverythingKept = e.To == SubmirrorStatus.Offline && s.IsEverythingKept,
+                    })],
                 });
+            case MarksKept e:
+                return WithVolume(state, e.Set, e.Volume, index, v => v with
+                {
+                    Submirrors = [.. v.Submirrors.Select(s => s.Name != e.Submirror ? s : s with
+                    {
+                        KeptRuns = e.Runs,
+                        IsEverythingKept = e.IsEverything,
+                    })],
+                });
+            case LegReturning e:
+                return WithBarrier(
+                    state, e.Set, e.Volume, index, new BarrierState(e.Barrier, BarrierType.LegReturn, e.Submirror, 0, e.Waiting));
             case BarrierStarted e:
                 state = WithSet(state, e.Set, index, s => s with { Generation = Math.Max(s.Generation, e.Generation) });
                 return WithBarrier(
@@ -146,7 +186,7 @@ public static class Evolver
     private static ClusterState Registered(ClusterState state, NodeRegistered e, ulong index, long at)
     {
         if (state.Node(e.Node) is { } same && same.Incarnation == e.Incarnation)
-            return WithNode(state, e.Node, n => n with { Api = e.Api, Peer = e.Peer, Nbd = e.Nbd });
+            return WithNode(state, e.Node, n => n with { Api = e.Api, Peer = e.Peer, Nbd = e.Nbd, BootId = e.BootId });
 
         PredecessorState? predecessor = null;
         if (e.PredecessorStatus is { } status)
@@ -157,7 +197,10 @@ public static class Evolver
         }
 
         var node = new NodeState(
-            e.Node, e.NodeId, e.Incarnation, NodeStatus.Starting, at, index, false, e.Api, e.Peer, e.Nbd, predecessor);
+            e.Node, e.NodeId, e.Incarnation, NodeStatus.Starting, at, index, false, e.Api, e.Peer, e.Nbd, predecessor)
+        {
+            BootId = e.BootId,
+        };
         return state with { Nodes = state.Nodes.SetItem(e.Node, node) };
     }
 
@@ -181,6 +224,9 @@ public static class Evolver
     private static ClusterState WithMember(
         ClusterState state, string set, string node, ulong index, Func<MemberState, MemberState> change) =>
         WithSet(state, set, index, s => s with { Members = s.Members.SetItem(node, change(s.Members[node])) });
+
+    private static ClusterState WithDisk(ClusterState state, string set, string disk, ulong index, Func<DiskState, DiskState> change) =>
+        WithSet(state, set, index, s => s with { Disks = s.Disks.SetItem(disk, change(s.Disks[disk])) });
 
     private static ClusterState WithVolume(
         ClusterState state, string set, string volume, ulong index, Func<VolumeState, VolumeState> change) =>

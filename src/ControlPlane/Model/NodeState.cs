@@ -27,6 +27,9 @@ public sealed record NodeState(
     string Nbd,
     PredecessorState? Predecessor)
 {
+    /// <summary>Identifies the boot of the machine that the current incarnation runs on; empty if it did not say.</summary>
+    public string BootId { get; init; } = "";
+
     /// <summary>May hold a lease now.</summary>
     public bool IsLive => Status is NodeStatus.Up or NodeStatus.Draining;
 }

@@ -45,9 +45,13 @@ public static class PlacementRules
     /// <summary>Pages that the marks of one volume take at the worst: one bit a region, and no page holds two volumes.</summary>
     public static long SnapshotPagesOf(long regions) => ((regions - 1) / RegionsPerPage) + 1;
 
-    /// <summary>The disks for a new dirty log: the first two that are okay, by name; fewer if there are no more.</summary>
-    public static ImmutableArray<string> ChooseLogDisks(SetState set) =>
-        [.. set.Disks.Values.Where(static disk => disk.Status == DiskStatus.Okay).Take(2).Select(static disk => disk.Name)];
+    /// <summary>The disks for a new dirty log of a node: the first two that are okay and that it can use, by name; fewer if there are no
+    /// more.</summary>
+    public static ImmutableArray<string> ChooseLogDisks(SetState set, MemberState member, ulong incarnation) =>
+    [
+        .. set.Disks.Values.Where(disk => disk.Status == DiskStatus.Okay && member.ComplaintOf(disk.Name, incarnation) is null)
+            .Take(2).Select(static disk => disk.Name),
+    ];
 
     /// <summary>Free pieces of a disk's data area, by offset.</summary>
     public static List<(long Offset, long Length)> FreeSpace(SetState set, DiskState disk)

@@ -67,6 +67,24 @@ public sealed record MemberState(
     SlotState? Slot,
     ulong SealedAtIndex)
 {
+    /// <summary>Disks that the node cannot use, by name, as it said last; each at most once.</summary>
+    public ImmutableArray<DiskComplaint> Disks { get; init; } = [];
+
+    /// <summary>The incarnation that said so; 0 before any did. What an earlier one said counts for nothing.</summary>
+    public ulong DisksBy { get; init; }
+
+    /// <summary>What the node says of a disk in an incarnation; null if it can use it, or has not said anything yet.</summary>
+    public DiskComplaint? ComplaintOf(string disk, ulong incarnation)
+    {
+        if (DisksBy != incarnation) return null;
+        foreach (var complaint in Disks)
+        {
+            if (complaint.Disk == disk) return complaint;
+        }
+
+        return null;
+    }
+
     /// <summary>The slot is sealed and waits to be merged.</summary>
     public bool IsMergeOwed => Slot is not null && SealedAtIndex != 0;
 }
@@ -96,6 +114,19 @@ public sealed record DiskState(
     ImmutableSortedDictionary<string, string> Paths,
     DiskStatus Status)
 {
+    /// <summary>Why it is lost; <see cref="DiskLossReason.None"/> unless <see cref="Status"/> is <see cref="DiskStatus.Lost"/>.</summary>
+    public DiskLossReason LossReason { get; init; }
+
+    /// <summary>For people: what was seen, with the errno if there was one.</summary>
+    public string? LossDetail { get; init; }
+
+    /// <summary>Log index at which it was lost; 0 unless it is.</summary>
+    public ulong LostAtIndex { get; init; }
+
+    /// <summary>Who may still have I/O to a lost disk in its kernel, by node and incarnation: it is not returned before each of them
+    /// has reported that none is left, or its machine has rebooted.</summary>
+    public ImmutableArray<DiskUser> Users { get; init; } = [];
+
     /// <summary>The path of the disk on a node.</summary>
     public string PathOn(string node) => Paths.GetValueOrDefault(node, Path);
 }

@@ -59,6 +59,13 @@ public sealed record VolumeState(
 /// <param name="Extents">By volume offset, without gaps.</param>
 public sealed record SubmirrorState(string Name, SubmirrorStatus Status, ImmutableArray<ExtentState> Extents)
 {
+    /// <summary>While <see cref="SubmirrorStatus.Offline"/>: regions that it may miss and that no live node's dirty log tells. Sorted,
+    /// disjoint, at most <see cref="RegionRuns.MaxRuns"/>.</summary>
+    public ImmutableArray<RegionRun> KeptRuns { get; init; } = [];
+
+    /// <summary>While <see cref="SubmirrorStatus.Offline"/>: it may miss anything.</summary>
+    public bool IsEverythingKept { get; init; }
+
     /// <summary>May answer a client's read.</summary>
     public bool IsReadable => Status is SubmirrorStatus.Okay or SubmirrorStatus.LastErred;
 
@@ -124,7 +131,7 @@ public sealed record ResyncState(
 /// <summary>A barrier: each node named must stop something and confirm.</summary>
 /// <param name="Id">Unique in the cluster.</param>
 /// <param name="Kind">What to stop.</param>
-/// <param name="Submirror">The lost submirror; null for <see cref="BarrierType.Delete"/>.</param>
+/// <param name="Submirror">The lost or returned submirror; null for <see cref="BarrierType.Delete"/>.</param>
 /// <param name="Generation">The barrier also waits until the labels carry this generation; 0 for no such wait.</param>
 /// <param name="Waiting">Who has not confirmed, by name.</param>
 public sealed record BarrierState(

@@ -19,7 +19,8 @@ public static class CommandCodec
         typeof(FenceNode), typeof(CreateSet), typeof(JoinSet), typeof(LeaveSet), typeof(AddDisk), typeof(OpenSlot),
         typeof(AbandonSlot), typeof(CreateMirror), typeof(DeleteMirror), typeof(MoveOwner), typeof(ReleaseOwner),
         typeof(CancelTransfer), typeof(MergeDirtyLog), typeof(ReportResync), typeof(FinishResync), typeof(FailSubmirror),
-        typeof(ConfirmBarrier), typeof(StampLabels),
+        typeof(ConfirmBarrier), typeof(StampLabels), typeof(LoseDisk), typeof(ReturnDisk), typeof(ReportDisks),
+        typeof(ReportDiskIoEnded),
     }.ToFrozenDictionary(static t => t.Name, static t => ControlPlaneJson.Contract.GetTypeInfo(t), StringComparer.Ordinal);
 
     /// <summary>Encodes a command for the log.</summary>

@@ -39,6 +39,10 @@ namespace RaftMirror.ControlPlane.Snapshots;
 [JsonSerializable(typeof(FailSubmirror))]
 [JsonSerializable(typeof(ConfirmBarrier))]
 [JsonSerializable(typeof(StampLabels))]
+[JsonSerializable(typeof(LoseDisk))]
+[JsonSerializable(typeof(ReturnDisk))]
+[JsonSerializable(typeof(ReportDisks))]
+[JsonSerializable(typeof(ReportDiskIoEnded))]
 [JsonSerializable(typeof(ClusterBootstrapped))]
 [JsonSerializable(typeof(NodeRegistered))]
 [JsonSerializable(typeof(NodeUp))]
@@ -75,6 +79,12 @@ namespace RaftMirror.ControlPlane.Snapshots;
 [JsonSerializable(typeof(BarrierCompleted))]
 [JsonSerializable(typeof(LabelsStamped))]
 [JsonSerializable(typeof(ReadsPinned))]
+[JsonSerializable(typeof(DiskLost))]
+[JsonSerializable(typeof(DiskReturned))]
+[JsonSerializable(typeof(DiskIoEnded))]
+[JsonSerializable(typeof(DisksReported))]
+[JsonSerializable(typeof(MarksKept))]
+[JsonSerializable(typeof(LegReturning))]
 internal sealed partial class ControlPlaneJson : JsonSerializerContext
 {
     /// <summary>The contract's options.</summary>

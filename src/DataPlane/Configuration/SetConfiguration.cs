@@ -53,7 +53,7 @@ public enum LegState
     /// <summary>Failed, but the only source: still read and written.</summary>
     LastErred,
 
-    /// <summary>Taken out by the operator: neither read nor written; marks are kept.</summary>
+    /// <summary>Its disk is lost, but not its data: neither read nor written; no mark is cleared meanwhile.</summary>
     Offline,
 }
 
@@ -92,7 +92,7 @@ public sealed record MemberConfiguration(
 /// <param name="SectorBytes">Logical sector.</param>
 /// <param name="MetadataBytes">Head label, set records and slots; the data area starts here.</param>
 /// <param name="IsDirectIo">O_DIRECT, else page cache (only where all openers are on one host).</param>
-/// <param name="IsFailed">True once committed as failed: not to be used.</param>
+/// <param name="IsFailed">True while committed as failed or lost: not to be used.</param>
 public sealed record DiskConfiguration(
     string Name, Guid Id, string Path, long SizeBytes, int SectorBytes, long MetadataBytes, bool IsDirectIo, bool IsFailed)
 {
@@ -152,6 +152,10 @@ public enum BarrierKind
 
     /// <summary>The volume is being deleted: drop clients, wait for physical I/O to end, confirm.</summary>
     Delete,
+
+    /// <summary>A leg that was offline is a target again: write it, and tell every region that this node has marked. No mark is cleared
+    /// before the barrier no longer awaits this node: until then only its own dirty log says what the leg may miss.</summary>
+    LegReturn,
 }
 
 /// <summary>A mirror.</summary>
@@ -179,7 +183,12 @@ public sealed record VolumeConfiguration(
     OwnerConfiguration Owner,
     ResyncConfiguration? Resync,
     bool IsReadPinned,
-    IReadOnlyList<BarrierConfiguration> Barriers);
+    IReadOnlyList<BarrierConfiguration> Barriers)
+{
+    /// <summary>Why this node can do no I/O on the volume now although nothing is wrong with its lease: a disk that a leg in use needs is
+    /// lost, or cannot be used here. Null if it can. Requests wait, at most as long as for a lease.</summary>
+    public string? WaitsFor { get; init; }
+}
 
 /// <summary>This node's dirty log, as committed before its first use.</summary>
 /// <param name="Incarnation">The incarnation that writes it.</param>

@@ -295,7 +295,7 @@ internal sealed class MirrorVolume : IExport
                 reports.LegFailed(Number, (LegFailureReport)effect.Payload!);
                 break;
             case EffectKind.ConfirmBarrier:
-                reports.BarrierConfirmed(Number, effect.Id);
+                reports.BarrierConfirmed(Number, effect.Id, effect.Payload as IReadOnlyList<Primitives.ByteRange> ?? []);
                 break;
             case EffectKind.ResyncProgressed:
                 reports.ResyncProgressed(Number, (ResyncProgressReport)effect.Payload!);

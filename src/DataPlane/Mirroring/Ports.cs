@@ -67,7 +67,8 @@ public interface IVolumeReports
     /// <summary>This node did what the barrier asks for.</summary>
     /// <param name="volume">Volume number.</param>
     /// <param name="barrier">Its id.</param>
-    void BarrierConfirmed(uint volume, ulong barrier);
+    /// <param name="marked">For a leg's return: runs [Start, Start + Length) of the regions that this node had marked.</param>
+    void BarrierConfirmed(uint volume, ulong barrier, IReadOnlyList<ByteRange> marked);
 
     /// <summary>The resync got further.</summary>
     void ResyncProgressed(uint volume, ResyncProgressReport report);

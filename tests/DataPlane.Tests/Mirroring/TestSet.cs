@@ -230,7 +230,7 @@ internal sealed class TestSet : IAsyncDisposable
             }
         }
 
-        public void BarrierConfirmed(uint volume, ulong barrier)
+        public void BarrierConfirmed(uint volume, ulong barrier, IReadOnlyList<ByteRange> marked)
         {
             lock (set._gate)
             {

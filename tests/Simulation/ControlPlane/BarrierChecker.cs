@@ -22,6 +22,9 @@ internal sealed class BarrierChecker
                 case BarrierStarted e:
                     Begin(machine.Before, e.Set, e.Volume, e.Barrier, e.Generation);
                     break;
+                case LegReturning e:
+                    Begin(machine.Before, e.Set, e.Volume, e.Barrier, generation: 0, e.Submirror);
+                    break;
                 case MirrorDeleting e:
                     Begin(machine.Before, e.Set, e.Volume, e.Barrier, generation: 0);
                     break;
@@ -38,9 +41,18 @@ internal sealed class BarrierChecker
                 continue;
             }
 
+            // A submirror that is lost anew waits for nobody's marks: they are kept again.
+            var isLostAnew = open.Returning is { } leg && machine.State.Volume(open.Set, open.Volume)?.Submirrors
+                .First(submirror => submirror.Name == leg).IsWritable == false;
+            if (isLostAnew)
+            {
+                _open.Remove(id);
+                continue;
+            }
+
             var isLast = machine.Events.Any(static record => record.Event is MirrorDeleted);
             ClusterChecker.Require(
-                open.Waiting.Count == 0 || (open.Generation != 0 && isLast),
+                open.Waiting.Count == 0 || ((open.Generation != 0 || open.Returning is not null) && isLast),
                 $"§14.2: barrier {id} of {open.Set}/{open.Volume} ended at {index} without {string.Join(", ", open.Waiting)}");
             ClusterChecker.Require(
                 isLast || machine.State.Sets[open.Set].StampedGeneration >= open.Generation,
@@ -49,10 +61,10 @@ internal sealed class BarrierChecker
         }
     }
 
-    private void Begin(ClusterState before, string set, string volume, ulong id, ulong generation)
+    private void Begin(ClusterState before, string set, string volume, ulong id, ulong generation, string? returning = null)
     {
         Count++;
-        _open.Add(id, new Open(set, volume, generation, [.. before.Sets[set].Members.Values
+        _open.Add(id, new Open(set, volume, generation, returning, [.. before.Sets[set].Members.Values
             .Where(static member => member.JoinedIncarnation != 0)
             .Select(static member => new NodeIncarnation(member.Node, member.JoinedIncarnation))]));
     }
@@ -72,5 +84,5 @@ internal sealed class BarrierChecker
         }
     }
 
-    private sealed record Open(string Set, string Volume, ulong Generation, HashSet<NodeIncarnation> Waiting);
+    private sealed record Open(string Set, string Volume, ulong Generation, string? Returning, HashSet<NodeIncarnation> Waiting);
 }

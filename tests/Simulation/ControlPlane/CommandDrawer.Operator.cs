@@ -19,8 +19,10 @@ internal sealed partial class CommandDrawer
         if (set.Volumes.IsEmpty || random.Chance(0.1)) return NewMirror(state, set);
         var volume = Pick(set.Volumes.Values);
         var epoch = volume.Transfer?.Epoch ?? volume.Owner.Epoch;
-        return random.Next(20) switch
+        return random.Next(22) switch
         {
+            20 or 21 => new LoseDisk(
+                set.Name, Pick(set.Disks.Keys), DiskLossReason.Unreachable, "drawn", node.Name, incarnation, Evidence(state, set)),
             0 => new DeleteMirror(set.Name, random.Chance(0.1) ? "nosuch" : volume.Name),
             1 => new FailSubmirror(set.Name, volume.Name, $"{volume.Name}-{random.Next(3)}", node.Name, incarnation, "drawn"),
             2 => new CancelTransfer(set.Name, volume.Name, epoch, "drawn"),

@@ -94,9 +94,10 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
     private CommandBody? SetDuty(ClusterState state, SetState set, MemberState member, NodeState self)
     {
         if (member.Slot is null && set.Disks.Values.Any(static disk => disk.Status == DiskStatus.Okay))
-            return new OpenSlot(set.Name, self.Name, self.Incarnation, PlacementRules.ChooseLogDisks(set));
+            return new OpenSlot(set.Name, self.Name, self.Incarnation, PlacementRules.ChooseLogDisks(set, member, self.Incarnation));
         if (set.StampedGeneration < set.Generation && Duties.SetDuty(state, set)?.Name == self.Name)
             return new StampLabels(set.Name, set.Generation, self.Name, self.Incarnation);
+        if (DiskDuty(state, set, member, self) is { } disk) return disk;
         if (cluster.IsHealed) return null;
         if (member.Slot is { } slot && !member.IsMergeOwed && random.Chance(0.01))
         {
@@ -112,8 +113,11 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         var owns = volume.Owner.Node == self.Name && volume.Owner.Incarnation == self.Incarnation;
         foreach (var barrier in volume.Barriers)
         {
-            if (barrier.Waiting.Contains(new NodeIncarnation(self.Name, self.Incarnation)))
-                return new ConfirmBarrier(set.Name, volume.Name, barrier.Id, self.Name, self.Incarnation);
+            if (!barrier.Waiting.Contains(new NodeIncarnation(self.Name, self.Incarnation))) continue;
+            return new ConfirmBarrier(set.Name, volume.Name, barrier.Id, self.Name, self.Incarnation)
+            {
+                Runs = barrier.Kind == BarrierType.LegReturn && random.Chance(0.5) ? [new RegionRun(random.NextInt64(volume.Regions), 1)] : [],
+            };
         }
 
         if (owns && volume.Transfer is { } transfer)
@@ -126,6 +130,28 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         }
 
         return new FinishResync(set.Name, volume.Name, volume.Owner.Epoch, self.Name, self.Incarnation, state.Index, 1, 2, 3);
+    }
+
+    /// <summary>Disks that are lost come back, and nodes see them or not.</summary>
+    private CommandBody? DiskDuty(ClusterState state, SetState set, MemberState member, NodeState self)
+    {
+        foreach (var disk in set.Disks.Values)
+        {
+            if (disk.Users.FirstOrDefault(user => user.Node == self.Name) is { } user)
+                return new ReportDiskIoEnded(set.Name, disk.Name, disk.LostAtIndex, user.Incarnation, self.Name, self.Incarnation);
+            var mayReturn = cluster.IsHealed ? Duties.SetDuty(state, set)?.Name == self.Name : random.Chance(0.05);
+            if (disk.Status == DiskStatus.Lost && mayReturn && (random.Chance(0.5) || !cluster.IsHealed))
+                return new ReturnDisk(set.Name, disk.Name, random.Chance(0.2), "drawn", self.Name, self.Incarnation, Evidence(state, set));
+        }
+
+        if (cluster.IsHealed ? member.DisksBy == self.Incarnation && !member.Disks.IsEmpty : random.Chance(0.01) && !set.Disks.IsEmpty)
+        {
+            return new ReportDisks(set.Name, self.Name, self.Incarnation, cluster.IsHealed || random.Chance(0.5)
+                ? []
+                : [new DiskComplaint(Pick(set.Disks.Keys), DiskLossReason.Absent, "drawn")]);
+        }
+
+        return null;
     }
 
     private Guid Id()

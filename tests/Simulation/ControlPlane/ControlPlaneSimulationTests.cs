@@ -32,6 +32,8 @@ public sealed class ControlPlaneSimulationTests(ITestOutputHelper output)
     [InlineData(nameof(SeededBug.DecidesByHashOrder), "", 1)]
     [InlineData(nameof(SeededBug.GrantsWhileMergeOwed), "§14.7", 12)]
     [InlineData(nameof(SeededBug.EndsBarrierEarly), "§14.2", 1)]
+    [InlineData(nameof(SeededBug.ForgetsKeptMarks), "§14.5", 1)]
+    [InlineData(nameof(SeededBug.OwesTooLittleOnReturn), "§14.5", 1)]
     [InlineData(nameof(SeededBug.FencesBeforeTheHorizon), "I-FENCE", 3)]
     [InlineData(nameof(SeededBug.NewLeaderForgetsGrants), "I-FENCE", 175)]
     public void SeededBug_Simulated_IsFound(string name, string by, ulong from)

@@ -80,6 +80,26 @@ internal sealed class RecordingMachine(NodeId node, ulong snapshotAt, SeededBug 
                 && State.Volume(move.Set, move.Volume) is { Owner.Node: null, Transfer: null } volume:
                 Replace(move.Set, volume with { Owner = new OwnerState(move.To, move.ToIncarnation, volume.Owner.Epoch + 1) });
                 break;
+            case SeededBug.ForgetsKeptMarks when CommandCodec.Decode(command).Body is MergeDirtyLog merge
+                && CommandCodec.DecodeResult(result.Span).Outcome == CommandOutcome.Applied:
+                foreach (var kept in State.Sets[merge.Set].Volumes.Values)
+                {
+                    var before = Before.Volume(merge.Set, kept.Name)!.Submirrors.ToDictionary(static leg => leg.Name);
+                    Replace(merge.Set, kept with
+                    {
+                        Submirrors = [.. kept.Submirrors.Select(leg => leg with { KeptRuns = before[leg.Name].KeptRuns })],
+                    });
+                }
+
+                break;
+            case SeededBug.OwesTooLittleOnReturn when CommandCodec.Decode(command).Body is ReturnDisk returned:
+                foreach (var owing in State.Sets[returned.Set].Volumes.Values)
+                {
+                    if (owing.Resync is { IsEverythingOwed: false, OwedRuns.IsEmpty: false } resync && owing.Submirrors.Any(static leg => leg.IsTarget))
+                        Replace(returned.Set, owing with { Resync = resync with { OwedRuns = resync.OwedRuns.RemoveAt(0) } });
+                }
+
+                break;
             case SeededBug.EndsBarrierEarly:
                 foreach (var confirmed in Events.Select(static record => record.Event).OfType<BarrierConfirmed>())
                 {

@@ -24,6 +24,12 @@ internal enum SeededBug
     /// <summary>A leg-loss barrier ends one confirmation early.</summary>
     EndsBarrierEarly,
 
+    /// <summary>What a dead node's log told is not kept for submirrors that are offline.</summary>
+    ForgetsKeptMarks,
+
+    /// <summary>A returned submirror is owed one run less than was kept for it.</summary>
+    OwesTooLittleOnReturn,
+
     /// <summary>Leaders wait out the lease, but neither the device's time nor the margin.</summary>
     FencesBeforeTheHorizon,
 

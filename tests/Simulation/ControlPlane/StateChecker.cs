@@ -20,6 +20,7 @@ internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong>
     private readonly Dictionary<(string Set, uint Volume, ulong Epoch), NodeIncarnation> _owners = [];
     private readonly HashSet<NodeIncarnation> _gone = [];
     private readonly BarrierChecker _barriers = new();
+    private readonly KeptMarksChecker _kept = new();
     private ulong _frontier;
 
     public int Entries { get; private set; }
@@ -31,6 +32,10 @@ internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong>
     public int OwnerChanges => _owners.Count;
 
     public int Barriers => _barriers.Count;
+
+    public int DisksLost => _kept.Losses;
+
+    public int DisksReturned => _kept.Returns;
 
     public void Applied(RecordingMachine machine, ulong index, ReadOnlyMemory<byte> command, ReadOnlyMemory<byte> result)
     {
@@ -48,6 +53,7 @@ internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong>
         if (machine.Events.IsEmpty && ReferenceEquals(machine.Before.Sets, state.Sets) && ReferenceEquals(machine.Before.Nodes, state.Nodes)) return;
         foreach (var record in machine.Events) CheckEvent(record, envelope.Body, machine);
         _barriers.Applied(machine, envelope.Body, CommandCodec.DecodeResult(result.Span), index);
+        _kept.Applied(machine, envelope.Body, index);
         foreach (var node in state.Nodes.Values)
         {
             ClusterChecker.Require(

@@ -21,6 +21,8 @@ public sealed class MirrorFaultTests(ITestOutputHelper output)
     [InlineData(nameof(MirrorFaults.ReleaseUndrained), "I-OWN")]
     [InlineData(nameof(MirrorFaults.SkipDrainBarrier), "I-NOLOSS")]
     [InlineData(nameof(MirrorFaults.IgnoreMergeOwed), "I-READ")]
+    [InlineData(nameof(MirrorFaults.CleanWhileOffline), "I-NOLOSS")]
+    [InlineData(nameof(MirrorFaults.ForgetMarksOnReturn), "I-NOLOSS")]
     public void Fault_Simulated_IsFound(string name, string by)
     {
         const int limit = 1000;

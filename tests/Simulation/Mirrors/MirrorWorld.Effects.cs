@@ -71,7 +71,7 @@ internal sealed partial class MirrorWorld
                 _control.LegFailed(node, (LegFailureReport)effect.Payload!);
                 break;
             case EffectKind.ConfirmBarrier:
-                _control.BarrierConfirmed(node, effect.Id);
+                _control.BarrierConfirmed(node, effect.Id, effect.Payload as IReadOnlyList<ByteRange> ?? []);
                 break;
             case EffectKind.ResyncFinished:
                 _control.ResyncFinished(node, (ResyncFinishedReport)effect.Payload!);

@@ -87,7 +87,7 @@ internal sealed partial class MirrorWorld
 
     public string Figures =>
         $"{_control.Volume.Recovery}/{_control.Volume.Writers}: {_answeredWrites} writes, {_answeredReads} reads, {_kills} kills, "
-        + $"{_control.Transfers} transfers, {_control.Merges} merges, {_control.Resyncs} resyncs, {_copies} copies";
+        + $"{_control.Losses} legs offline, {_control.Returns} returned, {_control.Transfers} transfers, {_control.Merges} merges, {_control.Resyncs} resyncs, {_copies} copies";
 
     public void Run()
     {
@@ -139,6 +139,8 @@ internal sealed partial class MirrorWorld
             if (open.Node == name && open.Incarnation == incarnation) Close(open, isAcknowledged: false);
         }
     }
+
+    public bool IsPathLost(string disk) => Array.Exists(_disks, d => d.Name == disk && d is { FailsWrites: true, IsPathLost: true });
 
     public IEnumerable<long> MarksOf(string name)
     {
@@ -223,7 +225,17 @@ internal sealed partial class MirrorWorld
         foreach (var leg in _control.Volume.Legs)
         {
             var disk = Array.Find(_disks, d => d.Name == leg.Extents[0].Disk)!;
-            if (!disk.FailsWrites && leg.State != LegState.Okay && _random.Chance(0.05)) _control.Replace(leg.Name);
+            if (disk.FailsWrites)
+            {
+                // Also without any I/O of ours: every node says that it cannot see it.
+                if (disk.IsPathLost && leg.IsWritable && _random.Chance(0.05)) _control.Lose(leg.Name);
+            }
+            else if (leg.State == LegState.Offline)
+            {
+                // Not while anybody, dead nodes too, may have I/O to it (design §14.20).
+                if (_random.Chance(0.05) && !_ios.Exists(io => io.Disk == disk || io.IsCopy)) _control.Return(leg.Name);
+            }
+            else if (leg.State != LegState.Okay && _random.Chance(0.05)) _control.Replace(leg.Name);
         }
 
         After(10 * Ms, TickControl, "control");
@@ -278,8 +290,9 @@ internal sealed partial class MirrorWorld
                 {
                     var disk = _disks[_random.Next(_disks.Length)];
                     disk.FailsWrites = true;
-                    Log($"disk {disk.Name} fails");
-                    After((200 + _random.Next(800)) * Ms, () => disk.FailsWrites = false, "repair");
+                    disk.IsPathLost = _random.Chance(0.6);
+                    Log($"disk {disk.Name} {(disk.IsPathLost ? "is unreachable" : "fails")}");
+                    After((200 + _random.Next(disk.IsPathLost ? 2500 : 800)) * Ms, () => disk.FailsWrites = false, "repair");
                 }
 
                 break;

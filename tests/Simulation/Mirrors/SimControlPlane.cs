@@ -14,6 +14,8 @@ internal sealed class SimControlPlane(
     private readonly Dictionary<string, long> _suspectSince = [];
     private readonly Dictionary<string, long> _mergeAtNs = [];
     private readonly Dictionary<ulong, SortedSet<string>> _barriers = [];
+    private readonly Dictionary<ulong, string> _returning = [];
+    private readonly SimKeptMarks _kept = new(volume.Recovery == RecoveryKind.Log);
     private ulong _owedChanged;
 
     public ulong Index { get; private set; } = 1;
@@ -28,6 +30,10 @@ internal sealed class SimControlPlane(
 
     public int Resyncs { get; private set; }
 
+    public int Losses => _kept.Losses;
+
+    public int Returns => _kept.Returns;
+
     public bool IsQuiet => Volume.Resync is null && _barriers.Count == 0 && Volume.Owner.TransferTo is null
         && Members.TrueForAll(static member => member is { State: MemberState.Up, IsMergeOwed: false })
         && Volume.Legs.All(static leg => leg.State == LegState.Okay);
@@ -40,7 +46,9 @@ internal sealed class SimControlPlane(
         world.Committed(Index, node => Volume with
         {
             Barriers = _barriers.Select(entry =>
-                new BarrierConfiguration(entry.Key, BarrierKind.LegLoss, entry.Value.Contains(node))).OrderBy(b => b.Id).ToArray(),
+                new BarrierConfiguration(
+                    entry.Key, _returning.ContainsKey(entry.Key) ? BarrierKind.LegReturn : BarrierKind.LegLoss, entry.Value.Contains(node)))
+                .OrderBy(b => b.Id).ToArray(),
         });
     }
 
@@ -125,9 +133,12 @@ internal sealed class SimControlPlane(
         var owner = Volume.Owner;
         if (owner.Node != node || owner.Incarnation != report.Incarnation || owner.Epoch != report.Epoch || owner.TransferTo is null) return;
         var owed = Volume.Resync;
-        if (report.IsEverythingOwed) owed = new ResyncConfiguration(true, [], report.PositionBytes);
-        else if (report.Owed.Count > 0) owed = new ResyncConfiguration(false, report.Owed, 0);
-        else if (owed is { IsEverythingOwed: false }) owed = null;
+        if (report.IsEverythingOwed) owed = new ResyncConfiguration(true, owed?.OwedRegions ?? [], report.Index < _owedChanged ? 0 : report.PositionBytes);
+        else if (report.Owed.Count > 0 && owed is not { IsEverythingOwed: true })
+        {
+            // A release only ever adds: what became owed after its configuration is not in it.
+            owed = new ResyncConfiguration(false, SimKeptMarks.Union(owed?.OwedRegions ?? [], report.Owed), 0);
+        }
         var to = Member(owner.TransferTo);
         var isThere = to.State == MemberState.Up;
         Volume = Volume with
@@ -136,6 +147,7 @@ internal sealed class SimControlPlane(
             Owner = new OwnerConfiguration(isThere ? to.Node : null, isThere ? to.Incarnation : 0, owner.Epoch + 1, null),
         };
         if (owed is not null) _owedChanged = Index + 1;
+        _kept.Owed(owed);
         Transfers++;
         Commit();
     }
@@ -145,6 +157,7 @@ internal sealed class SimControlPlane(
         var legs = Volume.Legs.ToArray();
         var at = Array.FindIndex(legs, leg => leg.Name == report.Leg);
         if (at < 0 || !legs[at].IsWritable || legs[at].State == LegState.LastErred) return;
+        if (world.IsPathLost(legs[at].Extents[0].Disk) && Lose(report.Leg)) return;
         var others = legs.Count(leg => leg.Name != report.Leg && leg.State == LegState.Okay);
         if (legs[at].State == LegState.Okay && others == 0)
         {
@@ -153,19 +166,75 @@ internal sealed class SimControlPlane(
         else
         {
             legs[at] = legs[at] with { State = LegState.Maintenance };
-            _barriers[Index + 1] = new SortedSet<string>(
-                Members.Where(m => m.IsJoined && m.State is MemberState.Up or MemberState.Suspect).Select(m => m.Node), StringComparer.Ordinal);
+            EndReturn(report.Leg);
+            _barriers[Index + 1] = MayDoIo();
         }
 
         Volume = Volume with { Legs = legs };
         Commit();
     }
 
-    public void BarrierConfirmed(string node, ulong barrier)
+    /// <summary>The disk of a leg is lost, and another leg has the data: it goes offline, and what it misses is kept.</summary>
+    /// <returns>False if it is the last one, which is not taken out.</returns>
+    public bool Lose(string name)
+    {
+        var legs = Volume.Legs.ToArray();
+        var at = Array.FindIndex(legs, leg => leg.Name == name);
+        if (!legs[at].IsWritable || legs[at].State == LegState.LastErred) return false;
+        if (legs[at].State == LegState.Okay && legs.Count(static leg => leg.State == LegState.Okay) == 1) return false;
+        legs[at] = legs[at] with { State = LegState.Offline };
+        _kept.Lost(name, Volume.Resync);
+        EndReturn(name);
+        _barriers[Index + 1] = MayDoIo();
+        Volume = Volume with { Legs = legs };
+        Commit();
+        return true;
+    }
+
+    /// <summary>The disk is back as it was: the leg gets what it misses, and each node tells what it has marked meanwhile.</summary>
+    public void Return(string name)
+    {
+        if (_barriers.Count > 0) return;
+        var legs = Volume.Legs.ToArray();
+        var at = Array.FindIndex(legs, leg => leg.Name == name);
+        legs[at] = legs[at] with { State = LegState.Resyncing };
+        Volume = Volume with { Legs = legs, Resync = _kept.Returned(name, Volume.Resync) };
+        _owedChanged = Index + 1;
+        _returning[Index + 1] = name;
+        _barriers[Index + 1] = MayDoIo();
+        if (_barriers[Index + 1].Count == 0) EndReturn(name);
+        Commit();
+    }
+
+    public void BarrierConfirmed(string node, ulong barrier, IReadOnlyList<ByteRange> marked)
     {
         if (!_barriers.TryGetValue(barrier, out var waiting) || !waiting.Remove(node)) return;
-        if (waiting.Count == 0) _barriers.Remove(barrier);
+        if (waiting.Count == 0) EndBarrier(barrier);
+        if (marked.Count > 0 && Volume.Resync is { } resync)
+        {
+            Volume = Volume with { Resync = resync with { OwedRegions = SimKeptMarks.Union(resync.OwedRegions, marked) } };
+            _owedChanged = Index + 1;
+            _kept.Owed(Volume.Resync);
+        }
+
         Commit();
+    }
+
+    private SortedSet<string> MayDoIo() => new(
+        Members.Where(m => m.IsJoined && m.State is MemberState.Up or MemberState.Suspect).Select(m => m.Node), StringComparer.Ordinal);
+
+    private void EndReturn(string leg)
+    {
+        foreach (var (barrier, returning) in _returning.ToArray())
+        {
+            if (returning == leg) EndBarrier(barrier);
+        }
+    }
+
+    private void EndBarrier(ulong barrier)
+    {
+        _barriers.Remove(barrier);
+        _returning.Remove(barrier);
     }
 
     /// <summary>The disk was repaired: its leg is copied to from the start.</summary>
@@ -178,6 +247,7 @@ internal sealed class SimControlPlane(
         else if (legs[at].State == LegState.Maintenance) legs[at] = legs[at] with { State = LegState.Resyncing };
         else return;
         Volume = Volume with { Legs = legs, Resync = new ResyncConfiguration(true, [], 0) };
+        _kept.Owed(Volume.Resync);
         _owedChanged = Index + 1;
         Commit();
     }
@@ -186,7 +256,7 @@ internal sealed class SimControlPlane(
     {
         var owner = Volume.Owner;
         if (Volume.Resync is null || owner.Node != node || owner.Epoch != report.Epoch || report.Index < _owedChanged) return;
-        if (Members.Exists(static member => member.IsMergeOwed)) return; // More may become owed.
+        if (Members.Exists(static member => member.IsMergeOwed) || _returning.Count > 0) return; // More may become owed.
         Volume = Volume with
         {
             Resync = null,
@@ -217,7 +287,7 @@ internal sealed class SimControlPlane(
         foreach (var (id, waiting) in _barriers.ToArray())
         {
             waiting.Remove(node);
-            if (waiting.Count == 0) _barriers.Remove(id);
+            if (waiting.Count == 0) EndBarrier(id);
         }
 
         world.ProvenGone(node);
@@ -266,6 +336,7 @@ internal sealed class SimControlPlane(
         }
 
         _owedChanged = Index + 1;
+        _kept.Owed(Volume.Resync);
         Set(Member(node) with { IsMergeOwed = false });
     }
 

@@ -16,6 +16,9 @@ internal sealed class SimDisk(string name, int blocks)
 
     public bool FailsWrites { get; set; }
 
+    /// <summary>While it fails: only the way to it is gone, not what is on it.</summary>
+    public bool IsPathLost { get; set; }
+
     public void Flush() => Cached.CopyTo(Durable, 0);
 }
 

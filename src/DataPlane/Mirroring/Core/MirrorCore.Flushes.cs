@@ -124,10 +124,12 @@ internal sealed partial class MirrorCore
     {
         get
         {
-            if (!HasLease || !_hasLog || _taints.Count > 0) return false;
+            if (!HasLease || !_hasLog || _taints.Count > 0 || Volume.WaitsFor is not null) return false;
+            if (_returns.IsAwaited && !Has(MirrorFaults.CleanWhileOffline)) return false;
             foreach (var leg in _legs)
             {
-                if (leg.Failure is not null || leg.State is LegState.Offline or LegState.LastErred) return false;
+                if (leg.Failure is not null || leg.State == LegState.LastErred) return false;
+                if (leg.State == LegState.Offline && !Has(MirrorFaults.CleanWhileOffline)) return false;
             }
 
             foreach (var operation in _operations.Values)

@@ -295,15 +295,25 @@ internal sealed partial class MirrorCore
     private void StepBarriers()
     {
         if (_view is null) return;
+        TellMarks();
         foreach (var barrier in Volume.Barriers)
         {
-            if (!barrier.AwaitsThisNode || !IsQuiesced(barrier.Kind)) continue;
+            if (barrier.Kind == BarrierKind.LegReturn || !barrier.AwaitsThisNode || !IsQuiesced(barrier.Kind)) continue;
             var known = _confirmedBarriers.FindIndex(entry => entry.Id == barrier.Id);
             if (known >= 0 && _now - _confirmedBarriers[known].SentNs < _options.RepeatNs) continue;
             if (known >= 0) _confirmedBarriers.RemoveAt(known);
             _confirmedBarriers.Add((barrier.Id, _now));
             Emit(new MirrorEffect(EffectKind.ConfirmBarrier, barrier.Id));
         }
+    }
+
+    /// <summary>Marks are told only from an open log: one that is closed may be an earlier one of this incarnation, and holds marks that this
+    /// core has never seen until it is merged.</summary>
+    private void TellMarks()
+    {
+        if (IsLogged && !_hasLog) return;
+        foreach (var (barrier, runs) in _returns.Due(_now, _options.RepeatNs))
+            Emit(new MirrorEffect(EffectKind.ConfirmBarrier, barrier, Payload: runs));
     }
 
     /// <summary>Physical leg I/O has ended where the barrier wants it to; nothing else is waited for (design §14.1).</summary>

@@ -132,7 +132,7 @@ internal sealed partial class MirrorCore
 
     private bool MayResync =>
         _view is not null && Volume.Resync is not null && _role == OwnerRole.Serving && HasLease && IsJoined
-        && !_isShutDown && !_isDeleted && !_isGone && !_lease.IsFenced
+        && !_isShutDown && !_isDeleted && !_isGone && !_lease.IsFenced && Volume.WaitsFor is null
         && !(IsLogged && _isLogLost); // The slot is being given up, and with it the ownership, which must find no copy under way.
 
     private void StepResync()
@@ -166,8 +166,8 @@ internal sealed partial class MirrorCore
         StartInternalFlush(FlushPurpose.ResyncEnd);
     }
 
-    /// <summary>Legs in use; whether no leg is away with debts or failed without the committed state saying so; whether one can be
-    /// read.</summary>
+    /// <summary>Legs in use; whether none failed without the committed state saying so; whether one can be read. A leg that is away waits
+    /// for nothing: its debts are kept for it.</summary>
     private (int Writable, bool IsSettled, bool HasSource) CountLegs()
     {
         var (writable, isSettled, hasSource) = (0, true, false);
@@ -175,7 +175,7 @@ internal sealed partial class MirrorCore
         {
             if (leg.IsWritable) writable++;
             if (leg.IsReadable) hasSource = true;
-            if (leg.Failure is not null || leg.State == LegState.Offline) isSettled = false;
+            if (leg.Failure is not null) isSettled = false;
         }
 
         return (writable, isSettled, hasSource);

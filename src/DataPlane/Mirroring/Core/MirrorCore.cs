@@ -23,6 +23,7 @@ internal sealed partial class MirrorCore
     private readonly List<Operation> _waiting = [];
     private readonly List<Operation> _locks = [];
     private readonly Stack<Operation> _pool = new();
+    private readonly LegReturns _returns = new();
     private VolumeView? _view;
     private ulong _nextOperation = 1;
     private long _now;
@@ -99,6 +100,8 @@ internal sealed partial class MirrorCore
         }
 
         ApplyLegs(old);
+        if (!Has(MirrorFaults.ForgetMarksOnReturn)) _returns.Configured(Volume.Barriers, Tracker);
+        else _returns.Configured(Volume.Barriers, null);
         GiveUpLostLegs();
         ApplyOwner();
         ApplyResync(old);
@@ -250,7 +253,7 @@ internal sealed partial class MirrorCore
             return false;
         }
 
-        if (_view is null || !HasLease || !IsJoined)
+        if (_view is null || !HasLease || !IsJoined || Volume.WaitsFor is not null)
         {
             Park(operation);
             return false;

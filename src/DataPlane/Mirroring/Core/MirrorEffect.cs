@@ -54,6 +54,9 @@ internal enum EffectKind
     RequestOwnership,
     Released,
     LegFailed,
+
+    /// <summary>The barrier <c>Id</c> is done here; for a leg's return with the marked regions as <c>Payload</c> (runs of region
+    /// numbers).</summary>
     ConfirmBarrier,
     ResyncProgressed,
     ResyncFinished,
@@ -130,4 +133,6 @@ internal enum MirrorFaults
     SkipDrainBarrier = 1 << 12,
     WaitForLostLeg = 1 << 13,
     GiveUpLastLeg = 1 << 14,
+    CleanWhileOffline = 1 << 15,
+    ForgetMarksOnReturn = 1 << 16,
 }

@@ -1,0 +1,234 @@
+using System.Collections.Immutable;
+using RaftMirror.ControlPlane.Events;
+using RaftMirror.ControlPlane.Model;
+
+namespace RaftMirror.ControlPlane.Commands;
+
+/// <content>The life of a disk: lost, returned, complained of.</content>
+public sealed partial class Decider
+{
+    private const int MaxDetail = 1024;
+
+    private ResultData Lose(LoseDisk c)
+    {
+        var set = SetOf(c.Set);
+        var disk = DiskOf(set, c.Disk);
+        CheckUsage(c.Reason != DiskLossReason.None, "badReason", "Say why the disk is lost.");
+        CheckDetail(c.Detail);
+        JoinedMember(set, c.Node, c.Incarnation);
+        if (disk.Status == DiskStatus.Lost) return new ResultData(Status: nameof(DiskStatus.Lost));
+        CheckEvidence(set, c.Evidence, isComplete: true);
+        LoseNow(c.Set, c.Disk, c.Reason, c.Detail, c.Node);
+        return new ResultData(Generation: _state.Sets[c.Set].Generation, Status: nameof(DiskStatus.Lost));
+    }
+
+    /// <summary>Commits a loss: also part of commands that find more than one disk gone.</summary>
+    private void LoseNow(string setName, string disk, DiskLossReason reason, string detail, string node)
+    {
+        var users = Joined(_state.Sets[setName]).Select(joined => new DiskUser(joined.Node, joined.Incarnation, BootIdOf(joined)));
+        Emit(new DiskLost(setName, disk, reason, detail, node, [.. users]));
+        // One generation for all that are lost together: the survivors' labels are written once.
+        var generation = _state.Sets[setName].Generation + 1;
+        foreach (var volume in _state.Sets[setName].Volumes.Keys) TakeOffline(setName, volume, disk, generation);
+        foreach (var volume in _state.Sets[setName].Volumes.Keys) CompleteBarriers(setName, volume);
+    }
+
+    private void TakeOffline(string setName, string volumeName, string disk, ulong generation)
+    {
+        foreach (var name in _state.Volume(setName, volumeName)!.Submirrors.Select(static leg => leg.Name).ToArray())
+        {
+            var volume = _state.Volume(setName, volumeName)!;
+            var leg = volume.Submirrors.First(candidate => candidate.Name == name);
+            if (!leg.IsWritable || !leg.IsOn(disk)) continue;
+            // The last one that has the data is not taken out: its I/O waits, and a later return goes on where it stood.
+            if (leg.IsReadable && !volume.Submirrors.Any(other => other.Name != name && other.IsReadable)) continue;
+            var (isEverything, runs) = KeptMarks.AtLoss(volume, leg);
+            Emit(new SubmirrorStateChanged(setName, volumeName, name, leg.Status, SubmirrorStatus.Offline, $"disk '{disk}' is lost"));
+            Keep(setName, volumeName, isEverything, runs, only: name);
+            Emit(new BarrierStarted(setName, volumeName, _state.NextBarrierId, name, generation, Joined(_state.Sets[setName])));
+            EndLegReturn(setName, volumeName, name);
+            EndResyncOfOne(setName, volumeName, name);
+        }
+    }
+
+    /// <summary>A submirror that is lost anew before all told their marks waits for them no more: they keep them.</summary>
+    private void EndLegReturn(string set, string volume, string submirror)
+    {
+        foreach (var barrier in _state.Volume(set, volume)!.Barriers)
+        {
+            if (barrier.Kind == BarrierType.LegReturn && barrier.Submirror == submirror)
+                Emit(new BarrierCompleted(set, volume, barrier.Id));
+        }
+    }
+
+    private void EndResyncOfOne(string set, string name, string lost)
+    {
+        var volume = _state.Volume(set, name)!;
+        if (volume.Resync is not { } resync || volume.Submirrors.Count(static s => s.IsWritable) >= 2) return;
+        Emit(new ResyncCancelled(set, name, resync.Kind, $"'{lost}' was lost, and one submirror is left"));
+        EndResyncOwnership(set, name);
+    }
+
+    /// <summary>Adds to what the offline submirrors of a volume (or one of them) will be owed.</summary>
+    private void Keep(string set, string volume, bool isEverything, ImmutableArray<RegionRun> runs, string? only = null)
+    {
+        foreach (var leg in _state.Volume(set, volume)!.Submirrors)
+        {
+            if (leg.Status != SubmirrorStatus.Offline || (only is not null && leg.Name != only)) continue;
+            var more = KeptMarks.Add(leg, isEverything, runs);
+            if (!ReferenceEquals(more, leg)) Emit(new MarksKept(set, volume, leg.Name, more.IsEverythingKept, more.KeptRuns));
+        }
+    }
+
+    private ResultData Return(ReturnDisk c)
+    {
+        var set = SetOf(c.Set);
+        var disk = DiskOf(set, c.Disk);
+        CheckDetail(c.Why);
+        JoinedMember(set, c.Node, c.Incarnation);
+        if (disk.Status != DiskStatus.Lost) return new ResultData(Status: disk.Status.ToString());
+        CheckEvidence(set, c.Evidence, isComplete: true);
+        CheckNobodyUses(disk);
+        CheckAllSee(set, disk);
+        foreach (var volume in set.Volumes.Values) CheckLossIsOver(set, volume, disk);
+
+        Emit(new DiskReturned(c.Set, c.Disk, c.IsEverythingOwed, c.Why, c.Node));
+        foreach (var volume in set.Volumes.Keys) BringBack(c.Set, volume, c.Disk, c.IsEverythingOwed);
+        AssignOrphans(c.Node);
+        return new ResultData(Status: nameof(DiskStatus.Okay));
+    }
+
+    /// <summary>Design §14.20: what an earlier incarnation submitted may still land, over what the disk gets from now on.</summary>
+    private static void CheckNobodyUses(DiskState disk)
+    {
+        Check(disk.Users.IsEmpty, "ioOutstanding",
+            $"I/O to '{disk.Name}' may still be under way in the kernel of {string.Join(", ", disk.Users.Select(static user => $"'{user.Node}' (incarnation {user.Incarnation})"))}: it ends, or that machine is rebooted, first.",
+            isRetryable: true);
+    }
+
+    private void CheckAllSee(SetState set, DiskState disk)
+    {
+        foreach (var member in set.Members.Values)
+        {
+            var node = _state.Nodes[member.Node];
+            if (!Duties.IsJoined(node, member) || member.ComplaintOf(disk.Name, node.Incarnation) is not { } complaint) continue;
+            Reject("diskNotSeen", RejectionKind.Precondition,
+                $"Node '{member.Node}' cannot use '{disk.Name}': {complaint.Detail}.", isRetryable: true);
+        }
+    }
+
+    /// <summary>Every node must have stopped the I/O of the loss before that of the return begins (design §14.2).</summary>
+    private static void CheckLossIsOver(SetState set, VolumeState volume, DiskState disk)
+    {
+        foreach (var barrier in volume.Barriers)
+        {
+            var isOurs = barrier.Kind == BarrierType.LegLoss
+                && volume.Submirrors.Any(leg => leg.Name == barrier.Submirror && leg.IsOn(disk.Name));
+            Check(!isOurs, "busy",
+                $"The loss of submirror '{barrier.Submirror}' of '{set.Name}/{volume.Name}' is not over on every node yet.", isRetryable: true);
+        }
+    }
+
+    private void BringBack(string setName, string volumeName, string disk, bool isEverythingOwed)
+    {
+        foreach (var name in _state.Volume(setName, volumeName)!.Submirrors.Select(static leg => leg.Name).ToArray())
+        {
+            var volume = _state.Volume(setName, volumeName)!;
+            var leg = volume.Submirrors.First(candidate => candidate.Name == name);
+            if (leg.Status != SubmirrorStatus.Offline || !leg.IsOn(disk)) continue;
+            if (isEverythingOwed) Keep(setName, volumeName, isEverything: true, [], only: name);
+            leg = _state.Volume(setName, volumeName)!.Submirrors.First(candidate => candidate.Name == name);
+            if (!leg.Extents.All(extent => _state.Sets[setName].Disks[extent.Disk].Status != DiskStatus.Lost)) continue;
+            var (isEverything, runs) = (leg.IsEverythingKept, leg.KeptRuns);
+            Emit(new SubmirrorStateChanged(setName, volumeName, name, leg.Status, SubmirrorStatus.Resyncing, $"disk '{disk}' is back"));
+            Emit(new LegReturning(setName, volumeName, _state.NextBarrierId, name, Joined(_state.Sets[setName])));
+            Owe(setName, volumeName, isEverything, runs, isEverything ? ResyncKind.Submirror : ResyncKind.Optimized, isForced: true);
+            CompleteBarriers(setName, volumeName);
+        }
+    }
+
+    private ResultData? Report(ReportDisks c)
+    {
+        var set = SetOf(c.Set);
+        var member = MemberOf(set, c.Node);
+        NodeOf(c.Node, c.Incarnation);
+        Complain(set, member, c.Incarnation, c.Disks.IsDefault ? [] : c.Disks);
+        AssignOrphans(null);
+        return null;
+    }
+
+    private void Complain(SetState set, MemberState member, ulong incarnation, ImmutableArray<DiskComplaint> complaints)
+    {
+        CheckUsage(complaints.Select(static complaint => complaint.Disk).Distinct(StringComparer.Ordinal).Count() == complaints.Length,
+            "duplicateDisk", "A disk is named twice.");
+        foreach (var complaint in complaints)
+        {
+            CheckUsage(complaint.Reason != DiskLossReason.None, "badReason", $"Say what is wrong with '{complaint.Disk}'.");
+            CheckDetail(complaint.Detail);
+        }
+
+        // A disk that was removed meanwhile is nobody's trouble.
+        ImmutableArray<DiskComplaint> known =
+            [.. complaints.Where(complaint => set.Disks.ContainsKey(complaint.Disk)).OrderBy(static complaint => complaint.Disk, StringComparer.Ordinal)];
+        if (member.DisksBy == incarnation && member.Disks.SequenceEqual(known)) return;
+        Emit(new DisksReported(set.Name, member.Node, incarnation, known));
+    }
+
+    private static string Complaints(SetState set, string node) =>
+        string.Join("; ", set.Members[node].Disks.Select(static complaint => $"{complaint.Disk}: {complaint.Detail}"));
+
+    private ResultData? EndIo(ReportDiskIoEnded c)
+    {
+        var set = SetOf(c.Set);
+        var disk = DiskOf(set, c.Disk);
+        NodeOf(c.Node, c.Incarnation);
+        Check(c.User <= c.Incarnation, "badUser", $"Incarnation {c.Incarnation} of '{c.Node}' cannot speak for {c.User}, which is later.");
+        Check(disk.Status == DiskStatus.Lost && disk.LostAtIndex == c.LostAtIndex, "staleReport",
+            $"'{c.Disk}' is not lost since {c.LostAtIndex}; the report is about another loss.");
+        if (disk.Users.Any(user => user.Node == c.Node && user.Incarnation == c.User))
+            Emit(new DiskIoEnded(c.Set, c.Disk, c.Node, c.User, "reported"));
+        return null;
+    }
+
+    /// <summary>The machine of a node has rebooted, so that nothing is left in the kernel that it ran before.</summary>
+    private void EndIoOfEarlierBoots(string node, string bootId)
+    {
+        if (bootId.Length == 0) return;
+        foreach (var (setName, set) in _state.Sets)
+        {
+            foreach (var (diskName, disk) in set.Disks)
+            {
+                foreach (var user in disk.Users)
+                {
+                    if (user.Node == node && user.BootId.Length > 0 && user.BootId != bootId)
+                        Emit(new DiskIoEnded(setName, diskName, node, user.Incarnation, "its machine was rebooted"));
+                }
+            }
+        }
+    }
+
+    /// <summary>An incarnation that left cleanly asserted that all its I/O has ended.</summary>
+    private void EndIoOf(string setName, string node, ulong incarnation)
+    {
+        foreach (var (diskName, disk) in _state.Sets[setName].Disks)
+        {
+            if (disk.Users.Any(user => user.Node == node && user.Incarnation == incarnation))
+                Emit(new DiskIoEnded(setName, diskName, node, incarnation, "it left cleanly"));
+        }
+    }
+
+    private string BootIdOf(NodeIncarnation joined) =>
+        _state.Nodes[joined.Node] is { } node && node.Incarnation == joined.Incarnation ? node.BootId : "";
+
+    private static DiskState DiskOf(SetState set, string name)
+    {
+        if (set.Disks.GetValueOrDefault(name) is { } disk) return disk;
+        Reject("noSuchDisk", RejectionKind.NotFound,
+            $"There is no disk '{name}' in '{set.Name}'; known are: {string.Join(", ", set.Disks.Keys)}.");
+        return null;
+    }
+
+    private static void CheckDetail(string detail) => CheckUsage(
+        detail.Length is > 0 and <= MaxDetail && !detail.Any(char.IsControl), "badDetail",
+        $"A detail is one line of 1 to {MaxDetail} characters.");
+}

@@ -1,0 +1,54 @@
+using System.Collections.Immutable;
+using RaftMirror.ControlPlane.Model;
+
+namespace RaftMirror.ControlPlane.Commands;
+
+/// <summary>No node uses a disk any more. Submirrors on it go offline with their marks kept, where another one has the data; the last
+/// readable one of a volume stays, and its I/O waits.</summary>
+/// <param name="Set">Which set.</param>
+/// <param name="Disk">Which disk.</param>
+/// <param name="Reason">Why; not <see cref="DiskLossReason.None"/>.</param>
+/// <param name="Detail">For people, with the errno if there was one.</param>
+/// <param name="Node">Who found that all agree.</param>
+/// <param name="Incarnation">Its incarnation.</param>
+/// <param name="Evidence">Node → incarnation that was asked. All joined nodes that are not suspect must be there.</param>
+public sealed record LoseDisk(
+    string Set,
+    string Disk,
+    DiskLossReason Reason,
+    string Detail,
+    string Node,
+    ulong Incarnation,
+    ImmutableSortedDictionary<string, ulong> Evidence) : CommandBody;
+
+/// <summary>A lost disk is in use again: its offline submirrors get what they miss.</summary>
+/// <param name="Set">Which set.</param>
+/// <param name="Disk">Which disk.</param>
+/// <param name="IsEverythingOwed">It is not known to be as it was when it was lost, so that everything is copied.</param>
+/// <param name="Why">For people: how its content was judged.</param>
+/// <param name="Node">Who looked.</param>
+/// <param name="Incarnation">Its incarnation.</param>
+/// <param name="Evidence">Node → incarnation that sees the disk. All joined nodes that are not suspect must be there.</param>
+public sealed record ReturnDisk(
+    string Set,
+    string Disk,
+    bool IsEverythingOwed,
+    string Why,
+    string Node,
+    ulong Incarnation,
+    ImmutableSortedDictionary<string, ulong> Evidence) : CommandBody;
+
+/// <summary>A node tells which disks of a set it cannot use; the whole list, whenever it changes. It may not have joined.</summary>
+public sealed record ReportDisks(
+    string Set, string Node, ulong Incarnation, ImmutableArray<DiskComplaint> Disks) : CommandBody;
+
+/// <summary>No I/O to a lost disk is left in the kernel of an incarnation, and none will begin while the disk is lost. Said by that
+/// incarnation or by a later one of the same node that knows it.</summary>
+/// <param name="Set">Which set.</param>
+/// <param name="Disk">Which disk.</param>
+/// <param name="LostAtIndex">The loss that is meant: a report about an earlier one says nothing about this.</param>
+/// <param name="User">The incarnation whose I/O has ended.</param>
+/// <param name="Node">Who says so.</param>
+/// <param name="Incarnation">Its incarnation.</param>
+public sealed record ReportDiskIoEnded(
+    string Set, string Disk, ulong LostAtIndex, ulong User, string Node, ulong Incarnation) : CommandBody;

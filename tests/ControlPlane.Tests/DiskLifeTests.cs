@@ -1,0 +1,279 @@
+using System.Collections.Immutable;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Events;
+using RaftMirror.ControlPlane.Model;
+using Xunit;
+
+namespace RaftMirror.ControlPlane.Tests;
+
+/// <summary>A disk is lost and comes back (design §14.5, §14.20, §14.21).</summary>
+public sealed class DiskLifeTests
+{
+    [Fact] // §14.5: offline with its marks kept; §14.2, §14.10: barrier and labels of the survivors.
+    public void LoseDisk_OneOfTwoLegs_GoesOfflineBehindABarrier()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(Lose(bench, "d2"));
+        Assert.Equal(["DiskLost", "SubmirrorStateChanged", "BarrierStarted"], bench.Types);
+        var disk = bench.State.Sets["s"].Disks["d2"];
+        Assert.Equal(
+            (DiskStatus.Lost, DiskLossReason.Absent, bench.State.Index), (disk.Status, disk.LossReason, disk.LostAtIndex));
+        Assert.Equal(["a", "b", "c"], disk.Users.Select(static user => user.Node));
+        Assert.Equal(SubmirrorStatus.Offline, bench.Volume().Submirrors[1].Status);
+        Settle(bench);
+        Assert.Empty(bench.Volume().Barriers);
+        Assert.Equal(["d1", "d3"], PlacementRules.ChooseLogDisks(bench.State.Sets["s"], bench.State.Sets["s"].Members["a"], 10).ToArray());
+    }
+
+    [Fact] // §14.20: the last readable one is not taken out, whatever the order of the losses.
+    public void LoseDisk_LastReadableLeg_Stays()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(Lose(bench, "d2"));
+        bench.Ok(Lose(bench, "d1"));
+        Assert.Equal(["DiskLost"], bench.Types);
+        Assert.Equal([SubmirrorStatus.Okay, SubmirrorStatus.Offline], bench.Volume().Submirrors.Select(static leg => leg.Status));
+    }
+
+    [Fact]
+    public void LoseDisk_WithoutTheOthersWord_IsRefused()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.No(Lose(bench, "d2") with { Evidence = bench.Evidence("a", "b") }, "evidenceMissing");
+        bench.No(Lose(bench, "d2") with { Reason = DiskLossReason.None }, "badReason");
+        bench.No(Lose(bench, "nosuch"), "noSuchDisk");
+        bench.Ok(new SuspectNode("c", 10, "silent"));
+        bench.Ok(Lose(bench, "d2") with { Evidence = bench.Evidence("a", "b") });
+    }
+
+    [Fact] // What a dead node's log tells would be forgotten once the others are equal again.
+    public void MergeAndResync_WhileALegIsOffline_AreKeptForIt()
+    {
+        var bench = Bench.Cluster();
+        bench.Ok(new CreateMirror("s", "v", 64 << 20, ["d1", "d2", "d3"], Node: "a"));
+        Finish(bench);
+        bench.Ok(Lose(bench, "d3"));
+        Settle(bench);
+        bench.Fence("a", 10);
+        bench.Ok(bench.MergeOf("a", 10, "b", new VolumeMarks(1, [new RegionRun(5, 2)])));
+        Assert.Contains("MarksKept", bench.Types);
+        Assert.Equal([new RegionRun(5, 2)], bench.Volume().Resync!.OwedRuns.ToArray());
+        Finish(bench);
+        Assert.Null(bench.Volume().Resync);
+        Assert.Equal([new RegionRun(5, 2)], bench.Volume().Submirrors[2].KeptRuns.ToArray());
+
+        bench.Ok(Return(bench, "d3"));
+        Assert.Equal(SubmirrorStatus.Resyncing, bench.Volume().Submirrors[2].Status);
+        Assert.Equal([new RegionRun(5, 2)], bench.Volume().Resync!.OwedRuns.ToArray());
+        Assert.Empty(bench.Volume().Submirrors[2].KeptRuns);
+    }
+
+    [Fact] // With one leg left nothing differs, so nothing is owed now; the one that is away misses it all the same.
+    public void Merge_OneLegLeft_KeepsTheMarks()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(Lose(bench, "d2"));
+        Settle(bench);
+        bench.Fence("a", 10);
+        bench.Ok(bench.MergeOf("a", 10, "b", new VolumeMarks(1, [new RegionRun(9, 1)])));
+        Assert.Null(bench.Volume().Resync);
+        Assert.Equal([new RegionRun(9, 1)], bench.Volume().Submirrors[1].KeptRuns.ToArray());
+        bench.Fence("b", 10);
+        bench.Ok(bench.MergeOf("b", 10, "c") with { IsEverything = true });
+        Assert.True(bench.Volume().Submirrors[1].IsEverythingKept);
+    }
+
+    [Fact] // Nodes' own logs hold the rest: each tells what it has marked, and nobody ends the resync before.
+    public void ReturnDisk_ResyncEndsOnlyAfterEveryNodeToldItsMarks()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(Lose(bench, "d2"));
+        Settle(bench);
+        bench.Ok(Return(bench, "d2"));
+        Assert.Equal(["DiskReturned", "SubmirrorStateChanged", "LegReturning", "ResyncStarted"], bench.Types);
+        var barrier = Assert.Single(bench.Volume().Barriers);
+        bench.No(FinishOf(bench), "moreOwed");
+        bench.Ok(new ConfirmBarrier("s", "v", barrier.Id, "a", 10) { Runs = [new RegionRun(3, 1)] });
+        bench.Ok(new ConfirmBarrier("s", "v", barrier.Id, "b", 10) { Runs = [new RegionRun(7, 2)] });
+        bench.No(FinishOf(bench), "moreOwed");
+        bench.Ok(new ConfirmBarrier("s", "v", barrier.Id, "c", 10));
+        Assert.Equal([new RegionRun(3, 1), new RegionRun(7, 2)], bench.Volume().Resync!.OwedRuns.ToArray());
+        bench.Ok(FinishOf(bench));
+        Assert.Equal(SubmirrorStatus.Okay, bench.Volume().Submirrors[1].Status);
+    }
+
+    [Fact] // A victim's sealed log tells of acknowledged writes that the returned leg lacks: it is no source before.
+    public void ReturnDisk_NodeDiesBeforeItTold_ResyncWaitsForItsMerge()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(Lose(bench, "d2"));
+        Settle(bench);
+        bench.Ok(Return(bench, "d2"));
+        var barrier = Assert.Single(bench.Volume().Barriers).Id;
+        bench.Ok(new ConfirmBarrier("s", "v", barrier, "a", 10));
+        bench.Ok(new ConfirmBarrier("s", "v", barrier, "b", 10));
+        bench.Fence("c", 10);
+        Assert.Empty(bench.Volume().Barriers);
+        bench.No(FinishOf(bench), "moreOwed");
+        bench.Ok(bench.MergeOf("c", 10, "b", new VolumeMarks(1, [new RegionRun(4, 1)])));
+        Assert.Equal([new RegionRun(4, 1)], bench.Volume().Resync!.OwedRuns.ToArray());
+        bench.Ok(FinishOf(bench));
+    }
+
+    [Fact] // §14.20: late completions.
+    public void ReturnDisk_IoMayBeOutstanding_IsRefused()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(Lose(bench, "d2"));
+        Settle(bench, endIo: false);
+        bench.No(Return(bench, "d2"), "ioOutstanding");
+        var lostAt = bench.State.Sets["s"].Disks["d2"].LostAtIndex;
+        bench.No(new ReportDiskIoEnded("s", "d2", lostAt - 1, 10, "a", 10), "staleReport");
+        foreach (var node in new[] { "a", "b" }) bench.Ok(new ReportDiskIoEnded("s", "d2", lostAt, 10, node, 10));
+        bench.No(Return(bench, "d2"), "ioOutstanding");
+        // Killed and started anew on the same boot: still in its kernel. Rebooted: gone.
+        bench.Ok(new RegisterNode("c", 3, 11, "h:1", "h:2", "h:3") { BootId = "boot 1" });
+        Assert.Single(bench.State.Sets["s"].Disks["d2"].Users);
+        bench.Ok(new ReportDiskIoEnded("s", "d2", lostAt, 10, "c", 11));
+        Assert.Empty(bench.State.Sets["s"].Disks["d2"].Users);
+    }
+
+    [Fact]
+    public void RegisterNode_OtherBoot_EndsTheIoOfTheFormer()
+    {
+        var bench = Bench.Cluster();
+        bench.Ok(new RegisterNode("c", 3, 11, "h:1", "h:2", "h:3") { BootId = "boot 1" });
+        bench.Fence("c", 10);
+        bench.Ok(bench.MergeOf("c", 10, "a"));
+        bench.Ok(new JoinSet("s", "c", 11));
+        bench.Ok(Lose(bench, "d2"));
+        Assert.Equal(new DiskUser("c", 11, "boot 1"), bench.State.Sets["s"].Disks["d2"].Users[2]);
+        bench.Ok(new RegisterNode("c", 3, 12, "h:1", "h:2", "h:3") { BootId = "boot 1" });
+        Assert.DoesNotContain("DiskIoEnded", bench.Types);
+        bench.Ok(new RegisterNode("c", 3, 13, "h:1", "h:2", "h:3") { BootId = "boot 2" });
+        Assert.Contains("DiskIoEnded", bench.Types);
+        Assert.Equal(["a", "b"], bench.State.Sets["s"].Disks["d2"].Users.Select(static user => user.Node));
+    }
+
+    [Fact] // No marks tell what was written to an ABR volume meanwhile.
+    public void ReturnDisk_AbrOrInDoubt_OwesEverything()
+    {
+        var bench = Bench.Cluster().WithMirror(WriterMode.All, RecoveryMode.App);
+        bench.Ok(new CreateMirror("s", "w", 8 << 20, ["d1", "d2"], Node: "a"));
+        bench.Ok(new FinishResync("s", "w", bench.Volume("w").Owner.Epoch, "a", 10, bench.State.Index, 1, 0, 0));
+        bench.Ok(Lose(bench, "d2"));
+        Settle(bench);
+        bench.Ok(Return(bench, "d2"));
+        Assert.True(bench.Volume().Resync!.IsEverythingOwed);
+        Assert.False(bench.Volume("w").Resync!.IsEverythingOwed);
+        bench.Ok(Lose(bench, "d2"));
+        Settle(bench);
+        bench.Ok(Return(bench, "d2") with { IsEverythingOwed = true });
+        Assert.True(bench.Volume("w").Resync!.IsEverythingOwed);
+    }
+
+    [Fact] // A flaky path: lost again before all was copied, it still needs only what it missed.
+    public void LoseDisk_WhileItsResyncRuns_KeepsWhatIsLeft()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(Lose(bench, "d2"));
+        Settle(bench);
+        bench.Ok(Return(bench, "d2"));
+        var barrier = Assert.Single(bench.Volume().Barriers).Id;
+        bench.Ok(new ConfirmBarrier("s", "v", barrier, "a", 10) { Runs = [new RegionRun(3, 2)] });
+        bench.Ok(Lose(bench, "d2"));
+        Assert.DoesNotContain(bench.Volume().Barriers, static b => b.Kind == BarrierType.LegReturn);
+        Assert.Null(bench.Volume().Resync);
+        Assert.Equal([new RegionRun(3, 2)], bench.Volume().Submirrors[1].KeptRuns.ToArray());
+        Assert.False(bench.Volume().Submirrors[1].IsEverythingKept);
+    }
+
+    [Fact] // A new leg that was still being filled has nothing to rely on.
+    public void LoseDisk_LegStillBeingFilled_KeepsEverything()
+    {
+        var bench = Bench.Cluster();
+        bench.Ok(new CreateMirror("s", "v", 64 << 20, ["d1", "d2"], Node: "a"));
+        bench.Ok(Lose(bench, "d2"));
+        Assert.Equal(SubmirrorStatus.Offline, bench.Volume().Submirrors[1].Status);
+        Assert.True(bench.Volume().Submirrors[1].IsEverythingKept);
+        Assert.Null(bench.Volume().Resync);
+    }
+
+    [Fact] // §14.21: path is not media. Who cannot see a disk serves nothing that needs it; the others do.
+    public void ReportDisks_OneNode_OwnsNothingThatNeedsTheDisk()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        ImmutableArray<DiskComplaint> missing = [new DiskComplaint("d2", DiskLossReason.Absent, "ENOENT")];
+        bench.Ok(new ReportDisks("s", "b", 10, missing));
+        Assert.Equal(["DisksReported"], bench.Types);
+        bench.Ok(new ReportDisks("s", "b", 10, missing));
+        Assert.Empty(bench.Types);
+        bench.No(new MoveOwner("s", "v", "b", 10, TransferReason.Write), "diskNotSeen");
+        bench.Fence("a", 10);
+        bench.Ok(bench.MergeOf("a", 10, "b", new VolumeMarks(1, [new RegionRun(1, 1)])));
+        Assert.Equal("c", bench.Volume().Owner.Node);
+        bench.No(new ReportDisks("s", "b", 10, [new DiskComplaint("d2", DiskLossReason.None, "x")]), "badReason");
+        // Lost for all: what it cannot see is needed no more.
+        bench.Ok(Lose(bench, "d2"));
+        Settle(bench);
+        bench.Ok(new MoveOwner("s", "v", "b", 10, TransferReason.Write));
+        bench.No(Return(bench, "d2"), "diskNotSeen");
+        bench.Ok(new ReportDisks("s", "b", 10, []));
+        bench.Ok(Return(bench, "d2"));
+    }
+
+    [Fact]
+    public void JoinSet_WithoutADisk_TellsSo()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(new LeaveSet("s", "b", 10));
+        bench.Ok(new JoinSet("s", "b", 10, IsByOperator: true));
+        bench.Ok(new LeaveSet("s", "b", 10, IsByOperator: false));
+        bench.Ok(new JoinSet("s", "b", 10) { Disks = [new DiskComplaint("d1", DiskLossReason.Foreign, "disk of another set")] });
+        Assert.Equal(["NodeJoinedSet", "DisksReported"], bench.Types);
+        Assert.Equal(["d2", "d3"], PlacementRules.ChooseLogDisks(bench.State.Sets["s"], bench.State.Sets["s"].Members["b"], 10).ToArray());
+        bench.No(new OpenSlot("s", "b", 10, ["d1", "d2"]), "diskNotSeen");
+        bench.Ok(new OpenSlot("s", "b", 10, ["d2", "d3"]));
+    }
+
+    private static LoseDisk Lose(Bench bench, string disk) =>
+        new("s", disk, DiskLossReason.Absent, "no node finds it (ENOENT)", Live(bench), bench.State.Nodes[Live(bench)].Incarnation, Joined(bench));
+
+    private static ReturnDisk Return(Bench bench, string disk) =>
+        new("s", disk, false, "its label is right", Live(bench), bench.State.Nodes[Live(bench)].Incarnation, Joined(bench));
+
+    private static string Live(Bench bench) => Joined(bench).Keys.First();
+
+    private static ImmutableSortedDictionary<string, ulong> Joined(Bench bench) =>
+        bench.Evidence([.. bench.State.Sets["s"].Members.Values
+            .Where(member => Duties.IsJoined(bench.State.Nodes[member.Node], member)).Select(static member => member.Node)]);
+
+    private static void Settle(Bench bench, bool endIo = true)
+    {
+        var duty = Live(bench);
+        bench.Ok(new StampLabels("s", bench.State.Sets["s"].Generation, duty, bench.State.Nodes[duty].Incarnation));
+        foreach (var volume in bench.State.Sets["s"].Volumes.Values)
+        {
+            foreach (var barrier in volume.Barriers)
+            {
+                foreach (var waiting in barrier.Waiting)
+                    bench.Ok(new ConfirmBarrier("s", volume.Name, barrier.Id, waiting.Node, waiting.Incarnation));
+            }
+        }
+
+        if (!endIo) return;
+        foreach (var disk in bench.State.Sets["s"].Disks.Values)
+        {
+            foreach (var user in disk.Users)
+                bench.Ok(new ReportDiskIoEnded("s", disk.Name, disk.LostAtIndex, user.Incarnation, user.Node, bench.State.Nodes[user.Node].Incarnation));
+        }
+    }
+
+    private static FinishResync FinishOf(Bench bench)
+    {
+        var owner = bench.Volume().Owner;
+        return new("s", "v", owner.Epoch, owner.Node!, owner.Incarnation, bench.State.Index, 1, 0, 0);
+    }
+
+    private static void Finish(Bench bench) => bench.Ok(FinishOf(bench));
+}
