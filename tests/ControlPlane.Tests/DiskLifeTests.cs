@@ -236,6 +236,31 @@ public sealed class DiskLifeTests
         bench.Ok(new OpenSlot("s", "b", 10, ["d2", "d3"]));
     }
 
+    [Fact] // A path is where to look; who cannot look is not sent there by name.
+    public void SetDiskPath_LiveNodesHaveLooked_Applies()
+    {
+        var bench = Bench.Cluster();
+        var none = OrdinalMap.Empty<string>();
+        SetDiskPath On(string? all, params (string Node, string Path)[] named) => new(
+            "s", "d1", all, none.SetItems(named.Select(static n => KeyValuePair.Create(n.Node, n.Path))), OrdinalMap.Empty<ulong>());
+        bench.No(On("/new"), "evidenceMissing");
+        bench.No(On("new") with { Evidence = bench.Evidence("a", "b", "c") }, "badPath");
+        bench.No(On(null) with { Evidence = bench.Evidence("a", "b", "c") }, "badPath");
+        bench.No(On(null, ("x", "/x")) with { Evidence = bench.Evidence("a") }, "notAMember");
+        bench.Ok(On("/new") with { Evidence = bench.Evidence("a", "b", "c") });
+        Assert.Equal(["DiskPathChanged"], bench.Types);
+        bench.Ok(On(null, ("b", "/b")) with { Evidence = bench.Evidence("b") });
+        var disk = bench.State.Sets["s"].Disks["d1"];
+        Assert.Equal(["/new", "/b", "/new"], bench.State.Sets["s"].Members.Keys.Select(disk.PathOn));
+        // A node that is down finds out when it starts, unless it is named: then somebody must have looked there.
+        bench.Fence("c", 10);
+        bench.No(On(null, ("c", "/c")), "evidenceMissing");
+        bench.Ok(On("/newer", ("b", "/b")) with { Evidence = bench.Evidence("a", "b") });
+        Assert.Equal("/newer", bench.State.Sets["s"].Disks["d1"].PathOn("c"));
+        bench.Ok(On("/newer", ("b", "/b")) with { Evidence = bench.Evidence("a", "b") });
+        Assert.Empty(bench.Types);
+    }
+
     private static LoseDisk Lose(Bench bench, string disk) =>
         new("s", disk, DiskLossReason.Absent, "no node finds it (ENOENT)", Live(bench), bench.State.Nodes[Live(bench)].Incarnation, Joined(bench));
 

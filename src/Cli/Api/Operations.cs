@@ -21,6 +21,9 @@ internal static class CommandTypes
     /// <summary>Body <see cref="AddDiskOperation"/>. Result data: id.</summary>
     public const string AddDisk = "addDisk";
 
+    /// <summary>Body <see cref="SetDiskOperation"/>.</summary>
+    public const string SetDisk = "setDisk";
+
     /// <summary>Body <see cref="CreateMirrorOperation"/>. Result data: number.</summary>
     public const string CreateMirror = "createMirror";
 
@@ -51,6 +54,12 @@ internal sealed record SetMemberOperation(string Set, string Node);
 internal sealed record AddDiskOperation(
     string Set, string Disk, string Path, IReadOnlyDictionary<string, string> Paths, bool? DirectIo);
 
+/// <param name="Set">Set.</param>
+/// <param name="Disk">Name in the set.</param>
+/// <param name="Path">Path on nodes that <paramref name="Paths"/> does not name; null: as before.</param>
+/// <param name="Paths">Path by node. With a path for all these are the only ones that differ; without, they are added.</param>
+internal sealed record SetDiskOperation(string Set, string Disk, string? Path, IReadOnlyDictionary<string, string> Paths);
+
 internal sealed record CreateMirrorOperation(
     string Set,
     string Volume,
@@ -79,6 +88,7 @@ internal sealed record MoveOwnerOperation(string Set, string Volume, string To);
 [JsonSerializable(typeof(CreateSetOperation))]
 [JsonSerializable(typeof(SetMemberOperation))]
 [JsonSerializable(typeof(AddDiskOperation))]
+[JsonSerializable(typeof(SetDiskOperation))]
 [JsonSerializable(typeof(CreateMirrorOperation))]
 [JsonSerializable(typeof(DeleteMirrorOperation))]
 [JsonSerializable(typeof(MoveOwnerOperation))]

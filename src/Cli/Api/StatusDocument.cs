@@ -104,14 +104,23 @@ internal sealed record DisksetStatus
 internal sealed record HealthCause(string Code, string Object, string Cause, string Action);
 
 /// <summary>A node's part in one disk set.</summary>
-internal sealed record SetNodeStatus(string Name, bool Joined, string State, bool MergeOwed);
+internal sealed record SetNodeStatus(string Name, bool Joined, string State, bool MergeOwed)
+{
+    /// <summary>Disks of the set that it cannot use, for people; null if there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Reason { get; init; }
+}
 
 internal sealed record DiskStatus
 {
     public required string Name { get; init; }
 
-    /// <summary>okay or failed.</summary>
+    /// <summary>okay, failed (its medium) or lost (no node uses it).</summary>
     public required string State { get; init; }
+
+    /// <summary>Why it is lost, for people; null unless it is.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Reason { get; init; }
 
     public required long SizeBytes { get; init; }
 

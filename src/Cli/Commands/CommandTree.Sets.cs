@@ -87,6 +87,7 @@ internal sealed partial class CommandTree
                 CommandTypes.AddDisk, new AddDiskOperation(name, diskName, where, others, io), OperationJson.Default.AddDiskOperation,
                 result => $"added disk {name}/{diskName}, {where} (index {result.Index})", token);
         });
+        AddDiskPath(group);
         var listed = new Argument<string?>("SET") { Arity = ArgumentArity.ZeroOrOne, Description = "Disk set; else all." };
         Add(group, new Command("list", "Lists disks.") { listed }, async (parsed, context, token) =>
         {
@@ -114,6 +115,29 @@ internal sealed partial class CommandTree
 
             table.Write(context.Terminal);
             return ExitCode.Ok;
+        });
+    }
+
+    private void AddDiskPath(Command group)
+    {
+        var set = SetArgument();
+        var disk = new Argument<string>("DISK") { Description = "Name in the set." };
+        var path = new Option<string>("--path")
+        {
+            HelpName = "[NODE=]PATH,…", Required = true, Description = "Where it is now: on all nodes, or on those that are named.",
+        };
+        Add(group, new Command("set", "Tells where a disk is, after its path has changed.") { set, disk, path }, (parsed, context, token) =>
+        {
+            var name = Arguments.Name(parsed.GetRequiredValue(set), "disk set");
+            var diskName = Arguments.Name(parsed.GetRequiredValue(disk), "disk");
+            var items = parsed.GetRequiredValue(path).Split(',');
+            var forAll = items.Where(static item => item.StartsWith('/')).ToList();
+            if (forAll.Count > 1) throw CliFailure.Usage($"--path: {forAll[0]} and {forAll[1]} cannot both be the path on all nodes.", "Name nodes: NODE=PATH,…");
+            var named = items.Where(static item => !item.StartsWith('/')).ToList();
+            var others = ParsePaths(named.Count == 0 ? null : string.Join(',', named));
+            return context.SubmitAsync(
+                CommandTypes.SetDisk, new SetDiskOperation(name, diskName, forAll.FirstOrDefault(), others), OperationJson.Default.SetDiskOperation,
+                result => $"disk {name}/{diskName} is now looked for at {string.Join(' ', items)} (index {result.Index})", token);
         });
     }
 

@@ -192,6 +192,13 @@ internal sealed class CommandService(
             if (admission.Refusal is { } refused) return refused with { RequestId = request.RequestId };
             envelope = envelope with { Body = admission.Body! };
         }
+        else if (envelope.Body is SetDiskPath move)
+        {
+            var relocation = await new DiskRelocation(peers).AdmitAsync(feed.Current, move, cancellationToken);
+            answers = relocation.Answers;
+            if (relocation.Refusal is { } refused) return refused with { RequestId = request.RequestId };
+            envelope = envelope with { Body = relocation.Body };
+        }
         else if (envelope.Body is LeaveSet leave && !request.DryRun)
         {
             // Only the node itself can say that its I/O has ended: it drains and proposes.

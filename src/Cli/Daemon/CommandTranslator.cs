@@ -23,6 +23,7 @@ internal static class CommandTranslator
                 CommandTypes.JoinSet => JoinSet(state, Read(request, OperationJson.Default.SetMemberOperation)),
                 CommandTypes.LeaveSet => LeaveSet(state, Read(request, OperationJson.Default.SetMemberOperation)),
                 CommandTypes.AddDisk => AddDisk(request, Read(request, OperationJson.Default.AddDiskOperation)),
+                CommandTypes.SetDisk => SetDisk(Read(request, OperationJson.Default.SetDiskOperation)),
                 CommandTypes.CreateMirror => CreateMirror(Read(request, OperationJson.Default.CreateMirrorOperation)),
                 CommandTypes.DeleteMirror => DeleteMirror(Read(request, OperationJson.Default.DeleteMirrorOperation)),
                 CommandTypes.MoveOwner => MoveOwner(state, Read(request, OperationJson.Default.MoveOwnerOperation)),
@@ -73,6 +74,16 @@ internal static class CommandTranslator
             0,
             operation.DirectIo ?? true,
             "",
+            operation.Path,
+            operation.Paths.ToImmutableSortedDictionary(StringComparer.Ordinal),
+            ImmutableSortedDictionary.Create<string, ulong>(StringComparer.Ordinal)),
+        null);
+
+    // The evidence follows from what the nodes find under the path (DiskRelocation).
+    private static Translation SetDisk(SetDiskOperation operation) => new(
+        new SetDiskPath(
+            operation.Set,
+            operation.Disk,
             operation.Path,
             operation.Paths.ToImmutableSortedDictionary(StringComparer.Ordinal),
             ImmutableSortedDictionary.Create<string, ulong>(StringComparer.Ordinal)),

@@ -10,6 +10,7 @@ internal static class DiskChecks
     /// <summary>Carries out one step.</summary>
     public static DiskReply Run(DiskRequest request)
     {
+        if (request.Step == DiskStep.Recognize) return Recognize(request);
         var probe = DiskProbe.Probe(request.Path, request.IsDirectIo, request.MetadataBytes);
         if (probe.Content is DiskContent.NotADisk or DiskContent.TooSmall or DiskContent.Foreign or DiskContent.OursDamaged)
             return Refuse(probe, probe.Message);
@@ -29,6 +30,15 @@ internal static class DiskChecks
         {
             return Refuse(probe, failure.Message);
         }
+    }
+
+    private static DiskReply Recognize(DiskRequest request)
+    {
+        var probe = DiskProbe.Probe(request.Path, request.IsDirectIo, request.MetadataBytes);
+        if (probe.Content != DiskContent.Ours) return Refuse(probe, probe.Message);
+        return IsOwnLabel(request, probe)
+            ? Agree(probe)
+            : Refuse(probe, $"{request.Path} is disk {probe.Label!.Disk} of set {probe.Label.Set}, cluster {probe.Label.Cluster}: another one than {request.DiskId}");
     }
 
     private static DiskReply Agree(DiskProbeResult probe) => new(true, probe.Message, probe.SizeBytes, probe.SectorBytes);

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Commands;
+using RaftMirror.Cli.Output;
 using RaftMirror.Cli.Telemetry;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane;
@@ -291,6 +292,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         if (_raft.Status.Leader is null) reasons.Add("no leader is known");
         if (_feed.Current.Node(_self.Name) is not { } node || node.Incarnation != _self.Incarnation) reasons.Add("not registered yet");
         else if (!node.IsLive) reasons.Add($"this node is {node.Status}");
+        else reasons.AddRange(_feed.Current.Sets.Values.SelectMany(set => MissingDiskCauses.Unready(_feed.Current, set, node)));
         return reasons;
     }
 

@@ -100,6 +100,9 @@ internal enum DiskStep
 
     /// <summary>Put back what was there before the stamp.</summary>
     Restore,
+
+    /// <summary>Look only: is it the disk that has been added already?</summary>
+    Recognize,
 }
 
 internal sealed record DiskReply(bool IsOk, string Message, long SizeBytes, int SectorBytes);

@@ -27,6 +27,7 @@ internal static class HealthCauses
                 "check its path on every node");
         }
 
+        foreach (var cause in MissingDiskCauses.Of(state, set)) yield return cause;
         foreach (var cause in set.Members.Values.SelectMany(member => OfMember(state, set, member, standingOf?.Invoke(member.Node)))) yield return cause;
     }
 
@@ -56,7 +57,11 @@ internal static class HealthCauses
             }
 
             if (leg.Status == LegPhase.Offline)
-                yield return new HealthCause("RM1104 LEG_OFFLINE", name, $"submirror {leg.Name} is offline", "bring it online");
+            {
+                yield return new HealthCause(
+                    "RM1104 LEG_OFFLINE", name, $"submirror {leg.Name} on {disks} is offline; what it misses is kept",
+                    $"bring {disks} back: it then gets what it missed, by itself");
+            }
         }
     }
 
@@ -65,8 +70,9 @@ internal static class HealthCauses
         var name = $"{set.Name}/{volume.Name}";
         if (volume.Resync is { } resync)
         {
-            var why = resync.Kind == ResyncKind.Submirror
-                ? "a new submirror gets a full copy"
+            var why = volume.Submirrors.Any(leg => leg.Status == LegPhase.Resyncing)
+                ? resync.IsEverythingOwed ? "a submirror that came back gets a full copy" : "a submirror that came back gets what it missed"
+                : resync.Kind == ResyncKind.Submirror ? "a new submirror gets a full copy"
                 : resync.IsEverythingOwed ? "a dirty log was in doubt, so everything is compared" : "a writer crashed; its marked regions are made equal";
             yield return new HealthCause(
                 "RM1301 RESYNC", name, why,

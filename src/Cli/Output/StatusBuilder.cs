@@ -53,7 +53,7 @@ internal static class StatusBuilder
 
     /// <summary>The first that applies: unavailable, stale, degraded, resyncing, okay.</summary>
     /// <param name="volume">The volume.</param>
-    /// <param name="isServed">Some live node has joined its set.</param>
+    /// <param name="isServed">Some live node has joined its set and can use its disks.</param>
     public static string VolumeState(VolumeState volume, bool isServed)
     {
         // Who cannot be read or written at all is unavailable, whatever else is wrong with it.
@@ -92,7 +92,7 @@ internal static class StatusBuilder
         var members = set.Members.Values.Select(member => BuildMember(view.State, set, member)).ToList();
         var isServed = set.Members.Values.Any(member => IsServing(view.State, member));
         var volumes = set.Volumes.Values.OrderBy(volume => volume.Number)
-            .Select(volume => BuildVolume(view, set, volume, isServed)).ToList();
+            .Select(volume => BuildVolume(view, set, volume, IsServed(view.State, set, volume))).ToList();
         var causes = HealthCauses.Of(
             view.State, set, isServed, node => view.Live.Nodes.GetValueOrDefault(node)?.Standing).ToList();
         return new DisksetStatus
@@ -125,11 +125,19 @@ internal static class StatusBuilder
         member.JoinedIncarnation != 0
         && state.Node(member.Node) is { } node && node.IsLive && node.Incarnation == member.JoinedIncarnation;
 
+    /// <summary>Some live node has joined and can do I/O on the volume.</summary>
+    private static bool IsServed(ClusterState state, SetState set, VolumeState volume) =>
+        !volume.Submirrors.Any(leg => leg.IsWritable && leg.Extents.Any(extent => set.Disks[extent.Disk].Status == DiskPhase.Lost))
+        && set.Members.Values.Any(member => IsServing(state, member) && Duties.CanServe(state, set, volume, member.Node));
+
     private static SetNodeStatus BuildMember(ClusterState state, SetState set, MemberState member)
     {
         var node = state.Node(member.Node);
         return new SetNodeStatus(
-            member.Node, IsServing(state, member), node is null ? "down" : WordOf(node), member.IsMergeOwed);
+            member.Node, IsServing(state, member), node is null ? "down" : WordOf(node), member.IsMergeOwed)
+        {
+            Reason = node is { IsLive: true } ? MissingDiskCauses.Describe(set, member, node.Incarnation) : null,
+        };
     }
 
     private static DiskStatus BuildDisk(SetState set, DiskState disk)
@@ -139,7 +147,13 @@ internal static class StatusBuilder
         return new DiskStatus
         {
             Name = disk.Name,
-            State = disk.Status == DiskPhase.Okay ? "okay" : "failed",
+            State = disk.Status switch
+            {
+                DiskPhase.Okay => "okay",
+                DiskPhase.Lost => "lost",
+                _ => "failed",
+            },
+            Reason = disk.Status == DiskPhase.Lost ? MissingDiskCauses.Describe(disk) : null,
             SizeBytes = disk.SizeBytes,
             Id = disk.Id.ToString(),
             Paths = new SortedDictionary<string, string>(

@@ -177,6 +177,29 @@ public sealed partial class Decider
     private static string Complaints(SetState set, string node) =>
         string.Join("; ", set.Members[node].Disks.Select(static complaint => $"{complaint.Disk}: {complaint.Detail}"));
 
+    /// <summary>Each live node for which the path changes must have found the disk there: a path is where to look, what is there its label
+    /// tells, and nobody is sent to another disk.</summary>
+    private ResultData? SetPath(SetDiskPath c)
+    {
+        var set = SetOf(c.Set);
+        var disk = DiskOf(set, c.Disk);
+        CheckUsage(c.Path is not null || !c.Paths.IsEmpty, "badPath", "Give a path.");
+        foreach (var name in c.Paths.Keys) MemberOf(set, name);
+        var (path, paths) = c.Of(disk);
+        foreach (var named in paths.Values.Append(path))
+            CheckUsage(named.Length is > 0 and <= 4096 && named[0] == '/' && !named.Any(char.IsControl), "badPath", $"'{named}' is no absolute path.");
+        CheckEvidence(set, c.Evidence, isComplete: false);
+        foreach (var node in c.Concerned(set, disk))
+        {
+            Check(c.Evidence.ContainsKey(node) || (!_state.Nodes[node].IsLive && !c.Paths.ContainsKey(node)), "evidenceMissing",
+                $"Node '{node}' has not looked for '{c.Disk}' there: it must be up.", isRetryable: true);
+        }
+
+        if (path == disk.Path && paths.SequenceEqual(disk.Paths)) return null;
+        Emit(new DiskPathChanged(c.Set, c.Disk, path, paths));
+        return null;
+    }
+
     private ResultData? EndIo(ReportDiskIoEnded c)
     {
         var set = SetOf(c.Set);

@@ -113,6 +113,7 @@ public sealed partial class Decider
             ReturnDisk c => Return(c),
             ReportDisks c => Report(c),
             ReportDiskIoEnded c => EndIo(c),
+            SetDiskPath c => SetPath(c),
             _ => throw new InvariantException($"No command of type {body.GetType().Name} is known to this version."),
         };
     }

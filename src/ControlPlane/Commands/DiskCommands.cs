@@ -52,3 +52,32 @@ public sealed record ReportDisks(
 /// <param name="Incarnation">Its incarnation.</param>
 public sealed record ReportDiskIoEnded(
     string Set, string Disk, ulong LostAtIndex, ulong User, string Node, ulong Incarnation) : CommandBody;
+
+/// <summary>Where a disk is to be looked for.</summary>
+/// <param name="Set">Which set.</param>
+/// <param name="Disk">Which disk.</param>
+/// <param name="Path">On nodes that <paramref name="Paths"/> does not name; null leaves what was configured for them.</param>
+/// <param name="Paths">By node. With a <paramref name="Path"/> these are all that differ, without they are added to those that do.</param>
+/// <param name="Evidence">Node → incarnation that found the disk there.</param>
+public sealed record SetDiskPath(
+    string Set,
+    string Disk,
+    string? Path,
+    ImmutableSortedDictionary<string, string> Paths,
+    ImmutableSortedDictionary<string, ulong> Evidence) : CommandBody
+{
+    /// <summary>The disk's paths after the command. Pure.</summary>
+    public (string Path, ImmutableSortedDictionary<string, string> Paths) Of(DiskState disk) => Path is { } all
+        ? (all, Paths)
+        : (disk.Path, disk.Paths.SetItems(Paths));
+
+    /// <summary>Members of the set for which the command means another path than before, or names one. Pure.</summary>
+    public IEnumerable<string> Concerned(SetState set, DiskState disk)
+    {
+        var (path, paths) = Of(disk);
+        foreach (var node in set.Members.Keys)
+        {
+            if (Paths.ContainsKey(node) || paths.GetValueOrDefault(node, path) != disk.PathOn(node)) yield return node;
+        }
+    }
+}

@@ -24,3 +24,7 @@ public sealed record MarksKept(
 /// <summary>Nodes must write a returned submirror again and tell their marks.</summary>
 public sealed record LegReturning(
     string Set, string Volume, ulong Barrier, string Submirror, ImmutableArray<NodeIncarnation> Waiting) : ClusterEvent;
+
+/// <summary>A disk is looked for elsewhere. Path and Paths are the whole of it from now on.</summary>
+public sealed record DiskPathChanged(
+    string Set, string Disk, string Path, ImmutableSortedDictionary<string, string> Paths) : ClusterEvent;

@@ -71,6 +71,8 @@ public static class Evolver
                 {
                     Users = d.Users.RemoveAll(user => user.Node == e.Node && user.Incarnation == e.Incarnation),
                 });
+            case DiskPathChanged e:
+                return WithDisk(state, e.Set, e.Disk, index, d => d with { Path = e.Path, Paths = e.Paths });
             case DisksReported e:
                 return WithMember(state, e.Set, e.Node, index, m => m with { Disks = e.Disks, DisksBy = e.Incarnation });
             case SlotOpened e:

@@ -43,6 +43,7 @@ namespace RaftMirror.ControlPlane.Snapshots;
 [JsonSerializable(typeof(ReturnDisk))]
 [JsonSerializable(typeof(ReportDisks))]
 [JsonSerializable(typeof(ReportDiskIoEnded))]
+[JsonSerializable(typeof(SetDiskPath))]
 [JsonSerializable(typeof(ClusterBootstrapped))]
 [JsonSerializable(typeof(NodeRegistered))]
 [JsonSerializable(typeof(NodeUp))]
@@ -85,6 +86,7 @@ namespace RaftMirror.ControlPlane.Snapshots;
 [JsonSerializable(typeof(DisksReported))]
 [JsonSerializable(typeof(MarksKept))]
 [JsonSerializable(typeof(LegReturning))]
+[JsonSerializable(typeof(DiskPathChanged))]
 internal sealed partial class ControlPlaneJson : JsonSerializerContext
 {
     /// <summary>The contract's options.</summary>

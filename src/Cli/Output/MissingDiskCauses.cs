@@ -1,0 +1,105 @@
+using RaftMirror.Cli.Api;
+using RaftMirror.ControlPlane.Model;
+using DiskPhase = RaftMirror.ControlPlane.Model.DiskStatus;
+
+namespace RaftMirror.Cli.Output;
+
+/// <summary>Disks that nobody uses or that a node cannot use, nodes that are kept out by them, and what to do: each with a verb that exists
+/// (design §14.21).</summary>
+internal static class MissingDiskCauses
+{
+    public static IEnumerable<HealthCause> Of(ClusterState state, SetState set) =>
+        set.Volumes.Values.OrderBy(volume => volume.Number).SelectMany(volume => OfLastLeg(set, volume)).Concat(
+            set.Disks.Values.SelectMany(disk => OfDisk(state, set, disk))).Concat(
+            set.Members.Values.SelectMany(member => OfMember(state, set, member)));
+
+    /// <summary>Why a node that is up does not serve a set of its own, or a volume of it: one line each.</summary>
+    public static IEnumerable<string> Unready(ClusterState state, SetState set, NodeState node) =>
+        set.Members.GetValueOrDefault(node.Name) is not { } member
+            ? []
+            : OfMember(state, set, member).Select(cause => $"{cause.Object}: {cause.Cause}; {cause.Action}");
+
+    /// <summary>What is wrong with a lost disk, in one line.</summary>
+    public static string Describe(DiskState disk) => $"{WordOf(disk.LossReason)}: {disk.LossDetail}";
+
+    /// <summary>What a node says of the disks that it cannot use; null if it has nothing to say.</summary>
+    public static string? Describe(SetState set, MemberState member, ulong incarnation)
+    {
+        var complaints = member.DisksBy == incarnation
+            ? member.Disks.Where(complaint => set.Disks.ContainsKey(complaint.Disk)).ToList()
+            : [];
+        return complaints.Count == 0 ? null : string.Join("; ", complaints.Select(complaint => $"disk {complaint.Disk}: {complaint.Detail}"));
+    }
+
+    private static IEnumerable<HealthCause> OfLastLeg(SetState set, VolumeState volume)
+    {
+        var readable = volume.Submirrors.Where(leg => leg.IsReadable).ToList();
+        if (readable.Count == 0 || !readable.TrueForAll(leg => LostDiskOf(set, leg) is not null)) yield break;
+        var lost = string.Join(", ", readable.Select(leg => LostDiskOf(set, leg)!.Name));
+        yield return new HealthCause(
+            "RM1106 LAST_LEG_LOST", $"{set.Name}/{volume.Name}", $"the only submirror with the data is on {lost}, which is lost; its I/O waits",
+            $"bring {lost} back: the volume goes on by itself");
+    }
+
+    private static DiskState? LostDiskOf(SetState set, SubmirrorState leg) =>
+        leg.Extents.Select(extent => set.Disks[extent.Disk]).FirstOrDefault(disk => disk.Status == DiskPhase.Lost);
+
+    private static IEnumerable<HealthCause> OfDisk(ClusterState state, SetState set, DiskState disk)
+    {
+        var name = $"{set.Name}/{disk.Name}";
+        if (disk.Status == DiskPhase.Lost)
+        {
+            yield return new HealthCause(
+                "RM1202 DISK_LOST", name, $"disk {disk.Name} is used by no node since index {disk.LostAtIndex} ({Describe(disk)})",
+                $"bring it back, and it gets what it missed; if it is elsewhere: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH");
+        }
+
+        foreach (var member in set.Members.Values)
+        {
+            if (state.Node(member.Node) is not { IsLive: true } node || member.ComplaintOf(disk.Name, node.Incarnation) is not { } complaint) continue;
+            var isLost = disk.Status == DiskPhase.Lost;
+            if (isLost && set.Members.Values.All(other => state.Node(other.Node) is not { IsLive: true } live
+                || other.ComplaintOf(disk.Name, live.Incarnation) is not null)) continue; // Nobody sees it: said above.
+            yield return new HealthCause(
+                "RM1205 DISK_NOT_SEEN", $"{name}:{member.Node}",
+                $"node {member.Node} cannot use disk {disk.Name} ({WordOf(complaint.Reason)}: {complaint.Detail})"
+                    + (isLost ? ", so it is not taken back" : ""),
+                $"mend the way to it on {member.Node}, or: raftmirror disk set {set.Name} {disk.Name} --path {member.Node}=PATH");
+        }
+    }
+
+    private static IEnumerable<HealthCause> OfMember(ClusterState state, SetState set, MemberState member)
+    {
+        if (member.HasLeft || state.Node(member.Node) is not { IsLive: true } node) yield break;
+        if (Duties.IsJoined(node, member))
+        {
+            var unserved = set.Volumes.Values.OrderBy(volume => volume.Number)
+                .Where(volume => !Duties.CanServe(state, set, volume, node.Name)).Select(volume => volume.Name).ToList();
+            if (unserved.Count == 0) yield break;
+            yield return new HealthCause(
+                "RM1405 NOT_SERVED_HERE", $"{set.Name}:{member.Node}",
+                $"node {member.Node} serves {string.Join(", ", unserved)} not at all, since it cannot use a disk of it ({Describe(set, member, node.Incarnation)})",
+                "the other nodes serve it: clients of this node connect there meanwhile");
+            yield break;
+        }
+
+        yield return new HealthCause(
+            "RM1403 NOT_JOINED", $"{set.Name}:{member.Node}",
+            $"node {member.Node} is up and has not joined ({Describe(set, member, node.Incarnation) ?? "it has not said why yet"})",
+            Describe(set, member, node.Incarnation) is null
+                ? $"wait a moment; else look at the log of {member.Node}"
+                : $"bring the disk back, or: raftmirror disk set {set.Name} DISK --path {member.Node}=PATH");
+    }
+
+    private static string WordOf(DiskLossReason reason) => reason switch
+    {
+        DiskLossReason.Absent => "absent",
+        DiskLossReason.TimedOut => "timed out",
+        DiskLossReason.Older => "older copy",
+        DiskLossReason.Newer => "newer than the cluster",
+        DiskLossReason.Foreign => "another disk",
+        DiskLossReason.Cloned => "copy",
+        DiskLossReason.Resized => "resized",
+        _ => "unreachable",
+    };
+}
