@@ -2,24 +2,35 @@ using RaftMirror.DataPlane.Nbd;
 
 namespace RaftMirror.Cli.Daemon;
 
-/// <summary>Tells when a client connection was opened. Its first write waits for a lease that was asked for after that moment, so one is asked
+/// <summary>Tells when a client connection was opened. It is admitted under a lease that was asked for after that moment, so one is asked
 /// for at once. Any thread.</summary>
 internal sealed class LeaseOnOpen(IExportCatalog exports, Action opened) : IExportCatalog
 {
     /// <inheritdoc/>
-    public IReadOnlyList<ExportInfo> List() => exports.List();
+    public Task Changed => exports.Changed;
 
     /// <inheritdoc/>
-    public IExport? Find(string name) => exports.Find(name) is { } export ? new Watched(export, opened) : null;
+    public ExportList List() => exports.List();
 
-    private sealed class Watched(IExport export, Action opened) : IExport
+    /// <inheritdoc/>
+    public ExportLookup Look(string name)
     {
-        public ExportInfo Info => export.Info;
+        var look = exports.Look(name);
+        return look.Export is { } export ? look with { Export = new Watched(export, opened) } : look;
+    }
+
+    /// <inheritdoc/>
+    public Task CatchUpAsync(CancellationToken cancellationToken) => exports.CatchUpAsync(cancellationToken);
+
+    // A record: two looks at one export are the same export to whoever compares them.
+    private sealed record Watched(IExport Export, Action Opened) : IExport
+    {
+        public ExportInfo Info => Export.Info;
 
         public IExportSession Open(string client)
         {
-            var session = export.Open(client);
-            opened(); // After the opening has its time: the lease must begin later.
+            var session = Export.Open(client);
+            Opened(); // After the opening has its time: the lease must begin later.
             return session;
         }
     }

@@ -34,6 +34,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private readonly CommandService _commands;
     private readonly LeaseService _leases;
     private readonly SetAgents _agents;
+    private readonly NodeExports _exports;
     private readonly SetResources _resources;
     private readonly MembershipService _members;
     private readonly NodeApi _api;
@@ -62,6 +63,8 @@ internal sealed partial class NodeRun : IAsyncDisposable
             MarginMs: (long)options.Margin.TotalMilliseconds,
             SuspectAfterMs: leaseMs * 3 / 4);
         var datagrams = new PeerDatagrams(_raft, _directory, _logger);
+        _exports = new NodeExports(
+            _self, _feed, (set, name) => _agents!.Find(set)?.DataPlane.Look(name), () => _standing.Barred, _raft.ReadBarrierAsync);
         _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), reason => _ended.TrySetResult(reason), _logger);
         _leases = new LeaseService(
             _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, IsBarred, _logger);
@@ -181,8 +184,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
 
     private async Task BeginAsync(CancellationToken cancellationToken)
     {
-        var exports = new NodeExports(() => IsBarred() ? [] : _agents.All);
-        _nbd = new NbdServer(new LeaseOnOpen(exports, _leases.RenewNow), new NbdServerOptions { OnInvariantBroken = Fatal }, _logger);
+        _nbd = new NbdServer(new LeaseOnOpen(_exports, _leases.RenewNow), new NbdServerOptions { OnInvariantBroken = Fatal }, _logger);
         var nbd = _nbd.Listen(NbdEndpoint.Parse(_options.Nbd.ToString())).ToString();
         if (_options.NbdSocket is { } socket) nbd += "," + _nbd.Listen(NbdEndpoint.Parse($"unix:{socket}"));
         _http = await ApiServer.StartAsync(_api, _options.Api, _options.ApiSocket, cancellationToken);
@@ -222,7 +224,10 @@ internal sealed partial class NodeRun : IAsyncDisposable
             set, _self, _feed, SubmitOwn, reason => _ended.TrySetResult(reason), spans, _logger, _stopping.Token),
         datagrams.ForSet(set),
         BootTimeLeaseClock.Instance,
-        Fatal);
+        Fatal)
+    {
+        ServiceChanged = _exports.ServiceChanged,
+    };
 
     private async Task<ApiResult> SubmitOwn(CommandBody body, string? traceParent, CancellationToken cancellationToken) =>
         await _commands.SubmitOwnAsync(body, traceParent, CommandLimit, cancellationToken);

@@ -1,7 +1,6 @@
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.Leases.Core;
 using RaftMirror.DataPlane.Mirroring;
-using RaftMirror.DataPlane.Nbd;
 
 namespace RaftMirror.Cli.Daemon;
 
@@ -54,24 +53,5 @@ internal sealed class SetAgent(
         }
 
         return newest;
-    }
-}
-
-/// <summary>All exports of this node. Any thread.</summary>
-internal sealed class NodeExports(Func<IEnumerable<SetAgent>> agents) : IExportCatalog
-{
-    /// <inheritdoc/>
-    public IReadOnlyList<ExportInfo> List() =>
-        [.. agents().SelectMany(agent => agent.DataPlane.List()).OrderBy(info => info.Name, StringComparer.Ordinal)];
-
-    /// <inheritdoc/>
-    public IExport? Find(string name)
-    {
-        foreach (var agent in agents())
-        {
-            if (agent.DataPlane.Find(name) is { } export) return export;
-        }
-
-        return null;
     }
 }

@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Cli.Daemon;
 
@@ -11,9 +12,12 @@ internal sealed class StateFeed
         Channel.CreateUnbounded<FedState>(new UnboundedChannelOptions { SingleReader = true });
 
     private volatile ClusterState _current;
-    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ChangeSignal _changed = new();
 
     public StateFeed(ClusterState current) => _current = current;
+
+    /// <summary>Completes when the next state is there. To be taken before the look at <see cref="Current"/>.</summary>
+    public Task Changed => _changed.Next;
 
     /// <summary>The newest applied state.</summary>
     public ClusterState Current => _current;
@@ -34,7 +38,7 @@ internal sealed class StateFeed
     {
         _current = next.State!;
         _states.Writer.TryWrite(next);
-        Interlocked.Exchange(ref _changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+        _changed.Raise();
     }
 
     /// <summary>No more states will come.</summary>
@@ -45,7 +49,7 @@ internal sealed class StateFeed
     {
         while (true)
         {
-            var changed = Volatile.Read(ref _changed).Task; // Before the look at the state: no change is missed.
+            var changed = Changed; // Before the look at the state: no change is missed.
             var state = _current;
             if (condition(state)) return state;
             await changed.WaitAsync(cancellationToken);

@@ -22,12 +22,15 @@ public sealed record DataPlanePorts(
 {
     /// <summary>Hears of disks that hang; null: nobody.</summary>
     public IDiskReports? Disks { get; init; }
+
+    /// <summary>Called when a volume begins or ceases to be there, or to be served. Any thread; must return at once.</summary>
+    public Action ServiceChanged { get; init; } = static () => { };
 }
 
 /// <summary>The data plane of one disk set on one node and incarnation: its volumes as exports.</summary>
 /// <remarks>A loop takes configurations in order, opens disks and the dirty log, then hands each volume its part. A lease counts in
 /// a volume once the volume has enacted what the grant asks for, so a slow disk ends service rather than safety.</remarks>
-public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
+public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
 {
     private static readonly TimeSpan ReopenAfter = TimeSpan.FromSeconds(5);
 
@@ -113,17 +116,19 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
             PeerMessageKind.DrainDone, message.Volume, _incarnation, message.FromIncarnation, Sequence: message.Sequence)));
     }
 
-    /// <inheritdoc/>
-    public IReadOnlyList<ExportInfo> List()
+    /// <summary>The volume of that name as clients attach it, or null. Any thread.</summary>
+    public IExport? Find(string name) => FindVolume(name);
+
+    /// <summary>Whether the volume of that name is served here at this moment. Any thread.</summary>
+    public ExportLookup Look(string name)
     {
-        var list = new List<ExportInfo>();
-        foreach (var volume in _volumes.Values) list.Add(volume.Info);
-        list.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
-        return list;
+        if (FindVolume(name) is not { } volume) return new ExportLookup(ExportStanding.NotServed, "this node has not taken the volume over yet");
+        return volume.NotServed is { } reason
+            ? new ExportLookup(ExportStanding.NotServed, reason, volume)
+            : new ExportLookup(ExportStanding.Served, "", volume);
     }
 
-    /// <inheritdoc/>
-    public IExport? Find(string name)
+    private MirrorVolume? FindVolume(string name)
     {
         foreach (var volume in _volumes.Values)
         {
@@ -196,6 +201,8 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
     DiskPort? IVolumeHost.FindDisk(string name) => FindDisk(name);
 
     ValueTask<bool> IVolumeHost.AppendAsync(RegionUpdate[] updates) => _log.AppendAsync(updates);
+
+    void IVolumeHost.ServiceChanged() => _ports.ServiceChanged();
 
     void IVolumeHost.Fatal(Exception exception) => _ports.Fatal(exception);
 
@@ -291,6 +298,7 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
 
                 if (_log.IsLost) shell.Post(new(MirrorVolume.InputKind.LogLost));
                 Configure(shell, configuration, volume);
+                _ports.ServiceChanged();
                 if (_log.IsOpen) shell.Post(new(MirrorVolume.InputKind.LogOpened));
                 continue;
             }
@@ -306,6 +314,7 @@ public sealed class DataPlaneSet : IExportCatalog, IVolumeHost, IAsyncDisposable
             if (isThere) continue;
             shell.Post(new(MirrorVolume.InputKind.Removed));
             _volumes.TryRemove(shell.Number, out _);
+            _ports.ServiceChanged();
         }
     }
 

@@ -81,6 +81,7 @@ internal sealed class PendingRequest(MirrorVolume volume) : IValueTaskSource<IoS
 internal sealed class MirrorSession(MirrorVolume volume, uint number, string client) : IExportSession
 {
     private readonly CancellationTokenSource _dropped = new();
+    private readonly TaskCompletionSource _admitted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _isDisposed;
 
     public string Client { get; } = client;
@@ -88,6 +89,8 @@ internal sealed class MirrorSession(MirrorVolume volume, uint number, string cli
     public uint Number { get; } = number;
 
     public CancellationToken Dropped => _dropped.Token;
+
+    public Task Admitted => _admitted.Task;
 
     public ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination, IReadBuffer? owner = null) =>
         volume.SubmitAsync(
@@ -110,6 +113,9 @@ internal sealed class MirrorSession(MirrorVolume volume, uint number, string cli
         volume.SubmitAsync(
             new MirrorRequest(0, RequestKind.WriteZeroes, new ByteRange(offset, lengthBytes), Number, forceUnitAccess, mayUnmap),
             default);
+
+    /// <summary>Its client may have the export.</summary>
+    public void Admit() => _admitted.TrySetResult();
 
     /// <summary>Asks the connection to go.</summary>
     public void Drop()

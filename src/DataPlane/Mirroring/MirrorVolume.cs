@@ -33,6 +33,7 @@ internal sealed class MirrorVolume : IExport
     private long _leaseExpiresNs;
     private ulong _viewIndex;
     private ulong _enactedIndex;
+    private int _service; // A ServiceState.
     private long _resyncSinceNs;
     private long _resyncStartBytes;
     private ulong _nextRequest = 1;
@@ -51,6 +52,16 @@ internal sealed class MirrorVolume : IExport
     public ExportInfo Info => Volatile.Read(ref _info);
 
     public uint Number => _core.Number;
+
+    /// <summary>Why the volume is not served at this moment, for people; null if it is.</summary>
+    public string? NotServed
+    {
+        get
+        {
+            var service = (ServiceState)Volatile.Read(ref _service);
+            return service == ServiceState.Serving && !HasLease() ? Describe(ServiceState.NoLease) : Describe(service);
+        }
+    }
 
     /// <summary>Figures as of the last tick; null before the first.</summary>
     public VolumeStatistics? Statistics => Volatile.Read(ref _statistics);
@@ -152,6 +163,7 @@ internal sealed class MirrorVolume : IExport
                 Volatile.Write(ref _leaseExpiresNs, _core.LeaseExpiresNs);
                 CarryOut();
                 Volatile.Write(ref _enactedIndex, _viewIndex); // Its calls to lost legs are given up.
+                TellService();
                 if (_quiet.Count > 0) TellQuiet();
             }
             while (Interlocked.Decrement(ref _posted) > 0);
@@ -229,6 +241,32 @@ internal sealed class MirrorVolume : IExport
         }
     }
 
+    private static string? Describe(ServiceState service) => service switch
+    {
+        ServiceState.Serving => null,
+        ServiceState.Ended => "the volume is being taken out of service on this node",
+        ServiceState.NotJoined => "this node has not joined the volume's disk set",
+        ServiceState.NoLease => "this node has no lease from the leader",
+        ServiceState.NoLog => "this node's dirty log is not open",
+        ServiceState.MergeOwed => "what a lost node wrote last is not merged",
+        ServiceState.WindowsUnknown => "the node that runs the resync has not told what it copies",
+        ServiceState.NoLeg => "no submirror can be read",
+        _ => "this node has just begun with the volume",
+    };
+
+    private void TellService()
+    {
+        var service = (int)_core.Service;
+        if (Volatile.Read(ref _service) == service) return;
+        Volatile.Write(ref _service, service);
+        _host.ServiceChanged();
+    }
+
+    private void Admit(uint number)
+    {
+        lock (_sessions) _sessions.Find(session => session.Number == number)?.Admit();
+    }
+
     private void TellQuiet()
     {
         if (!_core.IsWriteQuiet) return;
@@ -270,6 +308,9 @@ internal sealed class MirrorVolume : IExport
                 break;
             case EffectKind.DropClients:
                 DropClients(effect.Name!);
+                break;
+            case EffectKind.SessionAdmitted:
+                Admit((uint)effect.Id);
                 break;
             case EffectKind.Drained:
                 _drained.TrySetResult();
@@ -444,6 +485,9 @@ internal interface IVolumeHost
     DiskPort? FindDisk(string name);
 
     ValueTask<bool> AppendAsync(RegionUpdate[] updates);
+
+    /// <summary>A volume began or ceased to be served.</summary>
+    void ServiceChanged();
 
     void Fatal(Exception exception);
 }

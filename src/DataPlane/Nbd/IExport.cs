@@ -43,14 +43,56 @@ public sealed record ExportInfo(
     bool IsReadOnly,
     bool IsMultiConn);
 
-/// <summary>Finds exports by name. Any thread.</summary>
+/// <summary>What LIST says of an export.</summary>
+/// <param name="Name">SET/VOLUME, UTF-8, at most 4096 bytes.</param>
+/// <param name="Description">For people.</param>
+public sealed record ExportListing(string Name, string Description);
+
+/// <summary>The exports that are configured on this node, served at this moment or not.</summary>
+/// <param name="Names">By name; null if they are not known.</param>
+/// <param name="Reason">Why not, for people.</param>
+/// <param name="IsFinal">Waiting changes nothing about that.</param>
+public sealed record ExportList(IReadOnlyList<ExportListing>? Names, string Reason = "", bool IsFinal = false);
+
+/// <summary>What a node can say of an export's name at one moment.</summary>
+public enum ExportStanding
+{
+    /// <summary>No volume of that name is configured, as far as this node's state goes.</summary>
+    None,
+
+    /// <summary>This node does not know its configuration.</summary>
+    Undecided,
+
+    /// <summary>Configured, and not served here at this moment.</summary>
+    NotServed,
+
+    /// <summary>Configured, and this node will not serve it, however long somebody waits.</summary>
+    NeverServed,
+
+    /// <summary>Served: this node holds a lease, has joined the set, and the volume can take I/O.</summary>
+    Served,
+}
+
+/// <summary>Answer to <see cref="IExportCatalog.Look"/>.</summary>
+/// <param name="Standing">What is known.</param>
+/// <param name="Reason">Why it is not served, for people.</param>
+/// <param name="Export">The volume. A client may be attached to it before it is served, and is admitted once it is.</param>
+public readonly record struct ExportLookup(ExportStanding Standing, string Reason = "", IExport? Export = null);
+
+/// <summary>Finds exports by name. Any thread; all but <see cref="CatchUpAsync"/> return at once.</summary>
 public interface IExportCatalog
 {
-    /// <summary>All exports of this node, by name.</summary>
-    IReadOnlyList<ExportInfo> List();
+    /// <summary>Completes at the next change of what <see cref="List"/> or <see cref="Look"/> say. To be taken before the look.</summary>
+    Task Changed { get; }
 
-    /// <summary>The export of that name, or null.</summary>
-    IExport? Find(string name);
+    /// <summary>All configured exports.</summary>
+    ExportList List();
+
+    /// <summary>What is known of a name.</summary>
+    ExportLookup Look(string name);
+
+    /// <summary>Ends once everything that was configured anywhere before the call is known here.</summary>
+    Task CatchUpAsync(CancellationToken cancellationToken);
 }
 
 /// <summary>A volume that clients can attach. Any thread.</summary>
@@ -59,7 +101,7 @@ public interface IExport
     /// <summary>What clients are told.</summary>
     ExportInfo Info { get; }
 
-    /// <summary>Begins a client connection (after GO or EXPORT_NAME).</summary>
+    /// <summary>Begins a client connection: before GO or EXPORT_NAME is answered, which waits for <see cref="IExportSession.Admitted"/>.</summary>
     /// <param name="client">Remote address, for messages.</param>
     IExportSession Open(string client);
 }
@@ -81,6 +123,10 @@ public interface IExportSession : IDisposable
     /// <summary>Cancelled when the node wants this connection gone (lost lease, volume deleted, shutdown): stop reading
     /// requests, let those in flight end, close.</summary>
     CancellationToken Dropped { get; }
+
+    /// <summary>Completes once the client may be told that it has the export: this node serves it, and nothing that an earlier
+    /// connection left under way holds up this one's writes. Never faults; open for ever if that does not come about.</summary>
+    Task Admitted { get; }
 
     /// <summary>Reads into <paramref name="destination"/>, or into another buffer, which <paramref name="owner"/> is given before the task
     /// ends: a device that hangs may still fill the first one.</summary>

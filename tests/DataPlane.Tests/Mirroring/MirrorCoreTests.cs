@@ -292,7 +292,7 @@ public sealed class MirrorCoreTests
         _core.Submit(_now, Write(10, 0) with { Session = 1 });
         Assert.Empty(Take());
         _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: ask.Sequence));
-        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
+        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite, EffectKind.SessionAdmitted], Take().Select(effect => effect.Kind));
     }
 
     [Fact] // §14.9: who the live members are must be known as of the opening; the client may come from one that joined just before.
@@ -310,7 +310,59 @@ public sealed class MirrorCoreTests
         _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index + 1, 1, 1));
         Assert.Empty(Take());
         Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
-        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
+        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite, EffectKind.SessionAdmitted], Take().Select(effect => effect.Kind));
+    }
+
+    [Theory] // §14.26: joined, a lease that was asked for since, every member drained, the log open, nothing to be merged: all of it, in any order.
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
+    public void Session_OneConditionMissing_IsAdmittedOnlyOnceItIsThere(int last)
+    {
+        Configure(WriterKind.All, Owner(null, 1), isJoined: false, suspect: true);
+        _now += 10 * Ms;
+        _core.SessionOpened(_now, 7, _now);
+        var isMerged = false;
+        var isJoined = false;
+        Action[] steps =
+        [
+            () => Configure(WriterKind.All, Owner(null, 1), isJoined: isJoined = true, suspect: !isMerged),
+            () => Configure(WriterKind.All, Owner(null, 1), isJoined: isJoined, suspect: !(isMerged = true)),
+            () => _core.LeaseGranted(_now, new LeaseGrant(_now, 5000 * Ms, 1, 1, 1)),
+            () =>
+            {
+                _core.LogOpened(_now);
+                foreach (var effect in _core.Effects.ToArray().Where(effect => effect.Kind == EffectKind.AppendMarks)) _core.MarksAppended(_now, effect.Id, true);
+            },
+            () => _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: 1)),
+        ];
+        for (var i = 0; i < steps.Length; i++)
+        {
+            if (i != last) steps[i]();
+        }
+
+        Assert.DoesNotContain(Take(), effect => effect.Kind == EffectKind.SessionAdmitted);
+        steps[last]();
+        Assert.Equal([7ul], Take().Where(effect => effect.Kind == EffectKind.SessionAdmitted).Select(effect => effect.Id));
+        Assert.Equal(ServiceState.Serving, _core.Service);
+        _core.Tick(_now += 50 * Ms);
+        Assert.DoesNotContain(Take(), effect => effect.Kind == EffectKind.SessionAdmitted); // Once.
+    }
+
+    [Fact] // §14.26: what is lacking is told, and seen as soon as time alone takes it away.
+    public void Service_LeaseRunsOut_IsSeenAtTheNextTick()
+    {
+        Serve(WriterKind.All, Owner(null, 1));
+        Assert.Equal(ServiceState.Serving, _core.Service);
+        _core.Tick(_now += 2000 * Ms);
+        Assert.Equal(ServiceState.NoLease, _core.Service);
+        _core.SessionOpened(_now, 1, _now);
+        _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: 1));
+        Assert.DoesNotContain(Take(), effect => effect.Kind == EffectKind.SessionAdmitted);
+        _core.Shutdown(_now);
+        Assert.Equal(ServiceState.Ended, _core.Service);
     }
 
     [Fact] // §14.9: nobody asks a node that has not joined; its client may have written elsewhere meanwhile.

@@ -251,7 +251,7 @@ public sealed class MirrorVolumeTests
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 3));
         await TestSet.WaitAsync(() => set["a"].Statistics() is [{ Clients: 1 }]);
-        Assert.Equal("s/v", Assert.Single(set["a"].List()).Name);
+        Assert.Equal("s/v", set["a"].Look("s/v").Export!.Info.Name);
     }
 
     private static byte[] Pattern(int length, byte seed)

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using RaftMirror.DataPlane.Nbd;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Tests.Nbd;
 
@@ -22,6 +23,9 @@ internal sealed class MemoryExport : IExport, IDisposable
 
     /// <summary>Asked for each request ("read 0+4096"); null ends it at once.</summary>
     public Func<string, Task<IoStatus>?>? Gate { get; set; }
+
+    /// <summary>When sessions that are opened from now on are admitted; at once unless a test says otherwise.</summary>
+    public Task Admission { get; set; } = Task.CompletedTask;
 
     /// <summary>Every request that reached the volume.</summary>
     public ConcurrentQueue<string> Calls { get; } = new();
@@ -52,7 +56,7 @@ internal sealed class MemoryExport : IExport, IDisposable
         Interlocked.Increment(ref _openSessions);
         var drop = new CancellationTokenSource();
         _drops.Enqueue(drop);
-        return new Session(this, drop.Token);
+        return new Session(this, Admission, drop.Token);
     }
 
     public void Dispose()
@@ -96,8 +100,10 @@ internal sealed class MemoryExport : IExport, IDisposable
         }
     }
 
-    private sealed class Session(MemoryExport export, CancellationToken dropped) : IExportSession
+    private sealed class Session(MemoryExport export, Task admitted, CancellationToken dropped) : IExportSession
     {
+        public Task Admitted => admitted;
+
         public CancellationToken Dropped => dropped;
 
         public ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination, IReadBuffer? owner = null) =>
@@ -136,9 +142,55 @@ internal sealed class TestCatalog : IExportCatalog
         foreach (var export in exports) _exports[export.Info.Name] = export;
     }
 
-    public void Remove(string name) => _exports.TryRemove(name, out _);
+    private readonly ConcurrentDictionary<string, (ExportStanding Standing, string Reason)> _notServed = new();
+    private readonly ChangeSignal _changed = new();
 
-    public IReadOnlyList<ExportInfo> List() => [.. _exports.Values.Select(export => export.Info).OrderBy(info => info.Name, StringComparer.Ordinal)];
+    public Task Changed => _changed.Next;
 
-    public IExport? Find(string name) => _exports.GetValueOrDefault(name);
+    /// <summary>Null if this node does not know its configuration.</summary>
+    public string? Unknown { get; set; }
+
+    /// <summary>Ends what <see cref="CatchUpAsync"/> waits for.</summary>
+    public TaskCompletionSource? Majority { get; set; }
+
+    public int CatchUps;
+
+    public void Remove(string name)
+    {
+        _exports.TryRemove(name, out _);
+        _changed.Raise();
+    }
+
+    public void Add(IExport export)
+    {
+        _exports[export.Info.Name] = export;
+        _changed.Raise();
+    }
+
+    /// <summary>A name stands so from now on; null: its export is served.</summary>
+    public void Set(string name, ExportStanding? standing, string reason = "")
+    {
+        if (standing is { } value) _notServed[name] = (value, reason);
+        else _notServed.TryRemove(name, out _);
+        _changed.Raise();
+    }
+
+    public void Raise() => _changed.Raise();
+
+    public ExportList List() => Unknown is { } reason
+        ? new ExportList(null, reason)
+        : new ExportList([.. _exports.Values.Select(export => new ExportListing(export.Info.Name, export.Info.Description)).OrderBy(info => info.Name, StringComparer.Ordinal)]);
+
+    public ExportLookup Look(string name)
+    {
+        var export = _exports.GetValueOrDefault(name);
+        if (_notServed.TryGetValue(name, out var known)) return new ExportLookup(known.Standing, known.Reason, export);
+        return export is null ? new ExportLookup(ExportStanding.None) : new ExportLookup(ExportStanding.Served, "", export);
+    }
+
+    public Task CatchUpAsync(CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref CatchUps);
+        return Majority?.Task.WaitAsync(cancellationToken) ?? Task.CompletedTask;
+    }
 }

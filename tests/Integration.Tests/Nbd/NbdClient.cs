@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -21,7 +22,9 @@ internal sealed class NbdClient : IAsyncDisposable
     private const uint InfoReply = 3;
     private const uint ErrorReplyBit = 0x8000_0000;
     private const int MaxOptionReplyBytes = 1 << 16;
+    private const uint ErrorShutdown = 0x8000_0007;
     private static readonly TimeSpan HandshakeLimit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan ServiceLimit = TimeSpan.FromSeconds(30);
 
     private readonly Stream _stream;
     private readonly SemaphoreSlim _sendTurn = new(1, 1);
@@ -49,9 +52,27 @@ internal sealed class NbdClient : IAsyncDisposable
     /// <summary>Requests without an answer yet.</summary>
     public int InFlight => _pending.Count;
 
-    /// <summary>Connects to a node's export by TCP.</summary>
+    /// <summary>Connects to a node's export by TCP. A node that says that it cannot serve the volume now is asked again.</summary>
     /// <exception cref="NbdDisconnectedException">The server closed the connection, or refused the export.</exception>
-    public static Task<NbdClient> ConnectAsync(NodeProcess node, string volume) =>
+    public static async Task<NbdClient> ConnectAsync(NodeProcess node, string volume)
+    {
+        var clock = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                return await ConnectOnceAsync(node, volume);
+            }
+            catch (NbdDisconnectedException refused) when (refused.IsForNow && clock.Elapsed < ServiceLimit)
+            {
+                // It has waited on its side already.
+            }
+        }
+    }
+
+    /// <summary>Connects to a node's export by TCP, and takes no for an answer.</summary>
+    /// <exception cref="NbdDisconnectedException">The server closed the connection, or refused the export.</exception>
+    public static Task<NbdClient> ConnectOnceAsync(NodeProcess node, string volume) =>
         ConnectAsync(new IPEndPoint(IPAddress.Loopback, node.NbdPort), volume);
 
     /// <summary>Connects to an export.</summary>
@@ -140,7 +161,7 @@ internal sealed class NbdClient : IAsyncDisposable
             var data = new byte[length];
             await stream.ReadExactlyAsync(data, stop);
             if ((type & ErrorReplyBit) != 0)
-                throw new NbdDisconnectedException($"{volume} is refused, reply {type:x}: {Encoding.UTF8.GetString(data)}");
+                throw new NbdDisconnectedException($"{volume} is refused, reply {type:x}: {Encoding.UTF8.GetString(data)}") { IsForNow = type == ErrorShutdown };
             if (type == InfoReply && BinaryPrimitives.ReadUInt16BigEndian(data) == 0)
                 export = (BinaryPrimitives.ReadUInt64BigEndian(data.AsSpan(2)), BinaryPrimitives.ReadUInt16BigEndian(data.AsSpan(10)));
             if (type == AckReply) return export ?? throw new InvalidDataException("GO was acknowledged without NBD_INFO_EXPORT");
@@ -210,4 +231,8 @@ internal sealed class NbdClient : IAsyncDisposable
 }
 
 /// <summary>The server dropped the connection: what it had not answered may or may not have happened.</summary>
-internal sealed class NbdDisconnectedException(string message) : Exception(message);
+internal sealed class NbdDisconnectedException(string message) : Exception(message)
+{
+    /// <summary>The volume is configured, and the node cannot serve it now (ERR_SHUTDOWN).</summary>
+    public bool IsForNow { get; init; }
+}

@@ -23,6 +23,7 @@ public sealed class MirrorFaultTests(ITestOutputHelper output)
     [InlineData(nameof(MirrorFaults.IgnoreMergeOwed), "I-READ")]
     [InlineData(nameof(MirrorFaults.CleanWhileOffline), "I-NOLOSS")]
     [InlineData(nameof(MirrorFaults.ForgetMarksOnReturn), "I-NOLOSS")]
+    [InlineData(nameof(MirrorFaults.AdmitUnserved), "I-GO")]
     public void Fault_Simulated_IsFound(string name, string by)
     {
         const int limit = 1000;

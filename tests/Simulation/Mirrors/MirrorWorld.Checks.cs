@@ -14,6 +14,23 @@ internal sealed partial class MirrorWorld
         if (isGone) Fail($"I-FENCE {node} acts after the receipt");
     }
 
+    /// <summary>I-GO: who is told that it has the volume is told so by a node that serves it.</summary>
+    private void CheckAdmission(SimNode node, uint session)
+    {
+        var member = _control.Member(node.Name);
+        if (Now >= node.Core.LeaseExpiresNs) Fail($"I-GO {node.Name}/{session} is admitted without a lease");
+        // What is committed may be ahead of the node by less than its lease.
+        if (member.Incarnation != node.Incarnation) Fail($"I-GO {node.Name}/{session} is admitted before its node's former life is merged");
+    }
+
+    /// <summary>I-GO: a node that had its lease all the time answers.</summary>
+    private void CheckDrop(SimNode node, OpenRequest request)
+    {
+        var hasLease = request.HadLease && Now < node.Core.LeaseExpiresNs;
+        if (!hasLease || request.IsAbandoned || Now - request.Start >= ParkNs) return;
+        Fail($"I-GO {node.Name} drops #{request.Id} of {node.Name}/{request.Session} {(Now - request.Start) / Ms} ms after it came, under a lease");
+    }
+
     private void CheckWrite(SimNode node, SimIo io)
     {
         var volume = _control.Volume;

@@ -13,10 +13,40 @@ internal sealed partial class MirrorWorld
 
     private void StartClient(SimNode node)
     {
-        var session = ++node.Sessions;
         var life = node.Incarnation;
-        OnNode(node, life, () => node.Core.SessionOpened(Now, session, Now));
-        After(_random.Next(50) * Ms, () => Ask(node, life, session), "ask");
+        Connect(node, 0, session => After(_random.Next(50) * Ms, () => Ask(node, life, session), "ask"), () =>
+        {
+            if (node.IsAlive && node.Incarnation == life) StartClient(_nodes[_random.Next(_nodes.Length)]);
+        });
+    }
+
+    /// <summary>Asks a node for the volume, as GO does (design §14.26): the client begins once it is admitted, and is refused after a while.</summary>
+    private void Connect(SimNode node, long delayNs, Action<uint> admitted, Action refused)
+    {
+        var (session, life, isOver) = (++node.Sessions, node.Incarnation, false);
+        node.Admissions[session] = () =>
+        {
+            isOver = true;
+            admitted(session);
+        };
+        After(delayNs, () => OnNode(node, life, () => node.Core.SessionOpened(Now, session, Now)), "connect");
+        After(delayNs + ServiceWaitNs, () =>
+        {
+            if (isOver) return;
+            _refusals++;
+            Log($"{node.Name}/{session} is refused");
+            if (node.Incarnation == life) node.Admissions.Remove(session);
+            OnNode(node, life, () => node.Core.SessionClosed(Now, session));
+            refused();
+        }, "refused");
+    }
+
+    private void Admitted(SimNode node, uint session)
+    {
+        if (!node.Admissions.Remove(session, out var begin)) return; // Refused meanwhile.
+        _admissions++;
+        CheckAdmission(node, session);
+        After((1 + _random.Next(10)) * Ms / 4, begin, "admitted");
     }
 
     private void Ask(SimNode node, ulong life, uint session)
@@ -75,6 +105,7 @@ internal sealed partial class MirrorWorld
             Kind = kind,
             Range = range,
             Start = Now,
+            HadLease = node.IsAlive && Now < node.Core.LeaseExpiresNs,
             Values = new ulong[range.Length],
             Former = former,
         };
@@ -129,6 +160,7 @@ internal sealed partial class MirrorWorld
         }
 
         if (request.Kind == RequestKind.Write && effect.Status == IoStatus.Ok) _answeredWrites++;
+        if (effect.Status == IoStatus.Drop) CheckDrop(node, request);
         if (effect.Status == IoStatus.Drop || request.IsAbandoned)
         {
             OnNode(node, node.Incarnation, () => node.Core.SessionClosed(Now, request.Session));
@@ -155,10 +187,12 @@ internal sealed partial class MirrorWorld
         var node = _nodes[_random.Next(_nodes.Length)];
         if (!node.IsAlive || Now > FaultPhaseNs + (8000 * Ms)) return;
         if (request.Kind == RequestKind.Write) Hold(request.Range, 1); // Until it is sent again.
-        var (session, life) = (++node.Sessions, node.Incarnation);
-        var delay = _random.Next(30) * Ms;
-        After(delay, () => OnNode(node, life, () => node.Core.SessionOpened(Now, session, Now)), "reconnect");
-        After(delay + Ms, () => Again(node, life, session, request), "again");
+        var life = node.Incarnation;
+        Connect(node, _random.Next(30) * Ms, session => Again(node, life, session, request), () =>
+        {
+            if (request.Kind == RequestKind.Write) Hold(request.Range, -1);
+            if (node.IsAlive && node.Incarnation == life) Retry(request);
+        });
     }
 
     private void Again(SimNode node, ulong life, uint session, OpenRequest request)
@@ -210,6 +244,9 @@ internal sealed partial class MirrorWorld
         public required ByteRange Range { get; init; }
 
         public required long Start { get; init; }
+
+        /// <summary>Its node had a lease when it came.</summary>
+        public required bool HadLease { get; init; }
 
         public required ulong[] Values { get; init; }
 

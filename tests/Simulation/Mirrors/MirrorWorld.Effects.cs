@@ -41,6 +41,9 @@ internal sealed partial class MirrorWorld
                 Log($"{node.Name} -> {to.Name} {message.Kind} e{message.Epoch} s{message.Sequence}");
                 Message(() => OnNode(to, to.Incarnation, () => to.Core.PeerMessageReceived(Now, node.Name, message)));
                 break;
+            case EffectKind.SessionAdmitted:
+                Admitted(node, (uint)effect.Id);
+                break;
             case EffectKind.DropClients:
             case EffectKind.Fenced:
                 // The daemon ends with its incarnation and comes back with a new one.

@@ -18,6 +18,8 @@ internal sealed partial class MirrorWorld
     private const long Ms = 1_000_000;
     private const long LeaseNs = 400 * Ms;
     private const long DeviceNs = 200 * Ms;
+    private const long ParkNs = 3000 * Ms;
+    private const long ServiceWaitNs = 900 * Ms;
     private const long FaultPhaseNs = 8000 * Ms;
     private const long EndNs = 40000 * Ms;
 
@@ -44,6 +46,8 @@ internal sealed partial class MirrorWorld
     private int _answeredReads;
     private int _kills;
     private int _copies;
+    private int _admissions;
+    private int _refusals;
 
     public MirrorWorld(Xoshiro random, RecoveryKind recovery, WriterKind writers, MirrorFaults faults, Action<string>? log)
     {
@@ -87,7 +91,8 @@ internal sealed partial class MirrorWorld
 
     public string Figures =>
         $"{_control.Volume.Recovery}/{_control.Volume.Writers}: {_answeredWrites} writes, {_answeredReads} reads, {_kills} kills, "
-        + $"{_control.Losses} legs offline, {_control.Returns} returned, {_control.Transfers} transfers, {_control.Merges} merges, {_control.Resyncs} resyncs, {_copies} copies";
+        + $"{_control.Losses} legs offline, {_control.Returns} returned, {_control.Transfers} transfers, {_control.Merges} merges, {_control.Resyncs} resyncs, {_copies} copies, "
+        + $"{_admissions} admissions, {_refusals} refusals";
 
     public void Run()
     {
@@ -160,10 +165,11 @@ internal sealed partial class MirrorWorld
         node.AppendAnswers.Clear();
         node.Mailbox.Clear();
         node.Sessions = 0;
+        node.Admissions.Clear();
         node.Slots[node.Incarnation] = [];
         node.Core = new MirrorCore(node.Name, node.Incarnation, 1, new MirrorOptions
         {
-            ParkNs = 3000 * Ms,
+            ParkNs = ParkNs,
             RepeatNs = 60 * Ms,
             CleanNs = 150 * Ms,
             ProgressNs = 200 * Ms,
@@ -340,6 +346,9 @@ internal sealed partial class MirrorWorld
         public long LogBusyUntilNs { get; set; }
 
         public uint Sessions { get; set; }
+
+        /// <summary>What begins when a session is admitted.</summary>
+        public Dictionary<uint, Action> Admissions { get; } = [];
 
         public Queue<VolumeView> Backlog { get; } = new();
 

@@ -18,6 +18,7 @@ internal sealed partial class MirrorCore
     {
         _now = now;
         _sessions.Add(new ClientSession { Number = session, OpenedNs = openedNs, Sequence = _nextDrain++, BeforeOperation = _nextOperation });
+        _unadmitted++;
         AskDrains(_sessions[^1]);
         Finish();
     }
@@ -27,11 +28,13 @@ internal sealed partial class MirrorCore
     {
         _now = now;
         _sessions.RemoveAll(entry => entry.Number == session);
+        _unadmitted = _sessions.Count(static entry => !entry.IsAdmitted);
         Finish();
     }
 
     private bool IsSessionDrained(uint session)
     {
+        if (Has(MirrorFaults.SkipDrainBarrier)) return true;
         foreach (var entry in _sessions)
         {
             if (entry.Number == session) return entry.IsDrained || TryDrained(entry);
@@ -84,21 +87,8 @@ internal sealed partial class MirrorCore
             if (known.Node == from && known.Incarnation == message.FromIncarnation && known.Sequence == message.Sequence) return;
         }
 
-        // Two new connections on two nodes may each wait for the other's first writes: the higher name gives way.
-        if (string.CompareOrdinal(from, _self) < 0) DropUnbarred();
         _drains.Add(new Drain(from, message.FromIncarnation, message.Sequence, _nextOperation));
         _reconsider = true;
-    }
-
-    private void DropUnbarred()
-    {
-        foreach (var operation in SortedOperations())
-        {
-            if (operation.State == OperationState.Waiting && operation.IsClientWrite && !IsSessionDrained(operation.Session))
-            {
-                End(operation, Nbd.IoStatus.Drop);
-            }
-        }
     }
 
     /// <summary>Nobody asks a node that has not joined whether it is drained. A write that it was given until then may have been given
@@ -149,6 +139,9 @@ internal sealed partial class MirrorCore
         public long AskedNs { get; set; }
 
         public bool IsDrained { get; set; }
+
+        /// <summary>Its client was told that it has the export.</summary>
+        public bool IsAdmitted { get; set; }
 
         public List<(string Node, ulong Incarnation)> Done { get; } = [];
 

@@ -74,7 +74,7 @@ internal sealed partial class MirrorCore
         if (leg.InFlight == 0) _reconsider = true;
         // Being fenced has ended it already if this was its last leg.
         if (operation.PendingTotal == 0 && operation.State != OperationState.Ended) IoEnded(operation);
-        Finish();
+        Finish(isRequest: true);
     }
 
     private void IoEnded(Operation operation)

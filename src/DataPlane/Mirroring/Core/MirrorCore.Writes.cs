@@ -155,7 +155,7 @@ internal sealed partial class MirrorCore
             return ParkAndRefuse(operation);
         }
 
-        if (!IsSessionDrained(operation.Session) && !Has(MirrorFaults.SkipDrainBarrier)) return ParkAndRefuse(operation);
+        if (!IsSessionDrained(operation.Session)) return ParkAndRefuse(operation);
         if (!Has(MirrorFaults.IgnoreWindows) && (!AreWindowsKnown() || IsUnderRemoteWindow(operation.Range)))
         {
             return ParkAndRefuse(operation);

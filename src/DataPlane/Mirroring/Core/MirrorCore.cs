@@ -79,7 +79,7 @@ internal sealed partial class MirrorCore
         operation.MayUnmap = request.MayUnmap;
         RequestCount++;
         Step(operation);
-        Finish();
+        Finish(isRequest: true);
     }
 
     /// <summary>A committed configuration, in log order.</summary>
@@ -170,7 +170,8 @@ internal sealed partial class MirrorCore
         Finish();
     }
 
-    private void Finish()
+    /// <param name="isRequest">The input was a client's request or the end of its I/O, which changes nothing about service.</param>
+    private void Finish(bool isRequest = false)
     {
         // Bounded: each pass either admits, ends or moves something, or stops asking for another.
         for (var pass = 0; _reconsider && pass < 64; pass++)
@@ -188,6 +189,7 @@ internal sealed partial class MirrorCore
         }
 
         TakeMarks();
+        if (!isRequest || _unadmitted > 0) StepService();
     }
 
     private void Reconsider()

@@ -61,6 +61,9 @@ internal enum EffectKind
     ResyncProgressed,
     ResyncFinished,
 
+    /// <summary>The session <c>Id</c> may tell its client that it has the export (design §14.26).</summary>
+    SessionAdmitted,
+
     /// <summary>All client connections must go; <c>Name</c> says why.</summary>
     DropClients,
 
@@ -135,4 +138,5 @@ internal enum MirrorFaults
     GiveUpLastLeg = 1 << 14,
     CleanWhileOffline = 1 << 15,
     ForgetMarksOnReturn = 1 << 16,
+    AdmitUnserved = 1 << 20,
 }

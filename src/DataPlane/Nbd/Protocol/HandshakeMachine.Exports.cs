@@ -9,36 +9,41 @@ internal sealed partial class HandshakeMachine
 {
     private const int ExportNamePadding = 124;
 
-    /// <summary>EXPORT_NAME cannot be answered with an error: every refusal is a close.</summary>
-    private HandshakeStep ExportName(ReadOnlySpan<byte> data)
+    /// <summary>Looks once more whether the option that waits can be answered.</summary>
+    /// <returns>As <see cref="Step"/>; <see cref="HandshakeStep.Wait"/> if it waits on.</returns>
+    public HandshakeStep LookAgain(in WaitFacts facts)
     {
-        if (ExportNames.Check(data) != NameProblem.None) return HandshakeStep.Close;
-        if (_catalog.Find(Encoding.UTF8.GetString(data)) is not { } export) return HandshakeStep.Close;
-
-        Choose(export, export.Info);
-        PutUInt64((ulong)Info!.SizeBytes);
-        PutUInt16((ushort)RequestRules.FlagsOf(Info, StructuredReplies));
-        if ((_clientFlags & HandshakeFlags.NoZeroes) == 0)
-        {
-            _output.GetSpan(ExportNamePadding)[..ExportNamePadding].Clear();
-            _output.Advance(ExportNamePadding);
-        }
-
-        return HandshakeStep.Transmission;
+        var wait = Waiting!;
+        var isList = wait.Option == NbdOption.List;
+        var list = isList ? _catalog.List() : null;
+        var look = isList ? default : _catalog.Look(wait.Name);
+        Wanted = wait.NeedsSession ? look.Export : null;
+        var verdict = isList ? wait.Decide(list!, facts) : wait.Decide(look, facts);
+        if (verdict == WaitVerdict.Wait) return HandshakeStep.Wait;
+        _waitLeftMs = Math.Max(0, _waitLeftMs - (facts.NowMs - _waitSinceMs));
+        Waiting = null;
+        Wanted = null;
+        if (verdict != WaitVerdict.Ready) return RefuseExport(wait, verdict);
+        return isList ? PutList(list!.Names!) : Answer(wait, look);
     }
 
-    private void List(ReadOnlySpan<byte> data)
-    {
-        if (!data.IsEmpty)
-        {
-            PutError(NbdOption.List, OptionReply.ErrorInvalid, "this option has no data");
-            return;
-        }
+    /// <summary>EXPORT_NAME cannot be answered with an error: every refusal is a close.</summary>
+    private HandshakeStep ExportName(ReadOnlySpan<byte> data) =>
+        ExportNames.Check(data) == NameProblem.None ? Ask(NbdOption.ExportName, data) : HandshakeStep.Close;
 
-        foreach (var info in _catalog.List())
+    private HandshakeStep List(ReadOnlySpan<byte> data)
+    {
+        if (data.IsEmpty) return Ask(NbdOption.List, data);
+        PutError(NbdOption.List, OptionReply.ErrorInvalid, "this option has no data");
+        return HandshakeStep.Continue;
+    }
+
+    private HandshakeStep PutList(IReadOnlyList<ExportListing> list)
+    {
+        foreach (var listing in list)
         {
-            var name = Encoding.UTF8.GetBytes(info.Name);
-            var description = ExportNames.Shorten(info.Description);
+            var name = Encoding.UTF8.GetBytes(listing.Name);
+            var description = ExportNames.Shorten(listing.Description);
             PutReply(NbdOption.List, OptionReply.Server, 4 + name.Length + description.Length);
             PutUInt32((uint)name.Length);
             Put(name);
@@ -46,6 +51,7 @@ internal sealed partial class HandshakeMachine
         }
 
         PutReply(NbdOption.List, OptionReply.Ack, 0);
+        return HandshakeStep.Continue;
     }
 
     /// <summary>Data: name length u32, name, number of information requests u16, each u16. The requests are hints;
@@ -60,36 +66,60 @@ internal sealed partial class HandshakeMachine
 
         var name = data.Slice(4, (int)nameBytes);
         var requests = data[(4 + (int)nameBytes)..];
-        if (requests.Length != 2 + (2 * BinaryPrimitives.ReadUInt16BigEndian(requests)))
-        {
-            PutError(option, OptionReply.ErrorInvalid, "malformed data");
-            return HandshakeStep.Continue;
-        }
-
-        if (FindExport(option, name) is not { } export) return HandshakeStep.Continue;
-
-        // One look at the description: it may change between two.
-        var info = export.Info;
-        PutInfos(option, info);
-        PutReply(option, OptionReply.Ack, 0);
-        if (option == NbdOption.Info) return HandshakeStep.Continue;
-        Choose(export, info);
-        return HandshakeStep.Transmission;
+        if (requests.Length == 2 + (2 * BinaryPrimitives.ReadUInt16BigEndian(requests))) return Ask(option, name);
+        PutError(option, OptionReply.ErrorInvalid, "malformed data");
+        return HandshakeStep.Continue;
     }
 
-    /// <summary>The export of that name; else the error is output and the result is null.</summary>
-    private IExport? FindExport(NbdOption option, ReadOnlySpan<byte> name)
+    /// <summary>Begins to wait; the first look follows at once.</summary>
+    private HandshakeStep Ask(NbdOption option, ReadOnlySpan<byte> name)
     {
         var problem = ExportNames.Check(name);
         if (problem != NameProblem.None)
         {
             PutError(option, OptionReply.ErrorInvalid, $"export name {ExportNames.Escape(name)}: {ExportNames.Describe(problem)}");
-            return null;
+            return HandshakeStep.Continue;
         }
 
-        var export = _catalog.Find(Encoding.UTF8.GetString(name));
-        if (export is null) PutError(option, OptionReply.ErrorUnknown, $"there is no export {ExportNames.Escape(name)}");
-        return export;
+        Refusal = null;
+        Waiting = new ExportWait(option, Encoding.UTF8.GetString(name), _waitSinceMs + Math.Min(ServiceWaitMs, _waitLeftMs));
+        return HandshakeStep.Wait;
+    }
+
+    private HandshakeStep RefuseExport(ExportWait wait, WaitVerdict verdict)
+    {
+        if (verdict == WaitVerdict.Refused) Refusal = wait.Reason;
+        if (wait.Option == NbdOption.ExportName) return HandshakeStep.Close;
+        var name = wait.Option == NbdOption.List ? "the list" : ExportNames.Escape(Encoding.UTF8.GetBytes(wait.Name));
+        if (verdict == WaitVerdict.Unknown) PutError(wait.Option, OptionReply.ErrorUnknown, $"there is no export {name}");
+        else PutError(wait.Option, OptionReply.ErrorShutdown, $"{name} is not to be had here now: {wait.Reason}");
+        return HandshakeStep.Continue;
+    }
+
+    private HandshakeStep Answer(ExportWait wait, in ExportLookup look)
+    {
+        if (wait.Option is NbdOption.ListMetaContext or NbdOption.SetMetaContext)
+        {
+            PutContexts(wait.Option, wait.Name, _matchesContext);
+            return HandshakeStep.Continue;
+        }
+
+        // One look at the description: it may change between two.
+        var info = look.Export!.Info;
+        if (wait.Option == NbdOption.ExportName) PutExport(info);
+        else PutInfos(wait.Option, info);
+        if (wait.Option == NbdOption.Info) return HandshakeStep.Continue;
+        (Export, Info) = (look.Export, info);
+        return HandshakeStep.Transmission;
+    }
+
+    private void PutExport(ExportInfo info)
+    {
+        PutUInt64((ulong)info.SizeBytes);
+        PutUInt16((ushort)RequestRules.FlagsOf(info, StructuredReplies));
+        if ((_clientFlags & HandshakeFlags.NoZeroes) != 0) return;
+        _output.GetSpan(ExportNamePadding)[..ExportNamePadding].Clear();
+        _output.Advance(ExportNamePadding);
     }
 
     private void PutInfos(NbdOption option, ExportInfo info)
@@ -107,6 +137,7 @@ internal sealed partial class HandshakeMachine
         PutUInt32((uint)info.MinimumBlockBytes);
         PutUInt32((uint)info.PreferredBlockBytes);
         PutUInt32(NbdWire.MaxPayloadBytes);
+        PutReply(option, OptionReply.Ack, 0);
     }
 
     private void PutStringInfo(NbdOption option, InfoType type, ReadOnlySpan<byte> text)
@@ -114,11 +145,5 @@ internal sealed partial class HandshakeMachine
         PutReply(option, OptionReply.Info, 2 + text.Length);
         PutUInt16((ushort)type);
         Put(text);
-    }
-
-    private void Choose(IExport export, ExportInfo info)
-    {
-        Export = export;
-        Info = info;
     }
 }

@@ -15,27 +15,27 @@ internal sealed partial class HandshakeMachine
         StructuredReplies && Info is not null && string.Equals(_allocationContextOf, Info.Name, StringComparison.Ordinal);
 
     /// <summary>Data: name length u32, name, number of queries u32, each length u32 and text.</summary>
-    private void MetaContext(NbdOption option, ReadOnlySpan<byte> data)
+    private HandshakeStep MetaContext(NbdOption option, ReadOnlySpan<byte> data)
     {
         // A SET that fails leaves nothing selected, and certainly not the selection before it.
         if (option == NbdOption.SetMetaContext) _allocationContextOf = null;
         if (!StructuredReplies)
         {
             PutError(option, OptionReply.ErrorInvalid, "structured replies must be agreed first");
-            return;
+            return HandshakeStep.Continue;
         }
 
         if (!TryTakeString(ref data, out var name) || data.Length < 4)
         {
             PutError(option, OptionReply.ErrorInvalid, "malformed data");
-            return;
+            return HandshakeStep.Continue;
         }
 
         var queries = BinaryPrimitives.ReadUInt32BigEndian(data);
         if (queries > MaxQueries)
         {
             PutError(option, OptionReply.ErrorTooBig, "too many queries");
-            return;
+            return HandshakeStep.Continue;
         }
 
         data = data[4..];
@@ -45,7 +45,7 @@ internal sealed partial class HandshakeMachine
             if (!TryTakeString(ref data, out var query) || query.Length > NbdWire.MaxStringBytes)
             {
                 PutError(option, OptionReply.ErrorInvalid, "malformed data");
-                return;
+                return HandshakeStep.Continue;
             }
 
             matches |= Matches(option, query);
@@ -54,10 +54,11 @@ internal sealed partial class HandshakeMachine
         if (!data.IsEmpty)
         {
             PutError(option, OptionReply.ErrorInvalid, "malformed data");
-            return;
+            return HandshakeStep.Continue;
         }
 
-        if (FindExport(option, name) is { } export) PutContexts(option, export.Info.Name, matches);
+        _matchesContext = matches;
+        return Ask(option, name);
     }
 
     private void PutContexts(NbdOption option, string exportName, bool matches)

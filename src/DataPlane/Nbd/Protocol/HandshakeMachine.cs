@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Text;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Nbd.Protocol;
 
@@ -12,6 +13,9 @@ internal enum HandshakeStep
 
     /// <summary>A message was taken; step again.</summary>
     Continue,
+
+    /// <summary>The answer waits: look again when something has changed, and at <see cref="HandshakeMachine.Waiting"/>'s deadline.</summary>
+    Wait,
 
     /// <summary>The client chose an export; requests follow.</summary>
     Transmission,
@@ -42,8 +46,17 @@ internal sealed partial class HandshakeMachine
     /// <summary>Options in one handshake; a client needs fewer than ten.</summary>
     public const int MaxOptions = 1000;
 
+    /// <summary>An option waits so long for its export to be served.</summary>
+    public const long ServiceWaitMs = 5000;
+
+    /// <summary>All options of a handshake together: nobody can hold a thread for as long as there are options.</summary>
+    public const long MaxWaitMs = 4 * ServiceWaitMs;
+
     private readonly IExportCatalog _catalog;
     private readonly ArrayBufferWriter<byte> _output = new(512);
+    private long _waitLeftMs = MaxWaitMs;
+    private long _waitSinceMs;
+    private bool _matchesContext;
     private bool _hasClientFlags;
     private HandshakeFlags _clientFlags;
     private int _options;
@@ -64,6 +77,15 @@ internal sealed partial class HandshakeMachine
     /// <summary>What the client was told about <see cref="Export"/>.</summary>
     public ExportInfo? Info { get; private set; }
 
+    /// <summary>What the answer to the last option waits for; null if it does not wait.</summary>
+    public ExportWait? Waiting { get; private set; }
+
+    /// <summary>The export for which the option that waits needs a session, once there is one.</summary>
+    public IExport? Wanted { get; private set; }
+
+    /// <summary>Why the last option that waited was refused although its export may exist; null if it was not.</summary>
+    public string? Refusal { get; private set; }
+
     /// <summary>Structured replies were agreed.</summary>
     public bool StructuredReplies { get; private set; }
 
@@ -75,10 +97,13 @@ internal sealed partial class HandshakeMachine
 
     /// <summary>Takes at most one message.</summary>
     /// <param name="input">All bytes received and not yet consumed.</param>
+    /// <param name="nowMs">Of any clock that does not step.</param>
     /// <param name="consumed">How many of them are done with; 0 for <see cref="HandshakeStep.NeedMore"/>.</param>
-    public HandshakeStep Step(ReadOnlySpan<byte> input, out int consumed)
+    public HandshakeStep Step(ReadOnlySpan<byte> input, long nowMs, out int consumed)
     {
+        Invariant.Require(Waiting is null, "One option is answered before the next is taken.");
         consumed = 0;
+        _waitSinceMs = nowMs;
         if (!_hasClientFlags) return TakeClientFlags(input, ref consumed);
         if (input.Length < NbdWire.OptionHeaderBytes) return HandshakeStep.NeedMore;
         if (BinaryPrimitives.ReadUInt64BigEndian(input) != NbdWire.OptionMagic) return HandshakeStep.Close;
@@ -118,8 +143,7 @@ internal sealed partial class HandshakeMachine
                 PutReply(option, OptionReply.Ack, 0);
                 return HandshakeStep.CloseGracefully;
             case NbdOption.List:
-                List(data);
-                return HandshakeStep.Continue;
+                return List(data);
             case NbdOption.Info or NbdOption.Go:
                 return InfoOrGo(option, data);
             case NbdOption.StructuredReply:
@@ -135,8 +159,7 @@ internal sealed partial class HandshakeMachine
 
                 return HandshakeStep.Continue;
             case NbdOption.ListMetaContext or NbdOption.SetMetaContext:
-                MetaContext(option, data);
-                return HandshakeStep.Continue;
+                return MetaContext(option, data);
             case NbdOption.StartTls:
                 PutError(option, OptionReply.ErrorUnsupported, "this server has no TLS");
                 return HandshakeStep.Continue;

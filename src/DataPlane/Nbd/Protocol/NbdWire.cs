@@ -80,6 +80,7 @@ internal enum OptionReply : uint
     ErrorUnsupported = 0x80000001,
     ErrorInvalid = 0x80000003,
     ErrorUnknown = 0x80000006,
+    ErrorShutdown = 0x80000007,
     ErrorTooBig = 0x80000009,
 }
 

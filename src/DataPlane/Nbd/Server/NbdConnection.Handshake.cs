@@ -14,14 +14,16 @@ internal sealed partial class NbdConnection
     private int _phase;
 
     /// <returns>The session, or null if the connection is to be closed.</returns>
-    private IExportSession? Handshake()
+    private IExportSession? Handshake(HandshakeDeadline deadline)
     {
+        using var wait = new ServiceWait(_catalog, _options.Time, _client, IsClientGone, _dropping.Token);
         var machine = new HandshakeMachine(_catalog);
         if (!SendHandshake(machine)) return null;
         while (!_isDropping)
         {
-            var step = machine.Step(Received, out var consumed);
+            var step = machine.Step(Received, wait.NowMs, out var consumed);
             _start += consumed;
+            if (step == HandshakeStep.Wait) step = Await(machine, wait, deadline);
             switch (step)
             {
                 case HandshakeStep.NeedMore:
@@ -31,7 +33,7 @@ internal sealed partial class NbdConnection
                     if (!SendHandshake(machine)) return EndWith("it left during the handshake");
                     continue;
                 case HandshakeStep.Transmission:
-                    return OpenSession(machine);
+                    return Attach(machine, wait);
                 case HandshakeStep.CloseGracefully:
                     SendHandshake(machine);
                     DrainUntilClosed();
@@ -44,19 +46,44 @@ internal sealed partial class NbdConnection
         return null;
     }
 
-    private IExportSession? OpenSession(HandshakeMachine machine)
+    private HandshakeStep Await(HandshakeMachine machine, ServiceWait wait, HandshakeDeadline deadline)
     {
-        // The name is shown before the catalog is asked once more, so that whoever takes an export out of the catalog
-        // and then drops its connections finds this one, or this one finds the export gone.
-        _exportName = machine.Info!.Name;
-        Interlocked.MemoryBarrier();
-        if (_catalog.Find(_exportName) is null) return EndWith("the export has just gone");
+        var (option, name) = (machine.Waiting!.Option, machine.Waiting.Name);
 
-        _rules = new RequestRules(machine.Info, machine.StructuredReplies, machine.AllocationContext);
-        var session = machine.Export!.Open(_client);
-        if (SendHandshake(machine)) return session;
-        session.Dispose();
-        return EndWith("it left during the handshake");
+        // The name is shown before the catalog is asked, so that whoever takes an export out of the catalog and then drops its
+        // connections finds this one, or this one finds the export gone.
+        if (machine.Waiting.NeedsSession) _exportName = name;
+        Interlocked.MemoryBarrier();
+        deadline.Pause();
+        var step = wait.Await(machine);
+        deadline.Resume();
+        if (step != HandshakeStep.Transmission) _exportName = null;
+        if (machine.Refusal is { } reason) NbdLog.ExportRefused(_logger, _client, option, name, reason);
+        if (step == HandshakeStep.Close) EndWith(IsClientGone() ? "it left during the handshake" : "the export that it named is not to be had");
+        return step;
+    }
+
+    private IExportSession? Attach(HandshakeMachine machine, ServiceWait wait)
+    {
+        _rules = new RequestRules(machine.Info!, machine.StructuredReplies, machine.AllocationContext);
+        return SendHandshake(machine) ? wait.TakeSession() : EndWith("it left during the handshake");
+    }
+
+    /// <summary>True if the client has closed its side and nothing that it sent before is unread.</summary>
+    private bool IsClientGone()
+    {
+        lock (_socketGate)
+        {
+            if (_isClosed || !_socket.Poll(0, SelectMode.SelectRead)) return _isClosed;
+            try
+            {
+                return _socket.Receive(new byte[1], SocketFlags.Peek) == 0 && !_isDropping;
+            }
+            catch (SocketException)
+            {
+                return true;
+            }
+        }
     }
 
     private IExportSession? EndWith(string reason)

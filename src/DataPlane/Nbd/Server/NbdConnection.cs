@@ -28,6 +28,7 @@ internal sealed partial class NbdConnection
     // but a Unix client would get EPIPE and repeat its requests elsewhere while they still run here.
     private readonly SafeFileHandle? _wake;
     private readonly Lock _socketGate = new();
+    private readonly CancellationTokenSource _dropping = new(); // Not disposed: a drop may be cancelling it right now.
     private readonly string _client;
     private readonly DateTimeOffset _since;
     private volatile bool _isDropping;
@@ -90,6 +91,7 @@ internal sealed partial class NbdConnection
             else Shutdown(SocketShutdown.Receive); // A reader that waits for bytes gets the end of the stream.
         }
 
+        _dropping.Cancel(); // Ends the wait of a handshake, which answers its client.
         _credit.Wake();
     }
 
@@ -100,11 +102,7 @@ internal sealed partial class NbdConnection
         IExportSession? session = null;
         try
         {
-            // One deadline for the whole handshake: a limit that every byte restarts is none.
-            using (_options.Time.CreateTimer(_ => EndHandshake(), null, _options.HandshakeLimit, Timeout.InfiniteTimeSpan))
-            {
-                session = Handshake();
-            }
+            using (var deadline = new HandshakeDeadline(_options.Time, _options.HandshakeLimit, EndHandshake)) session = Handshake(deadline);
 
             if (session is not null && Interlocked.CompareExchange(ref _phase, PhaseServing, PhaseHandshake) == PhaseHandshake)
             {

@@ -26,6 +26,9 @@ internal static partial class NbdLog
     [LoggerMessage(3006, LogLevel.Warning, "NBD accept failed, trying again in {Delay}: {Error}")]
     public static partial void AcceptFailed(ILogger logger, TimeSpan delay, string error);
 
+    [LoggerMessage(3008, LogLevel.Information, "NBD client {Client}: {Option} of {Export} is refused: {Reason}")]
+    public static partial void ExportRefused(ILogger logger, string client, Protocol.NbdOption option, string export, string reason);
+
     [LoggerMessage(3007, LogLevel.Critical, "An invariant broke in a session of NBD client {Client}; the node must stop")]
     public static partial void InvariantBroken(ILogger logger, string client, Exception exception);
 }
