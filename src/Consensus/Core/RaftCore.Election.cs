@@ -9,6 +9,7 @@ internal sealed partial class RaftCore
     /// <summary>So many election timeouts a voter of priority 0 waits for others to lead.</summary>
     private const int LeaderlessTimeouts = 4;
 
+    private NodeId[] _avoided = [];
     private sbyte[] _votes = [];
     private long _electionDeadline;
     private long _leaderContact;
@@ -36,17 +37,24 @@ internal sealed partial class RaftCore
         _electionDeadline = Math.Min(_electionDeadline, _now + _random.Next(0, _options.HeartbeatMs * 2) + PriorityDelayMs);
     }
 
+    /// <summary>From now on these members count as having priority 0 here, whatever their configuration says: they lead only while nobody else
+    /// can, and a leader among them hands over. Each node says so for itself; it decides who leads, never whether an election is safe.</summary>
+    public void Avoid(IEnumerable<NodeId> members) => _avoided = [.. members];
+
+    private byte PriorityAt(int slot) =>
+        Array.IndexOf(_avoided, _configuration.Members[slot]) >= 0 ? (byte)0 : _configuration.Details[slot].Priority;
+
     /// <summary>Each voter of higher priority gets a head start (rule 12).</summary>
     private int PriorityDelayMs
     {
         get
         {
             if (_selfSlot < 0) return 0;
-            var own = _configuration.Details[_selfSlot].Priority;
+            var own = PriorityAt(_selfSlot);
             var ahead = 0;
             foreach (var voter in _configuration.Voters)
             {
-                if (_configuration.Details[_configuration.SlotOf(voter)].Priority > own) ahead++;
+                if (PriorityAt(_configuration.SlotOf(voter)) > own) ahead++;
             }
 
             return Math.Min(ahead, 3) * _options.HeartbeatMs * 2;
@@ -68,7 +76,7 @@ internal sealed partial class RaftCore
         if (!MayCampaign || IsBarred || IsDiskStalled) return;
 
         // Priority 0 leads only if nobody else can: it may be alone, or alone have what is committed.
-        var isLast = _selfSlot >= 0 && _configuration.Details[_selfSlot].Priority == 0;
+        var isLast = _selfSlot >= 0 && PriorityAt(_selfSlot) == 0;
         if (isLast && _now - _leaderContact <= LeaderlessTimeouts * _options.ElectionTimeoutMaxMs) return;
         if (Mutants.NoPreVote)
         {

@@ -68,6 +68,7 @@ internal sealed partial class RaftCore
         _digestDone = other._digestDone;
         _digestAskedMs = other._digestAskedMs;
         IsBarred = other.IsBarred;
+        _avoided = [.. other._avoided];
     }
 
     /// <summary>A deep copy. The effects so far have been taken.</summary>
@@ -119,6 +120,7 @@ internal sealed partial class RaftCore
 
         hash.Add(_snapshot?.Last ?? default);
         hash.Add(IsBarred);
+        foreach (var member in _avoided) hash.Add(names[member.Value]);
         foreach (var (index, value) in _digests)
         {
             hash.Add(index);

@@ -137,16 +137,16 @@ internal sealed partial class RaftCore
     {
         if (_transferTarget is not null || _now - _ledSinceMs < _options.PriorityStableMs || _configuration.IsJoint || _selfSlot < 0) return;
         NodeId? best = null;
-        var bestPriority = _configuration.Details[_selfSlot].Priority;
+        var bestPriority = PriorityAt(_selfSlot);
         foreach (var voter in _configuration.Voters)
         {
             var slot = _configuration.SlotOf(voter);
             var progress = _progress[slot];
-            if (voter == Self || _configuration.Details[slot].Priority <= bestPriority) continue;
+            if (voter == Self || PriorityAt(slot) <= bestPriority) continue;
             if (_now - progress.LastHeardMs > _options.ElectionTimeoutMinMs || progress.State != ProgressState.Replicate) continue;
             if (progress.Match + _options.MaxPromotionLag < _log.LastIndex) continue;
             best = voter;
-            bestPriority = _configuration.Details[slot].Priority;
+            bestPriority = PriorityAt(slot);
         }
 
         if (best is null) return;

@@ -37,7 +37,7 @@ internal sealed partial class RaftCore
         ulong bestMatch = 0;
         foreach (var member in _configuration.Voters)
         {
-            if (member == Self || _configuration.Details[_configuration.SlotOf(member)].Priority == 0) continue;
+            if (member == Self || PriorityAt(_configuration.SlotOf(member)) == 0) continue;
             var progress = _progress[_configuration.SlotOf(member)];
             if (_now - progress.LastHeardMs > _options.ElectionTimeoutMinMs || (best is not null && progress.Match <= bestMatch)) continue;
             best = member;

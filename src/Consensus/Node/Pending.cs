@@ -88,6 +88,9 @@ internal abstract record LoopInput
     /// <summary>This node's state is not to be trusted.</summary>
     internal sealed record Bar : LoopInput;
 
+    /// <summary>Who shall lead only while nobody else can.</summary>
+    internal sealed record Avoid(IReadOnlyCollection<NodeId> Members) : LoopInput;
+
     /// <summary>A connection on which this peer spoke has ended.</summary>
     internal sealed record PeerLost(NodeId Peer) : LoopInput;
 

@@ -84,6 +84,9 @@ public sealed partial class RaftNode
             case LoopInput.Bar:
                 _core.Bar();
                 break;
+            case LoopInput.Avoid avoid:
+                _core.Avoid(avoid.Members);
+                break;
             case LoopInput.PeerLost lost:
                 _core.PeerLost(lost.Peer);
                 break;

@@ -35,6 +35,10 @@ public sealed partial class RaftNode
     /// <summary>A change of membership is not committed yet, or two majorities count. Any thread.</summary>
     public bool IsChangingMembers => _view.IsChanging;
 
+    /// <summary>Members that shall lead only while nobody else can, as far as this node has a say: it does not campaign or hands over if it is one
+    /// of them, and hands leadership to none of them by itself. Replaces those named before. Any thread.</summary>
+    public void AvoidLeaders(IReadOnlyCollection<NodeId> members) => Post(new LoopInput.Avoid(members));
+
     /// <summary>Indices and terms of the snapshots on this node's disk, oldest first. Any thread.</summary>
     public IReadOnlyList<(ulong Index, ulong Term)> Snapshots => [.. _snapshots.List().Select(last => (last.Index, last.Term))];
 

@@ -154,6 +154,52 @@ public sealed class CoreDutyTests
         Assert.Equal(3, cluster.Leader);
     }
 
+    [Fact] // Design §14.23: a node whose clock is wrong does not lead.
+    public void Avoided_Leader_HandsOverAndIsNotChosenAgain()
+    {
+        var cluster = Led(3);
+        cluster.Pass(6000);
+        foreach (var node in cluster.Nodes) node.Core.Avoid([Id(1)]);
+        cluster.Pass(200);
+        var next = cluster.Leader;
+        Assert.InRange(next, 2, 3);
+        Assert.Null(cluster[next].TransferLeadership(null));
+        cluster.Pass(500);
+        Assert.Equal(5 - next, cluster.Leader); // Not the one that is avoided.
+        cluster.Pass(8000);
+        Assert.NotEqual(1, cluster.Leader);
+        cluster.Nodes[0].Core.Avoid([]);
+        cluster.Nodes[1].Core.Avoid([]);
+        cluster.Nodes[2].Core.Avoid([]);
+        Assert.Null(cluster[cluster.Leader].TransferLeadership(Id(1)));
+        cluster.Pass(8000);
+        Assert.Equal(1, cluster.Leader);
+    }
+
+    [Fact] // It may be alone with what is committed.
+    public void Avoided_NobodyElseCan_Leads()
+    {
+        var cluster = Led(3);
+        cluster.Pass(6000);
+        cluster.Isolate(3);
+        cluster.Propose(1);
+        cluster.Pass(100);
+        cluster[2].Avoid([Id(2)]);
+        cluster.Isolate(1);
+        cluster.Pass(6000);
+        Assert.Equal(2, cluster.Leader); // Node 3 lacks an entry, so it gets no vote.
+    }
+
+    [Fact]
+    public void Avoided_Everybody_ChangesNothing()
+    {
+        var cluster = Led(3);
+        cluster.Pass(6000);
+        foreach (var node in cluster.Nodes) node.Core.Avoid([Id(1), Id(2), Id(3)]);
+        cluster.Pass(8000);
+        Assert.Equal(1, cluster.Leader);
+    }
+
     [Fact]
     public void PeerLost_TheLeaderDied_IsReplacedWithinTwoHeartbeats()
     {

@@ -110,6 +110,7 @@ public sealed class CoreFingerprintTests
         cluster.Pass(350); // The lease ends.
         cluster.Propose(1);
         cluster[1].Read(5);
+        cluster[1].Avoid([Id(3)]);
         Assert.Null(cluster[1].TransferLeadership(Id(2)));
         cluster.Settle();
         var core = cluster[1];
