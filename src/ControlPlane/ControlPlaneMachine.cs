@@ -81,8 +81,8 @@ public sealed class ControlPlaneMachine : IStateMachine
         Invariant.Require(index > state.Index, "Entries are applied once, in order.");
         var envelope = CommandCodec.Decode(command);
         var decision = Decider.Decide(state, envelope, index);
-        var atMs = Math.Max(state.LogTimeMs + 1, envelope.AtMs);
-        var requests = state.Requests.Expire(atMs);
+        var atMs = decision.AtMs;
+        var requests = decision.State.Requests.Expire(atMs);
         if (decision.IsRemembered) requests = requests.Add(new RequestRecord(envelope.Id, atMs, decision.Result, envelope.Digest)).Expire(atMs);
         var result = CommandCodec.EncodeResult(decision.Result);
         var next = decision.State with

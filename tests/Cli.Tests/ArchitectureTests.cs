@@ -17,6 +17,7 @@ public sealed class ArchitectureTests
         "src/Consensus/Messages",
         "src/ControlPlane/Model",
         "src/ControlPlane/Commands",
+        "src/ControlPlane/Clocks",
         "src/ControlPlane/Events",
         "src/ControlPlane/Leases",
         "src/ControlPlane/Snapshots",

@@ -28,6 +28,12 @@ internal sealed class FakeNode(string name) : INodeApi
 
     public IReadOnlyList<string> UnreadyReasons() => Unready;
 
+    /// <summary>The cluster's time; null: no leader.</summary>
+    public Func<long?> RequestTime { get; set; } = static () => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
+
+    public ValueTask<long> ReadRequestTimeAsync(CancellationToken cancellationToken) =>
+        ValueTask.FromResult(RequestTime() ?? throw new Consensus.NoLeaderException("nobody leads"));
+
     public ValueTask<ApiResult> SubmitAsync(CommandRequest request, CancellationToken cancellationToken)
     {
         lock (Received) Received.Add(request);

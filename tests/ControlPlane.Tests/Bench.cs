@@ -45,6 +45,18 @@ internal sealed class Bench
         return CommandCodec.DecodeResult(Machine.Apply(new LogPosition(++_index), 1, command).Span);
     }
 
+    /// <summary>The next commands are stamped with times after this one.</summary>
+    public void AtMs(long unixMs) => _nowMs = unixMs;
+
+    /// <summary>A command that the cluster makes itself.</summary>
+    public CommandResult DoOwn(CommandBody body, Guid? id = null)
+    {
+        _nowMs += 10;
+        var command = CommandCodec.Encode(new CommandEnvelope(id ?? Id(_nowMs, _index + 1), _nowMs, "node:a", null, body));
+        Log.Add(command);
+        return CommandCodec.DecodeResult(Machine.Apply(new LogPosition(++_index), 1, command).Span);
+    }
+
     /// <summary>What a client would have asked for, to get this command.</summary>
     public static JsonElement Element(CommandBody body)
     {

@@ -12,6 +12,7 @@ namespace RaftMirror.Cli.Api;
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(StatusDocument))]
+[JsonSerializable(typeof(ClockDocument))]
 [JsonSerializable(typeof(NodesDocument))]
 [JsonSerializable(typeof(RaftPeersDocument))]
 [JsonSerializable(typeof(TransferLeadershipRequest))]

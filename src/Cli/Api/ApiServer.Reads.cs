@@ -49,6 +49,9 @@ internal sealed partial class ApiServer
             context, new NodesDocument(document.Index, document.AnsweredBy, document.Nodes), ApiJson.Default.NodesDocument);
     }
 
+    private async Task ClockAsync(HttpContext context) => await WriteJsonAsync(
+        context, new ClockDocument(await _node.ReadRequestTimeAsync(context.RequestAborted), _node.Name), ApiJson.Default.ClockDocument);
+
     private async Task MapAsync(HttpContext context)
     {
         if (await ReadViewAsync(context) is not { } view) return;

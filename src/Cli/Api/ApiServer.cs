@@ -106,6 +106,7 @@ internal sealed partial class ApiServer : IAsyncDisposable
         app.MapGet("/v1/status/{set?}/{volume?}", (RequestDelegate)StatusAsync);
         app.MapGet("/v1/nodes", (RequestDelegate)NodesAsync);
         app.MapGet("/v1/disksets/{set}/volumes/{volume}/map", (RequestDelegate)MapAsync);
+        app.MapGet("/v1/clock", (RequestDelegate)ClockAsync);
         app.MapPost("/v1/commands", (RequestDelegate)CommandAsync);
         app.MapGet("/v1/events", (RequestDelegate)EventsAsync);
         app.MapGet("/v1/raft/peers", (RequestDelegate)PeersAsync);

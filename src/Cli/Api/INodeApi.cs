@@ -26,6 +26,9 @@ internal interface INodeApi
     /// <summary>Why this node is not ready; empty if it is. Asks no peer and no disk.</summary>
     IReadOnlyList<string> UnreadyReasons();
 
+    /// <summary>The cluster's time for a request id made now, unix ms. Without a leader that knows it: <see cref="Consensus.NoLeaderException"/>.</summary>
+    ValueTask<long> ReadRequestTimeAsync(CancellationToken cancellationToken);
+
     /// <summary>Forwards, checks and proposes a command; waits until it is applied here. Never throws for an expected
     /// failure: the four outcomes tell. When <paramref name="cancellationToken"/> ends before the outcome is known, the
     /// outcome is <see cref="ApiOutcome.Unknown"/>.</summary>

@@ -9,6 +9,9 @@ internal sealed record LiveFigures(
     IReadOnlyDictionary<string, VolumeLive> Volumes,
     int HorizonMs)
 {
+    /// <summary>Voters' clocks differ, and no majority agrees.</summary>
+    public bool ClocksApart { get; init; }
+
     public static LiveFigures None { get; } =
         new(new Dictionary<string, NodeLive>(), new Dictionary<string, VolumeLive>(), 0);
 }
@@ -27,6 +30,12 @@ internal sealed record NodeLive(bool IsVoter, ulong? LagEntries, int? NbdClients
 
     /// <summary>Why it is quarantined.</summary>
     public string? Reason { get; init; }
+
+    /// <summary>How far its clock is ahead of a majority of the voters' (negative: behind), ms; null if unknown.</summary>
+    public long? ClockAheadMs { get; init; }
+
+    /// <summary>So far that it does not lead.</summary>
+    public bool ClockWrong { get; init; }
 }
 
 /// <summary>One volume, now, summed over the nodes that answered.</summary>

@@ -31,6 +31,9 @@ internal sealed record StatusDocument
 
     public required IReadOnlyList<NodeStatus> Nodes { get; init; }
 
+    /// <summary>Voters' clocks differ, no majority of them agrees, and nobody can tell which is right.</summary>
+    public bool ClocksApart { get; init; }
+
     public required IReadOnlyList<DisksetStatus> Disksets { get; init; }
 }
 
@@ -71,6 +74,12 @@ internal sealed record NodeStatus
 
     /// <summary>Why it is quarantined, for people; else null.</summary>
     public string? Reason { get; init; }
+
+    /// <summary>How far its clock is ahead of a majority of the voters' (negative: behind), ms; null if unknown.</summary>
+    public long? ClockAheadMs { get; init; }
+
+    /// <summary>Its clock is so far from a majority of three voters or more that it does not lead.</summary>
+    public bool ClockWrong { get; init; }
 }
 
 internal sealed record DisksetStatus
@@ -220,6 +229,9 @@ internal sealed record RaftPeersDocument(
 
     /// <summary>A change of membership is not finished.</summary>
     public bool Changing { get; init; }
+
+    /// <summary>Voters' clocks differ, no majority of them agrees, and nobody can tell which is right.</summary>
+    public bool ClocksApart { get; init; }
 }
 
 /// <param name="Name">Its name.</param>
@@ -240,6 +252,17 @@ internal sealed record RaftPeer(
 
     /// <summary>Why it does not serve, for people; else null.</summary>
     public string? Reason { get; init; }
+
+    /// <summary>How far its clock is ahead of a majority of the voters' (negative: behind), ms; null if unknown.</summary>
+    public long? ClockAheadMs { get; init; }
+
+    /// <summary>Its clock is so far from a majority of three voters or more that it does not lead.</summary>
+    public bool ClockWrong { get; init; }
 }
+
+/// <summary>Answer of GET /v1/clock.</summary>
+/// <param name="RequestTimeMs">The cluster's time, unix ms, fit for a request id that is made now.</param>
+/// <param name="AnsweredBy">Node.</param>
+internal sealed record ClockDocument(long RequestTimeMs, string AnsweredBy);
 
 internal sealed record NodesDocument(ulong Index, string AnsweredBy, IReadOnlyList<NodeStatus> Nodes);

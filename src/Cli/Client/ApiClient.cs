@@ -7,6 +7,7 @@ using System.Text.Json.Serialization.Metadata;
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Commands;
 using RaftMirror.Cli.Telemetry;
+using RaftMirror.ControlPlane.Commands;
 
 namespace RaftMirror.Cli.Client;
 
@@ -14,7 +15,9 @@ namespace RaftMirror.Cli.Client;
 /// that it is carried out at most once however often it is sent. One caller at a time.</summary>
 internal sealed partial class ApiClient : IDisposable
 {
+    private const int MaxIds = 3;
     private static readonly TimeSpan RetryPause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan ClockLimit = TimeSpan.FromSeconds(1);
 
     private readonly List<(NodeAddress Address, HttpClient Http)> _nodes;
     private readonly TimeSpan _timeout;
@@ -27,9 +30,45 @@ internal sealed partial class ApiClient : IDisposable
         _timeout = timeout;
     }
 
-    /// <summary>Sends a command.</summary>
+    /// <summary>Sends a command. One without an id gets one here, with the cluster's time: this host's clock may be wrong.</summary>
     /// <exception cref="CliFailure">It was not applied, or nobody knows.</exception>
     public async Task<ApiResult> SubmitAsync(CommandRequest request, CancellationToken cancellationToken)
+    {
+        if (request.RequestId != Guid.Empty) return await SubmitAsIsAsync(request, cancellationToken);
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return await SubmitAsIsAsync(request with { RequestId = await MakeIdAsync(cancellationToken) }, cancellationToken);
+            }
+            catch (CliFailure refused) when (IsForTime(refused) && attempt < MaxIds)
+            {
+                // Nobody could tell the time, or it was corrected meanwhile. Nothing was applied, and nobody gave this id: another will do.
+            }
+        }
+    }
+
+    /// <summary>An id with the cluster's time; with this host's if no node can tell (then nobody can take the command either, for now).</summary>
+    private async Task<Guid> MakeIdAsync(CancellationToken cancellationToken)
+    {
+        foreach (var node in _nodes)
+        {
+            var (answer, failure) = await SendAsync(
+                node, ClockLimit, static () => new HttpRequestMessage(HttpMethod.Get, "/v1/clock"), cancellationToken);
+            using (answer)
+            {
+                if (failure is null && answer!.IsSuccessStatusCode)
+                    return RequestIds.At((await ReadAsync(answer, ApiJson.Default.ClockDocument, cancellationToken)).RequestTimeMs);
+            }
+        }
+
+        return RequestIds.New();
+    }
+
+    private static bool IsForTime(CliFailure refused) =>
+        refused.Problem is { Code: RequestRules.TooOld or RequestRules.ClockAhead, Applied: "no" };
+
+    private async Task<ApiResult> SubmitAsIsAsync(CommandRequest request, CancellationToken cancellationToken)
     {
         var traceParent = Tracing.NewTraceParent(out var traceId);
         var clock = Stopwatch.StartNew();
@@ -61,6 +100,7 @@ internal sealed partial class ApiClient : IDisposable
                     if (answer!.IsSuccessStatusCode) return await ReadAsync(answer, ApiJson.Default.ApiResult, cancellationToken);
                     var refused = CliFailure.FromProblem(await ReadProblemAsync(answer, cancellationToken));
                     if (refused.ExitCode == ExitCode.OutcomeUnknown) mayBeApplied = true;
+                    else if (mayBeApplied && IsForTime(refused)) continue; // It says nothing about the attempt whose answer was lost.
                     else if (refused.ExitCode == ExitCode.Unavailable) unavailable = refused;
                     else throw refused; // A refusal is the first and only result of this id, wherever it is asked again.
                     failures.Add($"{_nodes[i].Address.Text}: {refused.Message}");

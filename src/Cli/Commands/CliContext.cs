@@ -15,6 +15,12 @@ internal enum OutputFormat
 }
 
 /// <summary>What every command knows: the global options, checked, and where to write.</summary>
+/// <param name="Terminal">Where to write.</param>
+/// <param name="Format">How.</param>
+/// <param name="Nodes">Whom to ask, in turn.</param>
+/// <param name="RequestId">As given; empty if none was: the client makes one with the cluster's time then.</param>
+/// <param name="IsDryRun">Change nothing.</param>
+/// <param name="Timeout">How long to try, if given.</param>
 internal sealed record CliContext(
     Terminal Terminal,
     OutputFormat Format,

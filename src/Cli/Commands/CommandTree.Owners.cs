@@ -74,7 +74,7 @@ internal sealed partial class CommandTree
             Previous = before,
             DurationMs = (long)clock.Elapsed.TotalMilliseconds,
             TraceId = result.TraceId,
-            RequestId = context.RequestId,
+            RequestId = result.RequestId,
         };
         if (context.IsJson) context.WriteJson(report, ApiJson.Indented.OwnerReport);
         else

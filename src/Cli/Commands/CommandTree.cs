@@ -171,7 +171,7 @@ internal sealed partial class CommandTree
         var format = parsed.GetValue(_output) is { } text
             ? Arguments.Choice(text, "-o", ("text", OutputFormat.Text), ("json", OutputFormat.Json), ("jsonl", OutputFormat.Jsonl))
             : OutputFormat.Text;
-        var requestId = RequestIds.New();
+        var requestId = Guid.Empty;
         if (parsed.GetValue(_requestId) is { } idText && (!Guid.TryParse(idText, out requestId) || !RequestIds.IsValid(requestId)))
             throw CliFailure.Usage($"--request-id: '{idText}' is not a UUIDv7.", "Use the id that the earlier attempt printed.");
         TimeSpan? timeout = null;

@@ -21,7 +21,8 @@ internal sealed class CommandService(
     PeerClient peers,
     NodeDirectory directory,
     DiskAdmission disks,
-    Standing standing)
+    Standing standing,
+    Func<ClockService> clocks)
 {
     private static readonly TimeSpan OneTry = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
@@ -65,12 +66,10 @@ internal sealed class CommandService(
     /// <returns>Null if it was not committed.</returns>
     public async Task<CommandResult?> ProposeAsLeaderAsync(LeaseProposal proposal, CancellationToken cancellationToken)
     {
-        var envelope = new CommandEnvelope(Guid.CreateVersion7(), NowMs(), $"node:{self.Name}", null, proposal.Body);
+        var envelope = new CommandEnvelope(Guid.CreateVersion7(), clocks().StampMs, $"node:{self.Name}", null, proposal.Body);
         var commit = await log.ProposeAsync(CommandCodec.Encode(envelope), proposal.Term, cancellationToken);
         return commit.Outcome == ProposalOutcome.Committed ? CommandCodec.DecodeResult(commit.Result.Span) : null;
     }
-
-    private static long NowMs() => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
 
     private async ValueTask<ApiResult> ForwardAsync(
         Guid id,
@@ -160,12 +159,13 @@ internal sealed class CommandService(
 
     private async ValueTask<ApiResult> ExecuteInternalAsync(string from, InternalCommand command, CancellationToken cancellationToken)
     {
-        var envelope = CommandCodec.Decode(Encoding.UTF8.GetBytes(command.Envelope)) with { AtMs = NowMs(), By = $"node:{from}" };
+        var envelope = CommandCodec.Decode(Encoding.UTF8.GetBytes(command.Envelope)) with { AtMs = clocks().StampMs, By = $"node:{from}" };
         if (envelope.Body is SuspectNode or ClearSuspicion or FenceNode)
             throw new InvalidDataException($"Node '{from}' sent what only a leader may propose.");
         if (Answered(envelope.Id, envelope.Digest) is { } answer) return answer;
         var epoch = log.Status.Epoch;
         if (!log.Status.IsLeader) return NotLeader(envelope.Id);
+        if (!clocks().IsReady) return NoTimeYet(envelope.Id);
         if (Decide(envelope) is { } refusal) return refusal;
         return await CommitAsync(envelope, epoch, cancellationToken);
     }
@@ -176,13 +176,14 @@ internal sealed class CommandService(
         if (Answered(request.RequestId, digest) is { } answer) return answer;
         var status = log.Status;
         if (!status.IsLeader) return NotLeader(request.RequestId);
+        if (!clocks().IsReady) return NoTimeYet(request.RequestId);
         using var span = Tracing.StartChild(
             request.Type == CommandTypes.MoveOwner ? "move owner" : $"execute {request.Type}", request.TraceParent, ActivityKind.Server);
         var translation = CommandTranslator.Translate(feed.Current, request);
         if (translation.Refusal is { } malformed) return malformed;
 
         var envelope = new CommandEnvelope(
-            request.RequestId, NowMs(), request.By, Tracing.TraceParentOf(span) ?? request.TraceParent, translation.Body!, digest);
+            request.RequestId, clocks().StampMs, request.By, Tracing.TraceParentOf(span) ?? request.TraceParent, translation.Body!, digest);
         IReadOnlyList<NodeAnswer> answers = [];
         if (envelope.Body is AddDisk add)
         {
@@ -336,6 +337,15 @@ internal sealed class CommandService(
         Decider.Decide(feed.Current, envelope, log.Status.Last.Value + 1).Result is { Outcome: CommandOutcome.Rejected } rejection
             ? ApiResults.From(rejection, envelope.Id, null)
             : null;
+
+    /// <summary>For moments at the start of a term: whoever asks asks again.</summary>
+    private ApiResult NoTimeYet(Guid id) => new()
+    {
+        Outcome = ApiOutcome.NotApplied,
+        Code = "noTimeYet",
+        Message = $"Leader '{self.Name}' still asks the voters what time it is",
+        RequestId = id,
+    };
 
     private ApiResult NotLeader(Guid id) => new()
     {

@@ -26,6 +26,7 @@ internal sealed partial class DutyRunner(
     private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan SlotPause = TimeSpan.FromSeconds(2);
     private readonly ConcurrentDictionary<string, long> _slotOpenedMs = new(StringComparer.Ordinal);
+    private Dictionary<(string Volume, ulong Epoch), long> _transfersSeenMs = []; // When this node first saw each: log time may be corrected.
     private readonly Dictionary<string, Task> _underWay = new(StringComparer.Ordinal);
 
     /// <summary>Runs until cancelled.</summary>
@@ -111,16 +112,22 @@ internal sealed partial class DutyRunner(
     /// <summary>Transfers whose old owner takes too long: the target is struck out, so that the requester is not bound to it.</summary>
     private IEnumerable<(string Key, Func<CancellationToken, Task<ApiResult?>> Duty)> OverdueTransfers(ClusterState state)
     {
-        var now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
+        var now = Environment.TickCount64;
+        var seen = new Dictionary<(string Volume, ulong Epoch), long>();
         foreach (var set in state.Sets.Values)
         {
             foreach (var volume in set.Volumes.Values)
             {
-                if (volume.Transfer is not { To: not null } transfer || now - transfer.StartedAtMs < transferLimit.TotalMilliseconds) continue;
+                if (volume.Transfer is not { To: not null } transfer) continue;
+                var key = ($"{set.Name}/{volume.Name}", transfer.Epoch);
+                seen[key] = _transfersSeenMs.GetValueOrDefault(key, now);
+                if (now - seen[key] < transferLimit.TotalMilliseconds) continue;
                 yield return ($"cancel {set.Name}/{volume.Name}", token => Submit(
                     new CancelTransfer(set.Name, volume.Name, transfer.Epoch, "The owner did not release it in time."), token));
             }
         }
+
+        _transfersSeenMs = seen;
     }
 
     /// <summary>A log that fails at once is opened anew at once: without a pause each round would be a few entries of the log for ever.</summary>

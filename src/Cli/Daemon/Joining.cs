@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Client;
@@ -20,7 +21,7 @@ internal static class Joining
     {
         using var client = new ApiClient(options.Join, Limit);
         var request = new JoinRequest(options.Name, options.Peer.ToString(), IsAdded: options.PeerTls is not null);
-        var until = DateTime.UtcNow + Limit;
+        var clock = Stopwatch.StartNew(); // A wall clock may be set meanwhile, at this very start.
         while (true)
         {
             try
@@ -28,7 +29,7 @@ internal static class Joining
                 var result = await client.JoinAsync(request, cancellationToken);
                 return Of(result.Data?.Deserialize(ApiJson.Default.JoinDocument) ?? throw new JsonException("The node asked tells nothing of its cluster."));
             }
-            catch (CliFailure unavailable) when (unavailable.ExitCode is ExitCode.Unavailable or ExitCode.OutcomeUnknown && DateTime.UtcNow < until)
+            catch (CliFailure unavailable) when (unavailable.ExitCode is ExitCode.Unavailable or ExitCode.OutcomeUnknown && clock.Elapsed < Limit)
             {
                 await Task.Delay(Pause, cancellationToken);
             }

@@ -1,6 +1,7 @@
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Output;
 using RaftMirror.Consensus;
+using RaftMirror.ControlPlane.Clocks;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
 
@@ -107,6 +108,7 @@ internal sealed partial class NodeApi
     private RaftPeersDocument OwnPeers()
     {
         var status = log.Status;
+        var verdict = clocks.Verdict;
         return new RaftPeersDocument(
             self.Name,
             LeaderOf(status),
@@ -124,13 +126,19 @@ internal sealed partial class NodeApi
                 status.IsLeader ? member.IsRecentlyActive : null)
             {
                 Priority = member.Priority,
+                ClockAheadMs = AheadOf(verdict, directory.NameOf(member.Id)),
+                ClockWrong = directory.NameOf(member.Id) is { } name && verdict.Off.Contains(name),
             })])
         {
             ClusterName = log.ClusterName,
             ClusterId = log.ClusterId,
             Changing = log.IsChangingMembers,
+            ClocksApart = verdict.AreApart,
         };
     }
+
+    private static long? AheadOf(ClockVerdict verdict, string? node) =>
+        node is not null && verdict.Ahead.TryGetValue(node, out var ahead) ? ahead : null;
 
     private RaftSnapshot[] OwnSnapshots() => [.. log.Snapshots.Select(snapshot => new RaftSnapshot(self.Name, snapshot.Index, snapshot.Term))];
 
@@ -169,9 +177,11 @@ internal sealed partial class NodeApi
                 Role = peer?.Role,
                 Standing = standing,
                 Reason = answer?.Barred?.Reason,
+                ClockAheadMs = peer?.ClockAheadMs,
+                ClockWrong = peer?.ClockWrong ?? false,
             };
         }
 
-        return new LiveFigures(nodes, LiveVolumes.Sum(state, answers.OfType<NodeFigures>()), (int)horizonMs);
+        return new LiveFigures(nodes, LiveVolumes.Sum(state, answers.OfType<NodeFigures>()), (int)horizonMs) { ClocksApart = document.ClocksApart };
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Output;
 using RaftMirror.Cli.Telemetry;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane;
@@ -24,7 +25,8 @@ internal sealed partial class NodeApi(
     Func<NodeFigures> figures,
     Func<IReadOnlyList<string>> unready,
     Func<ReseedRequest, CancellationToken, Task<ApiResult>> reseed,
-    long horizonMs) : INodeApi
+    long horizonMs,
+    ClockService clocks) : INodeApi
 {
     private static readonly TimeSpan FiguresLimit = TimeSpan.FromMilliseconds(750);
     private static readonly TimeSpan SpansLimit = TimeSpan.FromSeconds(2);
@@ -60,6 +62,9 @@ internal sealed partial class NodeApi(
 
     /// <inheritdoc/>
     public IReadOnlyList<string> UnreadyReasons() => unready();
+
+    /// <inheritdoc/>
+    public ValueTask<long> ReadRequestTimeAsync(CancellationToken cancellationToken) => clocks.RequestTimeAsync(cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask<ApiResult> SubmitAsync(CommandRequest request, CancellationToken cancellationToken) =>
@@ -172,6 +177,17 @@ internal sealed partial class NodeApi(
                     Rejection = RejectionKind.NotFound,
                 };
             }
+        }
+
+        if (request.To is { } wanted && clocks.Verdict is { } verdict && verdict.Off.Contains(wanted))
+        {
+            return Outcome(
+                ApiOutcome.Rejected, "clockWrong",
+                $"The clock of '{wanted}' is {ClockTexts.Distance(verdict.Ahead[wanted])} a majority of the voters': it does not lead. Nothing was changed.") with
+            {
+                Rejection = RejectionKind.Precondition,
+                Help = ClockTexts.Help(wanted),
+            };
         }
 
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);

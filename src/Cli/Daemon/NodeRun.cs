@@ -32,6 +32,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private readonly NodeIdentity _self;
     private readonly PeerClient _peers;
     private readonly CommandService _commands;
+    private readonly ClockService _clocks;
     private readonly LeaseService _leases;
     private readonly SetAgents _agents;
     private readonly NodeExports _exports;
@@ -54,7 +55,9 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _peers = new PeerClient(_raft, _directory);
         _resources = new SetResources(_logger);
         _commands = new CommandService(
-            _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), _standing);
+            _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), _standing, () => _clocks!);
+        _clocks = new ClockService(
+            _self, _raft, _feed, _peers, _directory, _raft.AvoidLeaders, _commands.ProposeAsLeaderAsync, _logger);
         var leaseMs = (long)options.Lease.TotalMilliseconds;
         var times = new LeaseOptions(
             leaseMs,
@@ -71,10 +74,11 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _members = new MembershipService(_self, _raft, _feed, _peers, _directory, raft.ClusterName, raft.ClusterId, _leases.HorizonMs);
         _api = new NodeApi(
             _self, _raft, _machine, _feed, _commands, _members, _peers, _directory, _standing, spans, Figures, UnreadyReasons, ReseedAsync,
-            _leases.HorizonMs);
+            _leases.HorizonMs, _clocks);
 
         datagrams.Register(_agents.Receive);
         _commands.Register();
+        _clocks.Register();
         _leases.Register();
         _members.Register();
         _api.Register();
@@ -192,6 +196,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         var duties = new DutyRunner(
             _self, _raft, _feed, addresses, _raft.ClusterName, _raft.ClusterId, _resources, TimeSpan.FromSeconds(20), SubmitOwn, IsBarred, _logger);
         Run(_agents.RunAsync(_stopping.Token));
+        Run(_clocks.RunAsync(_stopping.Token));
         Run(_leases.RunAsync(_stopping.Token));
         Run(duties.RunAsync(_stopping.Token));
         Run(WatchFencingAsync(_stopping.Token));

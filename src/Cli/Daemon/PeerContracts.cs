@@ -16,6 +16,9 @@ internal static class PeerMethods
     /// <summary>A lease renewal, for the leader.</summary>
     public const string RenewLease = "lease.renew";
 
+    /// <summary>A node's wall clock, and on the leader the cluster's time.</summary>
+    public const string ReadClock = "clock.read";
+
     /// <summary>The leader's view of the voters.</summary>
     public const string RaftPeers = "peers.read";
 
@@ -59,6 +62,10 @@ internal sealed record RenewRequest(string Node, ulong Incarnation);
 /// <summary>A grant, or why not. Times in ms.</summary>
 internal sealed record RenewReply(
     bool IsGranted, long LengthMs, ulong MinIndex, ulong Epoch, ulong Incarnation, long HorizonMs, string? Reason);
+
+/// <param name="UnixMs">The node's wall clock.</param>
+/// <param name="RequestTimeMs">A time for a request id made now; null unless the node leads and knows it.</param>
+internal sealed record ClockReply(long UnixMs, long? RequestTimeMs);
 
 /// <summary>What a node is asked about a disk.</summary>
 /// <param name="Set">The set it shall join.</param>
@@ -149,6 +156,7 @@ internal sealed record ReseedRequest(string? From, int TimeoutMs);
 [JsonSerializable(typeof(RaftSnapshot[]))]
 [JsonSerializable(typeof(RenewRequest))]
 [JsonSerializable(typeof(RenewReply))]
+[JsonSerializable(typeof(ClockReply))]
 [JsonSerializable(typeof(DiskRequest))]
 [JsonSerializable(typeof(DiskReply))]
 [JsonSerializable(typeof(DeleteCheckRequest))]

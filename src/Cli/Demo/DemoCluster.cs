@@ -63,7 +63,7 @@ internal sealed class DemoCluster : IDisposable
             {
                 Type = type,
                 Body = JsonSerializer.SerializeToElement(body, json),
-                RequestId = RequestIds.New(),
+                RequestId = Guid.Empty,
                 By = CliContext.By,
             },
             cancellationToken);

@@ -23,6 +23,7 @@ internal static class StatusBuilder
             AnsweredBy = view.AnsweredBy,
             Consistency = view.Consistency == ReadConsistency.Stale ? "stale" : "linearizable",
             Cluster = state.IsBootstrapped ? state.Name : null,
+            ClocksApart = view.Live.ClocksApart,
             Nodes = [.. state.Nodes.Values.Select(node => BuildNode(view, node))],
             Disksets = [.. state.Sets.Values.Select(set => BuildSet(view, set))],
         };
@@ -83,6 +84,8 @@ internal static class StatusBuilder
             NbdClients = live?.NbdClients,
             Standing = live?.Standing,
             Reason = live?.Reason,
+            ClockAheadMs = live?.ClockAheadMs,
+            ClockWrong = live?.ClockWrong ?? false,
             Owns = view.State.Sets.Values.Sum(set => set.Volumes.Values.Count(volume => volume.Owner.Node == node.Name)),
         };
     }
@@ -94,7 +97,7 @@ internal static class StatusBuilder
         var volumes = set.Volumes.Values.OrderBy(volume => volume.Number)
             .Select(volume => BuildVolume(view, set, volume, IsServed(view.State, set, volume))).ToList();
         var causes = HealthCauses.Of(
-            view.State, set, isServed, node => view.Live.Nodes.GetValueOrDefault(node)?.Standing).ToList();
+            view.State, set, isServed, node => view.Live.Nodes.GetValueOrDefault(node)?.Standing).Concat(ClockTexts.CausesOf(view.Live, set)).ToList();
         return new DisksetStatus
         {
             Name = set.Name,

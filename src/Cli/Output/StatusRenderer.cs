@@ -12,7 +12,7 @@ internal static partial class StatusRenderer
     public static void Write(Terminal terminal, StatusDocument document, bool onlyUnhealthy = false)
     {
         var sets = onlyUnhealthy ? [.. document.Disksets.Where(set => set.Health != "okay")] : document.Disksets;
-        var badNodes = document.Nodes.Where(IsMissed).ToList();
+        var badNodes = document.Nodes.Where(node => IsMissed(node) || node.ClockWrong).ToList();
         if (onlyUnhealthy && sets.Count == 0 && badNodes.Count == 0 && document.Leader is not null)
         {
             terminal.Out.WriteLine("everything is okay");
@@ -82,6 +82,7 @@ internal static partial class StatusRenderer
         {
             _ when document.Leader is null => ("unavailable", "no leader: nothing can change"),
             ( > 0, _) => ("warning", troubled == 1 ? "1 disk set needs attention" : $"{troubled} disk sets need attention"),
+            _ when document.ClocksApart || document.Nodes.Any(node => node.ClockWrong) => ("warning", "a clock is wrong"),
             (_, > 0) => ("warning", nodesDown == 1 ? "1 node is not up" : $"{nodesDown} nodes are not up"),
             _ => ("okay", "every disk set is okay"),
         };
@@ -133,6 +134,7 @@ internal static partial class StatusRenderer
     {
         if (nodes.Count == 0) return;
         NodeTable(document.AnsweredBy, nodes).Write(terminal, "  ");
+        ClockTexts.Write(terminal, document);
         foreach (var node in nodes.Where(node => node.Standing == "quarantined"))
         {
             terminal.Out.WriteLine();
@@ -142,7 +144,7 @@ internal static partial class StatusRenderer
     }
 
     private static string Note(string answeredBy, NodeStatus node) => string.Join(
-        ", ", new[] { node.Standing is "quarantined" or "removed" ? node.Standing : "", node.Name == answeredBy ? "asked" : "" }.Where(word => word.Length > 0));
+        ", ", new[] { node.Standing is "quarantined" or "removed" ? node.Standing : "", ClockTexts.Note(node), node.Name == answeredBy ? "asked" : "" }.Where(word => word.Length > 0));
 
     public static Table NodeTable(string answeredBy, IReadOnlyList<NodeStatus> nodes)
     {

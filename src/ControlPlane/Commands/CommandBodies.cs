@@ -18,6 +18,12 @@ public sealed record CommandEnvelope(Guid Id, long AtMs, string By, string? Trac
 /// <summary>Names the cluster; the first command of all. The first one wins.</summary>
 public sealed record BootstrapCluster(string Name, Guid ClusterId) : CommandBody;
 
+/// <summary>Sets log time to what a majority of the voters' clocks say, since it is further from that than clocks may differ: some leader's clock
+/// was wrong. Proposed by a leader.</summary>
+/// <param name="ToMs">Unix ms.</param>
+/// <param name="Clocks">Node → how far its clock is ahead of <paramref name="ToMs"/>, ms: the evidence, for people.</param>
+public sealed record CorrectClock(long ToMs, ImmutableSortedDictionary<string, long> Clocks) : CommandBody;
+
 /// <summary>A node's process has started. A repeat of the current incarnation only refreshes the addresses.</summary>
 public sealed record RegisterNode(
     string Node, ushort NodeId, ulong Incarnation, string Api, string Peer, string Nbd) : CommandBody

@@ -12,9 +12,9 @@ public sealed partial class Decider
 {
     private readonly CommandEnvelope _envelope;
     private readonly ulong _index;
-    private readonly long _atMs;
     private readonly List<EventRecord> _events = [];
     private ClusterState _state;
+    private long _atMs; // Log time of the command; only a correction of the clock changes it.
 
     private Decider(ClusterState state, CommandEnvelope envelope, ulong index, long atMs)
     {
@@ -32,12 +32,10 @@ public sealed partial class Decider
     {
         var atMs = Math.Max(state.LogTimeMs + 1, envelope.AtMs);
         var requests = state.Requests.Expire(atMs);
-        if (RequestRules.Answer(requests, envelope.Id, envelope.Digest, index) is { } answer)
-            return new Decision(answer, [], state, IsRemembered: false);
-        if (BadId(requests, envelope.Id, atMs) is { } bad)
+        if ((RequestRules.Answer(requests, envelope.Id, envelope.Digest, index)
+            ?? RequestRules.RefuseForTime(requests, envelope, index, atMs)) is { } answer)
         {
-            return new Decision(
-                new CommandResult(CommandOutcome.Rejected, index, bad.Code, bad.Kind, false, bad.Message, null), [], state, false);
+            return new Decision(answer, [], state, atMs, IsRemembered: false);
         }
 
         var decider = new Decider(state, envelope, index, atMs);
@@ -47,7 +45,8 @@ public sealed partial class Decider
             return new Decision(
                 new CommandResult(CommandOutcome.Applied, index, "ok", RejectionKind.None, false, null, data),
                 [.. decider._events],
-                decider._state);
+                decider._state,
+                decider._atMs);
         }
         catch (RejectionException refusal)
         {
@@ -56,28 +55,9 @@ public sealed partial class Decider
                     CommandOutcome.Rejected, index, refusal.Code, refusal.Kind, refusal.IsRetryable,
                     refusal.Message + " Nothing was applied.", null),
                 [],
-                state);
+                state,
+                atMs);
         }
-    }
-
-    private static (string Code, RejectionKind Kind, string Message)? BadId(RequestTable requests, Guid id, long atMs)
-    {
-        if (!RequestId.IsVersion7(id))
-            return ("badRequestId", RejectionKind.Usage, $"Request id {id} is not a UUIDv7; make one. Nothing was applied.");
-        var time = RequestId.TimeMs(id);
-        if (time < requests.FloorMs)
-        {
-            return ("tooOld", RejectionKind.Precondition,
-                $"Request id {id} is older than the window of remembered results, so whether it was executed before is unknown; look at the state, then use a new id. Nothing was applied now.");
-        }
-
-        if (time > atMs + RequestTable.MaxAheadMs)
-        {
-            return ("clockAhead", RejectionKind.Precondition,
-                $"Request id {id} is {(time - atMs) / 1000} s ahead of the cluster's clock; correct the clock that made it. Nothing was applied.");
-        }
-
-        return null;
     }
 
     private ResultData? Dispatch(CommandBody body)
@@ -87,6 +67,7 @@ public sealed partial class Decider
         return body switch
         {
             BootstrapCluster c => Bootstrap(c),
+            CorrectClock c => Correct(c),
             RegisterNode c => Register(c),
             StopNode c => Stop(c),
             SuspectNode c => Suspect(c),

@@ -22,6 +22,13 @@ public sealed record EventRecord(
 /// <summary>The cluster got its name and id.</summary>
 public sealed record ClusterBootstrapped(string Name, Guid ClusterId) : ClusterEvent;
 
+/// <summary>Log time was wrong and was set, forwards or back: the event's own time is the new one. Set back, results that were remembered stay,
+/// and other requests made before the new time are refused.</summary>
+/// <param name="FromMs">Log time before, unix ms.</param>
+/// <param name="ToMs">Log time from now on, unix ms.</param>
+/// <param name="Clocks">Node → how far its clock is ahead of <paramref name="ToMs"/>, ms.</param>
+public sealed record ClockCorrected(long FromMs, long ToMs, ImmutableSortedDictionary<string, long> Clocks) : ClusterEvent;
+
 /// <summary>A new incarnation registered (or the same one with new addresses). PredecessorIncarnation is 0 for none.</summary>
 public sealed record NodeRegistered(
     string Node,

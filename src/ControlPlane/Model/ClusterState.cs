@@ -7,7 +7,8 @@ namespace RaftMirror.ControlPlane.Model;
 /// <param name="Name">The cluster's name; empty before it was bootstrapped.</param>
 /// <param name="Id">The cluster's id; all zero before it was bootstrapped.</param>
 /// <param name="Index">Log position of the newest entry contained.</param>
-/// <param name="LogTimeMs">The leaders' stamps made strictly monotone, unix ms: the only clock that decides anything.</param>
+/// <param name="LogTimeMs">The leaders' stamps made strictly monotone, unix ms: the only clock that decides anything. Only a correction
+/// (<see cref="Commands.CorrectClock"/>) sets it back.</param>
 /// <param name="MembershipEpoch">Grows whenever a node becomes live or stops being so.</param>
 /// <param name="NextBarrierId">Given to the next barrier.</param>
 /// <param name="ChainHash">SHA-256, hex, over (previous hash, position, command, result, events): equal on all nodes at equal index.</param>

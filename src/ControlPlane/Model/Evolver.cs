@@ -15,6 +15,12 @@ public static class Evolver
         switch (record.Event)
         {
             case ClusterBootstrapped e: return state with { Name = e.Name, Id = e.ClusterId };
+            case ClockCorrected e:
+                return state with
+                {
+                    LogTimeMs = e.ToMs,
+                    Requests = e.ToMs < e.FromMs ? state.Requests.SetBack(e.ToMs) : state.Requests,
+                };
             case NodeRegistered e: return Registered(state, e, index, at);
             case NodeUp e:
                 return WithNode(state, e.Node, n => Enter(n, NodeStatus.Up, index, at) with { HasServed = true })

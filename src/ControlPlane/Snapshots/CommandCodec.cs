@@ -15,7 +15,7 @@ public static class CommandCodec
 
     private static readonly FrozenDictionary<string, JsonTypeInfo> Bodies = new[]
     {
-        typeof(BootstrapCluster), typeof(RegisterNode), typeof(StopNode), typeof(SuspectNode), typeof(ClearSuspicion),
+        typeof(BootstrapCluster), typeof(CorrectClock), typeof(RegisterNode), typeof(StopNode), typeof(SuspectNode), typeof(ClearSuspicion),
         typeof(FenceNode), typeof(CreateSet), typeof(JoinSet), typeof(LeaveSet), typeof(AddDisk), typeof(OpenSlot),
         typeof(AbandonSlot), typeof(CreateMirror), typeof(DeleteMirror), typeof(MoveOwner), typeof(ReleaseOwner),
         typeof(CancelTransfer), typeof(MergeDirtyLog), typeof(ReportResync), typeof(FinishResync), typeof(FailSubmirror),

@@ -16,7 +16,10 @@ namespace RaftMirror.ControlPlane.Snapshots;
 [JsonSerializable(typeof(CommandResult))]
 [JsonSerializable(typeof(string))]
 [JsonSerializable(typeof(ulong))]
+[JsonSerializable(typeof(long))]
 [JsonSerializable(typeof(BootstrapCluster))]
+[JsonSerializable(typeof(CorrectClock))]
+[JsonSerializable(typeof(ClockCorrected))]
 [JsonSerializable(typeof(RegisterNode))]
 [JsonSerializable(typeof(StopNode))]
 [JsonSerializable(typeof(SuspectNode))]
@@ -114,6 +117,7 @@ internal sealed partial class ControlPlaneJson : JsonSerializerContext
         options.Converters.Add(new OrdinalMapConverter<VolumeState>());
         options.Converters.Add(new OrdinalMapConverter<string>());
         options.Converters.Add(new OrdinalMapConverter<ulong>());
+        options.Converters.Add(new OrdinalMapConverter<long>());
         options.MakeReadOnly();
         return options;
     }

@@ -14,7 +14,7 @@ public static class StateCodec
     public static byte[] Encode(ClusterState state) => JsonSerializer.SerializeToUtf8Bytes(
         new StateSnapshot(
             Schema, state.Name, state.Id, state.Index, state.LogTimeMs, state.MembershipEpoch, state.NextBarrierId, state.ChainHash,
-            state.Nodes, state.Sets, state.Requests.FloorMs, [.. state.Requests.Records]),
+            state.Nodes, state.Sets, state.Requests.RefusedBeforeMs, [.. state.Requests.Records]),
         ControlPlaneJson.Contract.GetTypeInfo(typeof(StateSnapshot)));
 
     /// <summary>Reads what <see cref="Encode"/> wrote.</summary>

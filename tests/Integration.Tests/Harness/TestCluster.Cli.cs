@@ -16,11 +16,15 @@ internal sealed partial class TestCluster
     }
 
     /// <summary>Runs the command line exactly as given.</summary>
-    public static async Task<CliResult> RunCliAsync(params string[] arguments) => new(await ProcessResult.RunAsync(
-        Dotnet,
-        [Program, .. arguments],
-        CliLimit,
-        new Dictionary<string, string?> { ["RAFTMIRROR_NODES"] = null, ["OTEL_EXPORTER_OTLP_ENDPOINT"] = null }));
+    public static Task<CliResult> RunCliAsync(params string[] arguments) => RunCliAsync(new Dictionary<string, string>(), arguments);
+
+    /// <summary>The same with further variables.</summary>
+    public static async Task<CliResult> RunCliAsync(IReadOnlyDictionary<string, string> environment, string[] arguments)
+    {
+        var variables = new Dictionary<string, string?> { ["RAFTMIRROR_NODES"] = null, ["OTEL_EXPORTER_OTLP_ENDPOINT"] = null };
+        foreach (var (name, value) in environment) variables[name] = value;
+        return new CliResult(await ProcessResult.RunAsync(Dotnet, [Program, .. arguments], CliLimit, variables));
+    }
 
     /// <summary>The events of the log, oldest first.</summary>
     public async Task<IReadOnlyList<JsonNode>> EventsAsync(ulong since = 0)

@@ -13,7 +13,6 @@ namespace RaftMirror.Simulation.ControlPlane;
 /// lease traffic, clients that repeat what they do not know. Every applied entry is judged by <see cref="StateChecker"/>.</summary>
 internal sealed class ControlPlaneWorkload : IWorkload
 {
-    private const long EpochMs = 1_800_000_000_000;
     private const long AnswerWithinMs = 1000;
 
     private readonly Xoshiro _random;
@@ -24,11 +23,11 @@ internal sealed class ControlPlaneWorkload : IWorkload
     private readonly Dictionary<NodeId, (Guid Request, long GiveUpAtMs)> _asked = [];
     private readonly double _repeatChance;
     private readonly LeaseOptions _leases;
-    private readonly long _jumpAtMs;
     private readonly int _everyMs;
     private CommandDrawer? _drawer;
     private IClusterAccess? _cluster;
     private LeaseSimulation? _leaseSimulation;
+    private ClockSimulation? _clocks;
 
     public ControlPlaneWorkload(Xoshiro random, SeededBug bug)
     {
@@ -44,24 +43,28 @@ internal sealed class ControlPlaneWorkload : IWorkload
             _ => new LeaseOptions(DriftPercent: 2),
         };
         _everyMs = random.Next(3, 20);
-        _jumpAtMs = random.Chance(0.15) ? 1000 + random.Next(8000) : long.MaxValue;
-        _checker = new StateChecker(_requests, (node, incarnation) => _leaseSimulation?.Fenced(node, incarnation));
+        _checker = new StateChecker(_requests, (node, incarnation) => _leaseSimulation?.Fenced(node, incarnation), () => _clocks!);
     }
 
     public string Summary =>
         $", {_requests.Count} requests, {_requests.Repeats} repeats, {_requests.TooOld} too old, {_requests.Reused} reused, {_leaseSimulation!.Grants} leases, "
         + $"{_leaseSimulation.Fences} fenced, {_checker.Merges} merged, {_checker.OwnerChanges} owners, {_checker.Barriers} barriers, {_checker.DisksLost} disks lost, {_checker.DisksReturned} returned, "
-        + $"{_checker.Entries} entries, {_checker.Effective} with an effect";
+        + $"{_clocks!.Jumps} clocks jumped, {_clocks.Corrections} corrections, {_checker.Entries} entries, {_checker.Effective} with an effect";
 
     public void Attach(IClusterAccess cluster)
     {
         _cluster = cluster;
         _drawer = new CommandDrawer(cluster, _random.Fork());
         _leaseSimulation = new LeaseSimulation(cluster, _leases, _bug, _random.Fork(), ProposeAsLeader);
+        _clocks = new ClockSimulation(cluster, _bug, _random.Fork(), ProposeAsLeader);
         cluster.At(1, Work);
     }
 
-    public void Booted(NodeId node) => _leaseSimulation!.Booted(node);
+    public void Booted(NodeId node)
+    {
+        _leaseSimulation!.Booted(node);
+        _clocks!.Booted(node);
+    }
 
     public IStateMachine CreateStateMachine(NodeId node)
     {
@@ -73,6 +76,7 @@ internal sealed class ControlPlaneWorkload : IWorkload
 
     public byte[]? NextCommand(NodeId leader, Xoshiro random)
     {
+        if (!_clocks!.IsReady(leader)) return null;
         var isRepeat = _random.Chance(_repeatChance) && !_cluster!.IsResting;
         if (isRepeat && _requests.Repeat(_random) is { } again) return Encode(again, leader);
         if (_drawer!.Draw(leader, IsWaiting) is not { } drawn) return null;
@@ -139,6 +143,7 @@ internal sealed class ControlPlaneWorkload : IWorkload
     {
         var state = ((RecordingMachine)leader).State;
         if (!state.IsBootstrapped) return "the cluster's name";
+        if (_clocks!.Unsettled(state) is { } wrong) return wrong;
         foreach (var id in _cluster!.Members)
         {
             if (state.Node(LeaseSimulation.NameOf(id)) is { Status: NodeStatus.Up, Predecessor: null } known
@@ -186,20 +191,18 @@ internal sealed class ControlPlaneWorkload : IWorkload
         _cluster!.Propose(leader, Encode(request, leader), proposal.Term);
     }
 
+    /// <summary>Half of the clients ask the cluster for the time in their ids; the others have clocks of their own, a few of them wrong ones. Nodes
+    /// take their own.</summary>
     private RequestLedger.Request Make(CommandBody body, string by, NodeId leader)
     {
-        // Clients have clocks of their own; a few hand in an id of yesterday, or of a wrong clock.
-        var skew = _random.Next(-2000, 2000);
-        var time = WallMs(leader) + skew;
-        if (body is not (RegisterNode or FenceNode) && _random.Chance(0.005))
-            time += _random.Chance(0.5) ? -RequestTable.WindowMs - 10_000 : RequestTable.MaxAheadMs + 10_000;
-        return _requests.Make(body, by, time, _random);
+        if (by != RequestLedger.Operator) return _requests.Make(body, by, _clocks!.WallMs(leader), isTimely: true, _random);
+        var time = _clocks!.RightMs + _random.Next(-2000, 2000);
+        if (_random.Chance(0.5)) time = _clocks.RequestTimeMs(leader) ?? time;
+        if (!_random.Chance(0.01)) return _requests.Make(body, by, time, isTimely: !_clocks.IsWild, _random);
+        time += _random.Chance(0.5) ? -RequestTable.WindowMs - 10_000 : RequestTable.MaxAheadMs + 10_000;
+        return _requests.Make(body, by, time, isTimely: false, _random);
     }
 
     private byte[] Encode(RequestLedger.Request request, NodeId leader) =>
-        CommandCodec.Encode(new CommandEnvelope(request.Id, WallMs(leader), request.By, null, request.Body, request.Digest));
-
-    /// <summary>The wall clocks differ by seconds, and in some runs jump by more than the window of remembered results.</summary>
-    private long WallMs(NodeId node) =>
-        EpochMs + _cluster!.ClockMs(node) + (node.Value * 700) + (_cluster.NowMs >= _jumpAtMs ? RequestTable.WindowMs + 3_600_000 : 0);
+        CommandCodec.Encode(new CommandEnvelope(request.Id, _clocks!.StampMs(leader), request.By, null, request.Body, request.Digest));
 }

@@ -33,6 +33,8 @@ internal sealed class RecordingMachine(NodeId node, ulong snapshotAt, SeededBug 
         Before = State;
         if (bug == SeededBug.AppliesDuplicates) ForgetRequests();
         if (bug == SeededBug.AnswersByIdAlone) command = CommandCodec.Encode(CommandCodec.Decode(command) with { Digest = "any:" });
+        if (bug == SeededBug.RefusesOwnCommandsForTime && CommandCodec.Decode(command) is { Digest: null } own)
+            command = CommandCodec.Encode(own with { Digest = "own:" });
         Events = [];
         _machine.Applied += Record;
         var result = _machine.Apply(position, epoch, command);

@@ -30,17 +30,22 @@ internal sealed class RequestLedger
     public int Count => _all.Count;
 
     /// <summary>A client's mistake: a command under the id of another one. Whichever is executed first has the id.</summary>
-    public static Request Reuse(Request used, CommandBody body, string by) => new(used.Id, body, by);
+    public static Request Reuse(Request used, CommandBody body, string by) => new(used.Id, body, by, used.IsTimely);
 
     /// <summary>Makes a request. The id is a UUIDv7 of the given time.</summary>
-    public Request Make(CommandBody body, string by, long timeMs, Xoshiro random)
+    /// <param name="body">Command.</param>
+    /// <param name="by">Who asks.</param>
+    /// <param name="timeMs">Time in the id.</param>
+    /// <param name="isTimely">It must not be refused for its time.</param>
+    /// <param name="random">For the rest of the id.</param>
+    public Request Make(CommandBody body, string by, long timeMs, bool isTimely, Xoshiro random)
     {
         Span<byte> bytes = stackalloc byte[16];
         for (var i = 0; i < 6; i++) bytes[i] = (byte)(timeMs >> (40 - (8 * i)));
         for (var i = 6; i < 16; i++) bytes[i] = (byte)random.Next(256);
         bytes[6] = (byte)(0x70 | (bytes[6] & 0x0F));
         bytes[8] = (byte)(0x80 | (bytes[8] & 0x3F));
-        var request = new Request(new Guid(bytes, bigEndian: true), body, by);
+        var request = new Request(new Guid(bytes, bigEndian: true), body, by, isTimely);
         _all.Add(request);
         _byId.Add(request.Id, request);
         return request;
@@ -67,11 +72,12 @@ internal sealed class RequestLedger
         var result = CommandCodec.DecodeResult(bytes);
         if (NotRemembered.Contains(result.Code))
         {
+            ClusterChecker.Require(!request!.IsTimely, $"I-CLOCK: {envelope.Body.GetType().Name} {envelope.Id} was made at the right time and refused as {result.Code}");
             ClusterChecker.Require(!hasEvents, $"I-ONCE: {envelope.Id} was refused as {result.Code} and had an effect");
             if (result.Code != "tooOld") return;
             TooOld++;
             ClusterChecker.Require(
-                RequestId.TimeMs(envelope.Id) < after.Requests.FloorMs, $"I-ONCE: {envelope.Id} was refused as too old, but the window is not past it");
+                RequestId.TimeMs(envelope.Id) < after.Requests.FloorMs(after.LogTimeMs), $"I-ONCE: {envelope.Id} was refused as too old, but the window is not past it");
             return;
         }
 
@@ -121,7 +127,7 @@ internal sealed class RequestLedger
     {
         foreach (var request in _all)
         {
-            if (request.Acknowledged is not { } told || RequestId.TimeMs(request.Id) < state.Requests.FloorMs) continue;
+            if (request.Acknowledged is not { } told || RequestId.TimeMs(request.Id) < state.Requests.FloorMs(state.LogTimeMs)) continue;
             ClusterChecker.Require(
                 state.Requests.Find(request.Id) is { } kept && CommandCodec.EncodeResult(kept.Result).AsSpan().SequenceEqual(told),
                 $"acknowledged {request.Body.GetType().Name} {request.Id} at {request.FirstIndex} is lost");
@@ -133,8 +139,10 @@ internal sealed class RequestLedger
         $"I-ONCE: {envelope.Body.GetType().Name} {envelope.Id} got '{result.Code}', the result of another command at {request.FirstIndex}");
 
     /// <summary>One request of one client.</summary>
-    internal sealed class Request(Guid id, CommandBody body, string by)
+    internal sealed class Request(Guid id, CommandBody body, string by, bool isTimely)
     {
+        public bool IsTimely => isTimely;
+
         public Guid Id => id;
 
         public CommandBody Body => body;

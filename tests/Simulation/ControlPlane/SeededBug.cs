@@ -15,6 +15,18 @@ internal enum SeededBug
     /// <summary>A request id is answered whatever is asked under it.</summary>
     AnswersByIdAlone,
 
+    /// <summary>A leader stamps commands with its own wall clock.</summary>
+    StampsItsOwnClock,
+
+    /// <summary>The cluster's own commands are refused for the time in their ids, as clients' are.</summary>
+    RefusesOwnCommandsForTime,
+
+    /// <summary>Log time that a wrong clock carried ahead stays there.</summary>
+    NeverCorrectsLogTime,
+
+    /// <summary>A node leads whatever its clock shows.</summary>
+    LeadsWithAWrongClock,
+
     /// <summary>Who gets an orphaned volume depends on a hash that each process salts differently.</summary>
     DecidesByHashOrder,
 

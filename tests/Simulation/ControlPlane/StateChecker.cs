@@ -11,7 +11,8 @@ namespace RaftMirror.Simulation.ControlPlane;
 /// time anywhere, that the step from the state before to the state after is allowed.</summary>
 /// <param name="requests">For I-ONCE.</param>
 /// <param name="fenced">Told when an incarnation's fencing is applied first.</param>
-internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong> fenced)
+/// <param name="clocks">For I-CLOCK.</param>
+internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong> fenced, Func<ClockSimulation> clocks)
 {
     private const ulong HashEvery = 32; // The whole state costs more than the chain.
 
@@ -49,7 +50,7 @@ internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong>
         if (!machine.Events.IsEmpty) Effective++;
         var envelope = CommandCodec.Decode(command.Span);
         requests.Applied(envelope, index, result.ToArray(), state, !machine.Events.IsEmpty);
-        ClusterChecker.Require(state.LogTimeMs > machine.Before.LogTimeMs, $"log time does not grow at {index}");
+        clocks().Applied(index, machine.Before, state, machine.Events, CommandCodec.DecodeResult(result.Span), envelope);
         if (machine.Events.IsEmpty && ReferenceEquals(machine.Before.Sets, state.Sets) && ReferenceEquals(machine.Before.Nodes, state.Nodes)) return;
         foreach (var record in machine.Events) CheckEvent(record, envelope.Body, machine);
         _barriers.Applied(machine, envelope.Body, CommandCodec.DecodeResult(result.Span), index);

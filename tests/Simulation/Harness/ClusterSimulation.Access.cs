@@ -47,5 +47,7 @@ internal sealed partial class ClusterSimulation : IClusterAccess
         if (_nodes[node].IsUp) Crash(_nodes[node], power: false);
     }
 
+    void IClusterAccess.AvoidLeaders(NodeId node, IReadOnlyCollection<NodeId> members) => _nodes[node].Core?.Avoid(members);
+
     void IClusterAccess.Trace(string kind, NodeId node, ulong a, ulong b) => Trace(kind, node, a, b);
 }

@@ -55,6 +55,9 @@ public interface IClusterAccess
     /// <summary>Ends a process; it is started again.</summary>
     void Restart(NodeId node);
 
+    /// <summary>Tells a node's core who shall lead only while nobody else can.</summary>
+    void AvoidLeaders(NodeId node, IReadOnlyCollection<NodeId> members);
+
     /// <summary>Puts a fact into the trace and its hash.</summary>
     void Trace(string kind, NodeId node, ulong a, ulong b);
 }
