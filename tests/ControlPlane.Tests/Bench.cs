@@ -130,6 +130,22 @@ internal sealed class Bench
 
     public VolumeState Volume(string name = "v") => State.Volume("s", name)!;
 
+    /// <summary>A beat that reaches every disk that is stamped, or those named.</summary>
+    public StampLabels BeatOf(string node, params string[] disks)
+    {
+        var set = State.Sets["s"];
+        return new StampLabels(
+            "s", set.Generation, node, State.Nodes[node].Incarnation, set.NextStamp!.Number, disks.Length > 0 ? [.. disks] : Stamps.DisksToStamp(set));
+    }
+
+    /// <summary>A node activates the set and so joins it.</summary>
+    public void Activate(string node)
+    {
+        var incarnation = State.Nodes[node].Incarnation;
+        var number = Ok(new StartActivation("s", node, incarnation, true)).Data!.Generation!.Value;
+        Ok(new CompleteActivation("s", number, node, incarnation, Stamps.DisksToStamp(State.Sets["s"]), true));
+    }
+
     public MergeDirtyLog MergeOf(string node, ulong slot, string by, params VolumeMarks[] marks) =>
         new("s", node, slot, by, State.Nodes[by].Incarnation, State.Index, false, null, [.. marks]);
 

@@ -122,7 +122,8 @@ public sealed class DeciderTests
 
         Assert.All(names, n => Assert.Equal(NodeStatus.Up, bench.State.Nodes[n].Status));
         Assert.Null(bench.Volume().Owner.Node);
-        bench.Ok(new JoinSet("s", "b", 20));
+        bench.No(new JoinSet("s", "b", 20), "notActive");
+        bench.Activate("b");
         Assert.Equal("b", bench.Volume().Owner.Node);
     }
 
@@ -150,7 +151,7 @@ public sealed class DeciderTests
         Assert.Equal(SubmirrorStatus.Maintenance, bench.Volume().Submirrors[1].Status);
         var barrier = result.Data!.Barrier!.Value;
         foreach (var node in new[] { "a", "b" }) bench.Ok(new ConfirmBarrier("s", "v", barrier, node, 10));
-        bench.Ok(new StampLabels("s", result.Data.Generation!.Value, "a", 10));
+        bench.Ok(bench.BeatOf("a"));
         Assert.Single(bench.Volume().Barriers);
         bench.Fence("c", 10);
         Assert.Empty(bench.Volume().Barriers);

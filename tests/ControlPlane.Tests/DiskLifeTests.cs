@@ -275,8 +275,7 @@ public sealed class DiskLifeTests
 
     private static void Settle(Bench bench, bool endIo = true)
     {
-        var duty = Live(bench);
-        bench.Ok(new StampLabels("s", bench.State.Sets["s"].Generation, duty, bench.State.Nodes[duty].Incarnation));
+        bench.Ok(bench.BeatOf(Duties.SetDuty(bench.State, bench.State.Sets["s"])!.Name));
         foreach (var volume in bench.State.Sets["s"].Volumes.Values)
         {
             foreach (var barrier in volume.Barriers)

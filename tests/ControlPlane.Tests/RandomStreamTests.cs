@@ -75,7 +75,12 @@ public sealed class RandomStreamTests
             case 3 or 4:
                 var victim = node.Predecessor?.Incarnation ?? node.Incarnation;
                 return new FenceNode(node.Name, victim, bench.Receipt(node.Name, victim));
-            case 5: return new JoinSet("s", node.Name, node.Incarnation, true);
+            case 5:
+                if (state.Sets["s"].Activating is { } activating && random.Chance(0.7))
+                    return new CompleteActivation("s", activating.Number, activating.Node, activating.Incarnation, Stamps.DisksToStamp(state.Sets["s"]), true);
+                return Stamps.NeedsActivation(state.Sets["s"]) && random.Chance(0.9)
+                    ? new StartActivation("s", node.Name, node.Incarnation, true)
+                    : new JoinSet("s", node.Name, node.Incarnation, true);
             case 6: return new OpenSlot("s", node.Name, node.Incarnation, PlacementRules.ChooseLogDisks(state.Sets["s"], member, node.Incarnation));
             case 7 or 8:
                 return new MergeDirtyLog("s", node.Name, member.Slot?.Incarnation ?? 0, other.Name, other.Incarnation, state.Index,
@@ -94,7 +99,7 @@ public sealed class RandomStreamTests
             default:
                 var barrier = volume?.Barriers.FirstOrDefault()?.Id ?? 0;
                 return random.Chance(0.3)
-                    ? new StampLabels("s", state.Sets["s"].Generation, node.Name, node.Incarnation)
+                    ? bench.BeatOf(node.Name)
                     : random.Chance(0.2)
                         ? new StopNode(node.Name, node.Incarnation)
                         : new ConfirmBarrier("s", name, barrier, node.Name, node.Incarnation);
@@ -160,7 +165,12 @@ public sealed class RandomStreamTests
         }
 
         Assert.All(bench.State.Nodes.Values, static n => Assert.Equal(NodeStatus.Up, n.Status));
-        foreach (var node in bench.State.Nodes.Values) bench.Ok(new JoinSet("s", node.Name, node.Incarnation, true));
+        foreach (var node in bench.State.Nodes.Values)
+        {
+            if (Stamps.NeedsActivation(bench.State.Sets["s"])) bench.Activate(node.Name);
+            else bench.Ok(new JoinSet("s", node.Name, node.Incarnation, true));
+        }
+
         foreach (var node in bench.State.Nodes.Values) bench.Ok(new ReportDisks("s", node.Name, node.Incarnation, []));
         foreach (var disk in bench.State.Sets["s"].Disks.Values)
         {
@@ -168,7 +178,7 @@ public sealed class RandomStreamTests
                 bench.Ok(new ReportDiskIoEnded("s", disk.Name, disk.LostAtIndex, user.Incarnation, user.Node, bench.State.Nodes[user.Node].Incarnation));
         }
 
-        bench.Ok(new StampLabels("s", bench.State.Sets["s"].Generation, "a", bench.State.Nodes["a"].Incarnation));
+        bench.Ok(bench.BeatOf(Duties.SetDuty(bench.State, bench.State.Sets["s"])!.Name));
         Assert.All(bench.State.Sets["s"].Volumes.Values, static v =>
         {
             Assert.Empty(v.Barriers);

@@ -62,7 +62,7 @@ internal static class CommandTranslator
         new JoinSet(operation.Set, operation.Node, state.Node(operation.Node)?.Incarnation ?? 0, IsByOperator: true), null);
 
     private static Translation LeaveSet(ClusterState state, SetMemberOperation operation) => new(
-        new LeaveSet(operation.Set, operation.Node, state.Node(operation.Node)?.Incarnation ?? 0), null);
+        new LeaveSet(operation.Set, operation.Node, state.Node(operation.Node)?.Incarnation ?? 0, IsClosed: true), null); // The node itself sees to that.
 
     // Size, sector, adding node and evidence follow from what the nodes say (DiskAdmission).
     private static Translation AddDisk(CommandRequest request, AddDiskOperation operation) => new(

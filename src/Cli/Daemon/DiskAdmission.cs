@@ -48,6 +48,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
             SizeBytes = first.SizeBytes,
             SectorBytes = sector,
             Node = writer.Name,
+            Stamp = state.Set(add.Set)!.NextStamp,
             Evidence = witnesses.ToImmutableSortedDictionary(node => node.Name, node => node.Incarnation, StringComparer.Ordinal),
         };
         if (isDryRun) return new Admission(body, answers, null);
@@ -98,6 +99,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
         ClusterState state, AddDisk add, IReadOnlyList<NodeState> nodes, DiskStep step, CancellationToken cancellationToken)
     {
         var set = state.Set(add.Set)!;
+        var stamp = set.NextStamp ?? StampState.None;
         var replies = await Task.WhenAll(nodes.Select(async node =>
         {
             try
@@ -112,7 +114,10 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
                     set.MetadataBytes,
                     set.MaxNodes,
                     set.Generation,
-                    step);
+                    step,
+                    stamp.Number,
+                    stamp.Nonce,
+                    stamp.Activation);
                 var reply = await peers.CallAsync(
                     node.Name,
                     PeerMethods.CheckDisk,

@@ -87,7 +87,8 @@ internal static class DiskChecks
             0,
             layout.SlotBytes,
             request.Generation,
-            0);
+            0,
+            new LabelStamp(request.StampNumber, request.StampNonce, request.StampActivation));
         var status = LabelStore.Write(device, label);
         return status == DeviceStatus.Ok ? Agree(probe) : Refuse(probe, $"{request.Path} could not be labelled ({status})");
     }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Daemon.Disks;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
@@ -18,6 +19,8 @@ internal sealed partial class DutyRunner(
     string clusterName,
     Guid clusterId,
     SetResources resources,
+    NodeDisks disks,
+    SetStamps stamps,
     TimeSpan transferLimit,
     Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
     Func<bool> isBarred,
@@ -95,7 +98,7 @@ internal sealed partial class DutyRunner(
 
             if (node.Incarnation != self.Incarnation || !node.IsLive) continue;
             if (member.JoinedIncarnation == 0 && !member.HasLeft && !member.IsMergeOwed)
-                yield return ($"join {set.Name}", token => JoinAsync(set.Name, token));
+                yield return ($"join {set.Name}", token => stamps.EnterAsync(set.Name, token));
             if (member.JoinedIncarnation != self.Incarnation) continue;
             if (member.Slot is null && set.Volumes.Values.Any(volume => volume.Recovery == RecoveryMode.Log))
             {
@@ -104,8 +107,7 @@ internal sealed partial class DutyRunner(
                     yield return ($"slot {set.Name}", token => OpenSlotAsync(set.Name, disks, token));
             }
 
-            if (set.StampedGeneration < set.Generation && Duties.SetDuty(state, set)?.Name == self.Name)
-                yield return ($"labels {set.Name}", token => StampAsync(set.Name, token));
+            if (stamps.IsBeatDue(state, set)) yield return ($"labels {set.Name}", token => BeatAsync(set.Name, token));
         }
     }
 
@@ -142,22 +144,14 @@ internal sealed partial class DutyRunner(
 
     private async Task<ApiResult?> Submit(CommandBody body, CancellationToken cancellationToken) => await submit(body, null, cancellationToken);
 
-    private async Task<ApiResult?> JoinAsync(string setName, CancellationToken cancellationToken)
-    {
-        var state = feed.Current;
-        if (state.Set(setName) is not { } set) return null;
-        SetResources.RequireDisks(state, set, self.Name); // Throws an IOException that names what this node does not see.
-        return await Submit(new JoinSet(setName, self.Name, self.Incarnation), cancellationToken);
-    }
-
     private async Task<ApiResult?> MergeAsync(string setName, string victim, CancellationToken cancellationToken)
     {
         // What was sealed when the reading begins: the index proves that the victim was proven gone before.
-        var state = feed.Current;
+        var state = await disks.CommittedAsync(cancellationToken);
         if (state.Set(setName) is not { } set || set.Members[victim] is not { IsMergeOwed: true, Slot: { } slot } member) return null;
         using var span = Telemetry.Tracing.StartRoot("merge dirty maps");
         span?.SetTag("diskset.name", setName).SetTag("raft.node.id", victim);
-        var marks = await Task.Run(() => resources.ReadSlot(state, set, self.Name, member.SlotNumber, slot), cancellationToken);
+        var marks = await resources.ReadSlotAsync(state, set, member.SlotNumber, slot, () => disks.CommittedAsync(cancellationToken));
         if (marks.Doubt is not null) LogDoubt(logger, setName, victim, marks.Doubt);
         return await submit(
             new MergeDirtyLog(
@@ -174,16 +168,13 @@ internal sealed partial class DutyRunner(
             cancellationToken);
     }
 
-    private async Task<ApiResult?> StampAsync(string setName, CancellationToken cancellationToken)
+    private async Task<ApiResult?> BeatAsync(string setName, CancellationToken cancellationToken)
     {
-        var state = feed.Current;
-        if (state.Set(setName) is not { } set) return null;
-        var failures = await Task.Run(() => SetResources.StampLabels(state, set, self.Name), cancellationToken);
-        if (failures.Count == 0) return await Submit(new StampLabels(setName, set.Generation, self.Name, self.Incarnation), cancellationToken);
-
+        var beat = await stamps.BeatAsync(setName, cancellationToken);
+        if (beat is null || feed.Current.Set(setName) is not { } set) return null;
         // Their legs are lost too, those of idle volumes included; then nothing asks for their labels any more.
-        foreach (var (disk, reason) in failures) await FailLegsAsync(set, disk, reason, cancellationToken);
-        return null;
+        foreach (var (disk, reason) in beat.Failures) await FailLegsAsync(set, disk, reason, cancellationToken);
+        return beat.Result;
     }
 
     /// <summary>One failure of a disk is noticed for every leg on it: no volume has to run into it by itself.</summary>

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Commands;
+using RaftMirror.Cli.Daemon.Disks;
 using RaftMirror.Cli.Output;
 using RaftMirror.Cli.Telemetry;
 using RaftMirror.Consensus;
@@ -18,6 +19,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
 {
     private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan StopNodeLimit = TimeSpan.FromSeconds(5);
 
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -36,6 +38,8 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private readonly LeaseService _leases;
     private readonly SetAgents _agents;
     private readonly NodeExports _exports;
+    private readonly NodeDisks _disks;
+    private readonly SetStamps _stamps;
     private readonly SetResources _resources;
     private readonly MembershipService _members;
     private readonly NodeApi _api;
@@ -53,7 +57,8 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _raft = raft;
         _self = new NodeIdentity(options.Name, directory.Self, raft.Incarnation);
         _peers = new PeerClient(_raft, _directory);
-        _resources = new SetResources(_logger);
+        _disks = new NodeDisks(_self, _feed, async token => await _raft.ReadBarrierAsync(token), _logger);
+        _resources = new SetResources(_disks, _logger);
         _commands = new CommandService(
             _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), _standing, () => _clocks!);
         _clocks = new ClockService(
@@ -69,6 +74,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _exports = new NodeExports(
             _self, _feed, (set, name) => _agents!.Find(set)?.DataPlane.Look(name), () => _standing.Barred, _raft.ReadBarrierAsync);
         _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), reason => _ended.TrySetResult(reason), _logger);
+        _stamps = new SetStamps(_self, _feed, _disks, () => _agents.HasLease, static () => default, (body, token) => SubmitOwn(body, null, token));
         _leases = new LeaseService(
             _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, IsBarred, _logger);
         _members = new MembershipService(_self, _raft, _feed, _peers, _directory, raft.ClusterName, raft.ClusterId, _leases.HorizonMs);
@@ -161,8 +167,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         if (!isClean) LogNotClean(_logger);
         if (isClean && !isFenced && _feed.Current.Node(_self.Name) is { IsLive: true } node && node.Incarnation == _self.Incarnation)
         {
-            var result = await _commands.SubmitOwnAsync(
-                new StopNode(_self.Name, _self.Incarnation), null, TimeSpan.FromSeconds(5), CancellationToken.None);
+            var result = await StopAsync();
             LogStopped(_logger, result.Outcome.ToString(), result.Message);
         }
 
@@ -170,8 +175,29 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _feed.Complete();
         await Task.WhenAll(_loops.Select(Quietly));
         if (_http is not null) await _http.DisposeAsync();
+        _disks.Close(null);
         await _raft.DisposeAsync();
         _stopping.Dispose();
+    }
+
+    /// <summary>Closing beats, then the stop; again if this node became the last one of a set in between.</summary>
+    private async Task<ApiResult> StopAsync()
+    {
+        using var limit = new CancellationTokenSource(StopNodeLimit);
+        try
+        {
+            while (true)
+            {
+                var closed = await _stamps.CloseAsync(_feed.Current.Sets.Keys, limit.Token);
+                var result = await _commands.SubmitOwnAsync(
+                    new StopNode(_self.Name, _self.Incarnation, closed), null, StopNodeLimit, limit.Token);
+                if (result.Code != "closingBeatOwed") return result;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return new ApiResult { Outcome = ApiOutcome.Unknown, Code = "noAnswer", Message = "no leader answered in time" };
+        }
     }
 
     private static async Task Quietly(Task loop)
@@ -194,7 +220,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _http = await ApiServer.StartAsync(_api, _options.Api, _options.ApiSocket, cancellationToken);
         var addresses = new NodeAddresses(_http.Endpoint.ToString(), _options.Peer.ToString(), nbd);
         var duties = new DutyRunner(
-            _self, _raft, _feed, addresses, _raft.ClusterName, _raft.ClusterId, _resources, TimeSpan.FromSeconds(20), SubmitOwn, IsBarred, _logger);
+            _self, _raft, _feed, addresses, _raft.ClusterName, _raft.ClusterId, _resources, _disks, _stamps, TimeSpan.FromSeconds(20), SubmitOwn, IsBarred, _logger);
         Run(_agents.RunAsync(_stopping.Token));
         Run(_clocks.RunAsync(_stopping.Token));
         Run(_leases.RunAsync(_stopping.Token));
@@ -272,14 +298,23 @@ internal sealed partial class NodeRun : IAsyncDisposable
             };
         }
 
-        var result = await _commands.SubmitOwnAsync(
-            new LeaveSet(request.Set, _self.Name, _self.Incarnation),
+        var result = await LeaveClosedAsync(request, request.Client, cancellationToken);
+        // The others left meanwhile, so that it is the last one now. The first answer stands under its id.
+        if (result.Code == "closingBeatOwed") result = await LeaveClosedAsync(request, null, cancellationToken);
+        if (result.Outcome is ApiOutcome.Applied) _disks.Close(request.Set);
+        else _agents.StayIn(request.Set);
+        return result with { RequestId = request.Client.Id };
+    }
+
+    private async ValueTask<ApiResult> LeaveClosedAsync(LeaveSetRequest request, ClientRequest? forClient, CancellationToken cancellationToken)
+    {
+        var closed = await _stamps.CloseAsync([request.Set], cancellationToken);
+        return await _commands.SubmitOwnAsync(
+            new LeaveSet(request.Set, _self.Name, _self.Incarnation, IsClosed: closed.Contains(request.Set)),
             null,
             TimeSpan.FromMilliseconds(request.TimeoutMs),
             cancellationToken,
-            request.Client);
-        if (result.Outcome is not ApiOutcome.Applied) _agents.StayIn(request.Set);
-        return result;
+            forClient);
     }
 
     private NodeFigures Figures()

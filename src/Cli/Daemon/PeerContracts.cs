@@ -78,6 +78,9 @@ internal sealed record ClockReply(long UnixMs, long? RequestTimeMs);
 /// <param name="MaxNodes">Slots.</param>
 /// <param name="Generation">Label generation.</param>
 /// <param name="Step">Which step.</param>
+/// <param name="StampNumber">Stamp that its label will carry.</param>
+/// <param name="StampNonce">That stamp's nonce.</param>
+/// <param name="StampActivation">That stamp's activation.</param>
 internal sealed record DiskRequest(
     string Set,
     Guid SetId,
@@ -88,7 +91,10 @@ internal sealed record DiskRequest(
     long MetadataBytes,
     int MaxNodes,
     ulong Generation,
-    DiskStep Step);
+    DiskStep Step,
+    ulong StampNumber = 0,
+    Guid StampNonce = default,
+    ulong StampActivation = 0);
 
 /// <summary>Steps of adding a disk, in order.</summary>
 internal enum DiskStep

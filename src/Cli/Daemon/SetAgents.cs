@@ -59,6 +59,15 @@ internal sealed partial class SetAgents(
         }
     }
 
+    /// <summary>True while this node may do I/O: what it was granted last has not run out. Any thread.</summary>
+    public bool HasLease
+    {
+        get
+        {
+            lock (_gate) return _newest is { } grant && Primitives.Linux.BootTimeNanoseconds() < grant.ExpiresNs;
+        }
+    }
+
     /// <summary>Hands a lease to every set. Any thread.</summary>
     public void Granted(LeaseGrant grant)
     {

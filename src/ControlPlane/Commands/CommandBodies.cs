@@ -34,7 +34,10 @@ public sealed record RegisterNode(
 
 /// <summary>A node stops cleanly. It asserts: clients are gone, all leg I/O has ended and was flushed, no region is dirty, it will do no
 /// more I/O in this incarnation.</summary>
-public sealed record StopNode(string Node, ulong Incarnation) : CommandBody;
+/// <param name="Node">Who.</param>
+/// <param name="Incarnation">Its incarnation.</param>
+/// <param name="Closed">Sets whose closing beat it made, or could not make on any disk. The last node of a set must name it.</param>
+public sealed record StopNode(string Node, ulong Incarnation, ImmutableArray<string>? Closed = null) : CommandBody;
 
 /// <summary>The leader has not heard from an incarnation.</summary>
 public sealed record SuspectNode(string Node, ulong Incarnation, string Reason) : CommandBody;
@@ -78,7 +81,13 @@ public sealed record JoinSet(string Set, string Node, ulong Incarnation, bool Is
 }
 
 /// <summary>A node leaves a set cleanly: it asserts for the set what <see cref="StopNode"/> asserts for all.</summary>
-public sealed record LeaveSet(string Set, string Node, ulong Incarnation, bool IsByOperator = true) : CommandBody;
+/// <param name="Set">Which.</param>
+/// <param name="Node">Who.</param>
+/// <param name="Incarnation">Its incarnation.</param>
+/// <param name="IsByOperator">It does not rejoin by itself.</param>
+/// <param name="IsClosed">It made the set's closing beat, or could not make it on any disk. The last node of a set must.</param>
+public sealed record LeaveSet(
+    string Set, string Node, ulong Incarnation, bool IsByOperator = true, bool IsClosed = false) : CommandBody;
 
 /// <summary>Adds a labelled disk.</summary>
 /// <param name="Set">Which set.</param>
@@ -91,6 +100,7 @@ public sealed record LeaveSet(string Set, string Node, ulong Incarnation, bool I
 /// <param name="Path">Path on all nodes that <paramref name="Paths"/> does not name.</param>
 /// <param name="Paths">Path by node.</param>
 /// <param name="Evidence">Node → incarnation that validated it. All joined nodes that are not suspect must be there.</param>
+/// <param name="Stamp">The stamp in its label; null if it was labelled without one.</param>
 public sealed record AddDisk(
     string Set,
     string Disk,
@@ -101,7 +111,8 @@ public sealed record AddDisk(
     string Node,
     string Path,
     ImmutableSortedDictionary<string, string> Paths,
-    ImmutableSortedDictionary<string, ulong> Evidence) : CommandBody;
+    ImmutableSortedDictionary<string, ulong> Evidence,
+    StampState? Stamp = null) : CommandBody;
 
 /// <summary>A node begins to use its dirty-log slot on the named disks (see <see cref="PlacementRules.ChooseLogDisks"/>).</summary>
 public sealed record OpenSlot(string Set, string Node, ulong Incarnation, ImmutableArray<string> Disks) : CommandBody;
@@ -216,5 +227,33 @@ public sealed record ConfirmBarrier(string Set, string Volume, ulong Barrier, st
     public ImmutableArray<RegionRun> Runs { get; init; } = [];
 }
 
-/// <summary>The labels of all surviving disks carry a generation.</summary>
-public sealed record StampLabels(string Set, ulong Generation, string Node, ulong Incarnation) : CommandBody;
+/// <summary>Labels were stamped: a beat, a closing beat, or the generation after a lost submirror.</summary>
+/// <param name="Set">Which set.</param>
+/// <param name="Generation">The generation that was written beside the stamp.</param>
+/// <param name="Node">The set's duty node.</param>
+/// <param name="Incarnation">Its incarnation.</param>
+/// <param name="Stamp">Number of the stamp; a repeat of a completed one changes nothing.</param>
+/// <param name="Disks">The disks that carry it durably. One that could not be stamped is left out and keeps its older stamp.</param>
+public sealed record StampLabels(
+    string Set, ulong Generation, string Node, ulong Incarnation, ulong Stamp, ImmutableArray<string> Disks) : CommandBody;
+
+/// <summary>A node wants to serve a set that nobody serves, and may now stamp its disks (design §14.19).</summary>
+/// <param name="Set">Which.</param>
+/// <param name="Node">Who.</param>
+/// <param name="Incarnation">Its incarnation.</param>
+/// <param name="IsByOperator">As in <see cref="JoinSet"/>.</param>
+public sealed record StartActivation(string Set, string Node, ulong Incarnation, bool IsByOperator = false) : CommandBody;
+
+/// <summary>The disks named carry the activation: the set is active, and the node has joined.</summary>
+/// <param name="Set">Which.</param>
+/// <param name="Activation">The activation that was stamped.</param>
+/// <param name="Node">Who stamped.</param>
+/// <param name="Incarnation">Its incarnation.</param>
+/// <param name="Disks">The disks that carry it durably, at least one.</param>
+/// <param name="IsByOperator">As in <see cref="JoinSet"/>.</param>
+public sealed record CompleteActivation(
+    string Set, ulong Activation, string Node, ulong Incarnation, ImmutableArray<string> Disks, bool IsByOperator = false) : CommandBody
+{
+    /// <summary>Disks that the node cannot use. Those that are not named as stamped are lost by this commit.</summary>
+    public ImmutableArray<DiskComplaint> Complaints { get; init; } = [];
+}

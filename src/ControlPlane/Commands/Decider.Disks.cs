@@ -92,6 +92,8 @@ public sealed partial class Decider
         CheckAllSee(set, disk);
         foreach (var volume in set.Volumes.Values) CheckLossIsOver(set, volume, disk);
 
+        Check(!c.IsEverythingOwed || !set.Volumes.Values.Any(volume => volume.Submirrors.Any(leg => leg.IsReadable && leg.IsOn(c.Disk))), "lastSource",
+            $"'{c.Disk}' is not as it was when it was lost, and no other disk has what a volume on it needs: put the disk back that was there.");
         Emit(new DiskReturned(c.Set, c.Disk, c.IsEverythingOwed, c.Why, c.Node));
         foreach (var volume in set.Volumes.Keys) BringBack(c.Set, volume, c.Disk, c.IsEverythingOwed);
         AssignOrphans(c.Node);

@@ -120,6 +120,8 @@ public sealed partial class Decider
         var node = NodeOf(c.Node, c.Incarnation);
         Check(node.Status is not NodeStatus.Fenced, "fenced", $"Incarnation {c.Incarnation} of '{c.Node}' is already fenced.");
         if (node.Status == NodeStatus.Down) return new ResultData(Status: node.Status.ToString());
+        foreach (var set in _state.Sets.Values)
+            ActivationRules.CheckClosed(set, c.Node, c.Incarnation, c.Closed is { IsDefault: false } closed && closed.Contains(set.Name));
         Emit(new NodeStopped(c.Node, c.Incarnation, _state.MembershipEpoch + 1));
         foreach (var set in _state.Sets.Keys) Withdraw(set, c.Node, c.Incarnation, isClean: true, isByOperator: false, "stopped");
         Settle(c.Node);

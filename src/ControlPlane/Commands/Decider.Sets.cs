@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using RaftMirror.ControlPlane.Events;
 using RaftMirror.ControlPlane.Model;
 
@@ -29,17 +30,42 @@ public sealed partial class Decider
     {
         var set = SetOf(c.Set);
         var member = MemberOf(set, c.Node);
-        var node = NodeOf(c.Node, c.Incarnation);
+        NodeOf(c.Node, c.Incarnation);
         if (member.JoinedIncarnation == c.Incarnation) return null;
-        Check(node.Status == NodeStatus.Up, "notUp", $"Node '{c.Node}' is {node.Status}, not up; it may join once it is.", true);
-        Check(member.JoinedIncarnation == 0, "busy", $"An older incarnation of '{c.Node}' is not fenced yet.", true);
-        Check(!member.HasLeft || c.IsByOperator, "leftByOperator",
-            $"Node '{c.Node}' was made to leave '{c.Set}'; use 'set join' to bring it back.");
-        Emit(new NodeJoinedSet(c.Set, c.Node, c.Incarnation));
-        if (!c.IsByOperator) Complain(set, member, c.Incarnation, c.Disks.IsDefault ? [] : c.Disks);
-        ChangeMaster(c.Set);
-        AssignOrphans(null);
+        CheckMayJoin(set, c.Node, c.Incarnation, c.IsByOperator);
+        if (c.IsByOperator && Stamps.NeedsActivation(set))
+        {
+            // Whoever serves first stamps the disks before: the node does that by itself once it may come back.
+            if (member.HasLeft) Emit(new NodeReturned(c.Set, c.Node));
+            return null;
+        }
+
+        ActivationRules.CheckJoin(_state, set);
+        Enter(c.Set, c.Node, c.Incarnation, c.IsByOperator ? null : c.Disks);
         return null;
+    }
+
+    private void CheckMayJoin(SetState set, string name, ulong incarnation, bool isByOperator)
+    {
+        var member = MemberOf(set, name);
+        var node = NodeOf(name, incarnation);
+        Check(node.Status == NodeStatus.Up, "notUp", $"Node '{name}' is {node.Status}, not up; it may join once it is.", true);
+        Check(member.JoinedIncarnation == 0, "busy", $"An older incarnation of '{name}' is not fenced yet.", true);
+        Check(!member.HasLeft || isByOperator, "leftByOperator",
+            $"Node '{name}' was made to leave '{set.Name}'; use 'set join' to bring it back.");
+    }
+
+    /// <param name="set">Set.</param>
+    /// <param name="node">Who joins.</param>
+    /// <param name="incarnation">Its incarnation.</param>
+    /// <param name="complaints">The disks that it cannot use; null if it did not say.</param>
+    private void Enter(string set, string node, ulong incarnation, ImmutableArray<DiskComplaint>? complaints)
+    {
+        Emit(new NodeJoinedSet(set, node, incarnation));
+        if (complaints is { } told)
+            Complain(_state.Sets[set], _state.Sets[set].Members[node], incarnation, told.IsDefault ? [] : told);
+        ChangeMaster(set);
+        AssignOrphans(null);
     }
 
     private ResultData? Leave(LeaveSet c)
@@ -49,6 +75,7 @@ public sealed partial class Decider
         NodeOf(c.Node, c.Incarnation);
         if (member.JoinedIncarnation != c.Incarnation && member.HasLeft) return null;
         JoinedMember(set, c.Node, c.Incarnation);
+        ActivationRules.CheckClosed(set, c.Node, c.Incarnation, c.IsClosed);
         Withdraw(c.Set, c.Node, c.Incarnation, isClean: true, c.IsByOperator, "left the set");
         AssignOrphans(null);
         return null;
@@ -79,7 +106,7 @@ public sealed partial class Decider
 
         JoinedLive(set, c.Node);
         CheckEvidence(set, c.Evidence, isComplete: true);
-        Emit(new DiskAdded(c.Set, c.Disk, c.DiskId, c.SizeBytes, c.SectorBytes, c.IsDirectIo, c.Path, c.Paths));
+        Emit(new DiskAdded(c.Set, c.Disk, c.DiskId, c.SizeBytes, c.SectorBytes, c.IsDirectIo, c.Path, c.Paths, c.Stamp));
         if (set.Master is null) Emit(new SetMasterChanged(c.Set, null, c.Node));
         return new ResultData(Id: c.DiskId);
     }
@@ -128,21 +155,6 @@ public sealed partial class Decider
         }
 
         return null;
-    }
-
-    private ResultData Stamp(StampLabels c)
-    {
-        var set = SetOf(c.Set);
-        JoinedMember(set, c.Node, c.Incarnation);
-        Check(c.Generation <= set.Generation, "badGeneration",
-            $"Generation {c.Generation} is ahead of the committed {set.Generation} of '{c.Set}'.");
-        if (c.Generation > set.StampedGeneration)
-        {
-            Emit(new LabelsStamped(c.Set, c.Generation, c.Node));
-            foreach (var volume in set.Volumes.Keys) CompleteBarriers(c.Set, volume);
-        }
-
-        return new ResultData(Generation: _state.Sets[c.Set].StampedGeneration);
     }
 
     private void JoinedLive(SetState set, string node) =>

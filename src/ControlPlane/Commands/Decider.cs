@@ -95,6 +95,8 @@ public sealed partial class Decider
             ReportDisks c => Report(c),
             ReportDiskIoEnded c => EndIo(c),
             SetDiskPath c => SetPath(c),
+            StartActivation c => Activate(c),
+            CompleteActivation c => Activate(c),
             _ => throw new InvariantException($"No command of type {body.GetType().Name} is known to this version."),
         };
     }

@@ -6,7 +6,11 @@ namespace RaftMirror.ControlPlane.Events;
 
 /// <summary>Something that happened, as committed. The record's name is the event's type for scripts; properties called node,
 /// set and volume name objects.</summary>
-public abstract record ClusterEvent;
+public abstract record ClusterEvent
+{
+    /// <summary>Happens all the time and tells nobody anything: it would push what matters out of the bounded history.</summary>
+    public virtual bool IsRoutine => false;
+}
 
 /// <summary>An event with its place and cause.</summary>
 /// <param name="Index">Log position.</param>
@@ -75,6 +79,9 @@ public sealed record NodeJoinedSet(string Set, string Node, ulong Incarnation) :
 /// <summary>A node no longer serves a set.</summary>
 public sealed record NodeLeftSet(string Set, string Node, ulong Incarnation, bool IsByOperator) : ClusterEvent;
 
+/// <summary>A node that an operator took out of a set may serve it again, and joins by itself.</summary>
+public sealed record NodeReturned(string Set, string Node) : ClusterEvent;
+
 /// <summary>A set has a new master.</summary>
 public sealed record SetMasterChanged(string Set, string? From, string? To) : ClusterEvent;
 
@@ -87,7 +94,8 @@ public sealed record DiskAdded(
     int SectorBytes,
     bool IsDirectIo,
     string Path,
-    ImmutableSortedDictionary<string, string> Paths) : ClusterEvent;
+    ImmutableSortedDictionary<string, string> Paths,
+    StampState? Stamp = null) : ClusterEvent;
 
 /// <summary>A disk takes no new logs or submirrors.</summary>
 public sealed record DiskFailed(string Set, string Disk, string Reason) : ClusterEvent;
@@ -195,8 +203,34 @@ public sealed record BarrierConfirmed(string Set, string Volume, ulong Barrier, 
 /// <summary>A barrier has ended.</summary>
 public sealed record BarrierCompleted(string Set, string Volume, ulong Barrier) : ClusterEvent;
 
-/// <summary>A generation is on the labels.</summary>
+/// <summary>A new generation is on the labels of the surviving disks.</summary>
 public sealed record LabelsStamped(string Set, ulong Generation, string Node) : ClusterEvent;
+
+/// <summary>A node may stamp a set's disks for a new activation. Nobody serves the set until it is completed.</summary>
+public sealed record ActivationStarted(string Set, string Node, ulong Incarnation, ulong Activation, StampState Stamp) : ClusterEvent;
+
+/// <summary>A set is active: its disks carry the activation.</summary>
+/// <param name="Set">Set.</param>
+/// <param name="Node">Who stamped.</param>
+/// <param name="Activation">Which.</param>
+/// <param name="Disks">The disks that carry it.</param>
+/// <param name="Stamp">The stamp they carry.</param>
+/// <param name="Next">The stamp that may be written from now on.</param>
+public sealed record ActivationCompleted(
+    string Set, string Node, ulong Activation, ImmutableArray<string> Disks, StampState Stamp, StampState Next) : ClusterEvent;
+
+/// <summary>A stamp is on the labels of the disks named. Routine: not kept in the history.</summary>
+/// <param name="Set">Set.</param>
+/// <param name="Node">Who stamped.</param>
+/// <param name="Disks">The disks that carry it.</param>
+/// <param name="Stamp">The stamp they carry.</param>
+/// <param name="Next">The stamp that may be written from now on.</param>
+public sealed record BeatCompleted(
+    string Set, string Node, ImmutableArray<string> Disks, StampState Stamp, StampState Next) : ClusterEvent
+{
+    /// <inheritdoc/>
+    public override bool IsRoutine => true;
+}
 
 /// <summary>Reads of an ABR volume are pinned to one submirror: a writer crashed.</summary>
 public sealed record ReadsPinned(string Set, string Volume, string Node) : ClusterEvent;

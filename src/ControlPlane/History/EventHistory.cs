@@ -18,7 +18,11 @@ public sealed class EventHistory
     {
         lock (_lock)
         {
-            foreach (var record in events) _events.Enqueue(record);
+            foreach (var record in events)
+            {
+                if (!record.Event.IsRoutine) _events.Enqueue(record);
+            }
+
             while (_events.Count > MaxEvents) _goneThrough = _events.Dequeue().Index;
         }
     }

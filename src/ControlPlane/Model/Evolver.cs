@@ -40,45 +40,49 @@ public static class Evolver
                 return WithNode(state, e.Node, n => Enter(n, NodeStatus.Fenced, index, at)) with { MembershipEpoch = e.MembershipEpoch };
             case PredecessorSettled e: return WithNode(state, e.Node, static n => n with { Predecessor = null });
             case NodeDown e: return WithNode(state, e.Node, n => Enter(n, NodeStatus.Down, index, at));
-            case SetCreated e: return Created(state, e, index);
+            case SetCreated e: return Created(state, e, index, record.CommandId);
             case NodeJoinedSet e:
                 return WithMember(state, e.Set, e.Node, index, m => m with { JoinedIncarnation = e.Incarnation, HasLeft = false });
             case NodeLeftSet e:
                 return WithMember(state, e.Set, e.Node, index, m => m with { JoinedIncarnation = 0, HasLeft = m.HasLeft || e.IsByOperator });
+            case NodeReturned e: return WithMember(state, e.Set, e.Node, index, static m => m with { HasLeft = false });
             case SetMasterChanged e: return WithSet(state, e.Set, index, s => s with { Master = e.To });
             case DiskAdded e:
                 return WithSet(state, e.Set, index, s => s with
                 {
                     Disks = s.Disks.Add(e.Disk, new DiskState(
-                        e.Disk, e.DiskId, e.SizeBytes, e.SectorBytes, e.IsDirectIo, e.Path, e.Paths, DiskStatus.Okay)),
+                        e.Disk, e.DiskId, e.SizeBytes, e.SectorBytes, e.IsDirectIo, e.Path, e.Paths, DiskStatus.Okay, e.Stamp)),
                 });
             case DiskFailed e:
-                return WithDisk(state, e.Set, e.Disk, index, static d => d with { Status = DiskStatus.Failed });
+                return WithDisk(state, e.Set, e.Disk, index, (d, s) => d with { Status = DiskStatus.Failed, LeftAt = d.LeftAt ?? s.NextStamp });
             case DiskLost e:
-                return WithDisk(state, e.Set, e.Disk, index, d => d with
+                return WithDisk(state, e.Set, e.Disk, index, (d, s) => d with
                 {
                     Status = DiskStatus.Lost,
                     LossReason = e.Reason,
                     LossDetail = e.Detail,
                     LostAtIndex = index,
                     Users = e.Users,
+                    LeftAt = d.LeftAt ?? s.NextStamp,
                 });
             case DiskReturned e:
-                return WithDisk(state, e.Set, e.Disk, index, static d => d with
+                return WithDisk(state, e.Set, e.Disk, index, (d, _) => d with
                 {
                     Status = DiskStatus.Okay,
                     LossReason = DiskLossReason.None,
                     LossDetail = null,
                     LostAtIndex = 0,
                     Users = [],
+                    Stamp = e.IsEverythingOwed ? null : d.Stamp, // An old label is on it until the next beat, which is due at once.
+                    LeftAt = null,
                 });
             case DiskIoEnded e:
-                return WithDisk(state, e.Set, e.Disk, index, d => d with
+                return WithDisk(state, e.Set, e.Disk, index, (d, _) => d with
                 {
                     Users = d.Users.RemoveAll(user => user.Node == e.Node && user.Incarnation == e.Incarnation),
                 });
             case DiskPathChanged e:
-                return WithDisk(state, e.Set, e.Disk, index, d => d with { Path = e.Path, Paths = e.Paths });
+                return WithDisk(state, e.Set, e.Disk, index, (d, _) => d with { Path = e.Path, Paths = e.Paths });
             case DisksReported e:
                 return WithMember(state, e.Set, e.Node, index, m => m with { Disks = e.Disks, DisksBy = e.Incarnation });
             case SlotOpened e:
@@ -179,6 +183,9 @@ public static class Evolver
                 });
             case BarrierCompleted e:
                 return WithVolume(state, e.Set, e.Volume, index, v => v with { Barriers = [.. v.Barriers.Where(b => b.Id != e.Barrier)] });
+            case ActivationStarted e: return WithSet(state, e.Set, index, s => StampEvolution.After(s, e));
+            case ActivationCompleted e: return WithSet(state, e.Set, index, s => StampEvolution.After(s, e, at));
+            case BeatCompleted e: return WithSet(state, e.Set, index, s => StampEvolution.After(s, e, at));
             case LabelsStamped e:
                 return WithSet(state, e.Set, index, s => s with { StampedGeneration = Math.Max(s.StampedGeneration, e.Generation) });
             case ReadsPinned e: return WithVolume(state, e.Set, e.Volume, index, static v => v with { IsReadPinned = true });
@@ -212,14 +219,14 @@ public static class Evolver
         return state with { Nodes = state.Nodes.SetItem(e.Node, node) };
     }
 
-    private static ClusterState Created(ClusterState state, SetCreated e, ulong index)
+    private static ClusterState Created(ClusterState state, SetCreated e, ulong index, Guid nonce)
     {
         var members = OrdinalMap.Empty<MemberState>();
         for (var slot = 0; slot < e.Nodes.Length; slot++)
             members = members.Add(e.Nodes[slot], new MemberState(e.Nodes[slot], slot, 0, false, 0, null, 0));
         var set = new SetState(
             e.Set, e.SetId, index, index, 1, 1, e.MaxNodes, e.MetadataBytes, e.Fencing, null, members,
-            OrdinalMap.Empty<DiskState>(), OrdinalMap.Empty<VolumeState>(), 1);
+            OrdinalMap.Empty<DiskState>(), OrdinalMap.Empty<VolumeState>(), 1, NextStamp: new StampState(1, nonce, 0));
         return state with { Sets = state.Sets.Add(e.Set, set) };
     }
 
@@ -233,8 +240,8 @@ public static class Evolver
         ClusterState state, string set, string node, ulong index, Func<MemberState, MemberState> change) =>
         WithSet(state, set, index, s => s with { Members = s.Members.SetItem(node, change(s.Members[node])) });
 
-    private static ClusterState WithDisk(ClusterState state, string set, string disk, ulong index, Func<DiskState, DiskState> change) =>
-        WithSet(state, set, index, s => s with { Disks = s.Disks.SetItem(disk, change(s.Disks[disk])) });
+    private static ClusterState WithDisk(ClusterState state, string set, string disk, ulong index, Func<DiskState, SetState, DiskState> change) =>
+        WithSet(state, set, index, s => s with { Disks = s.Disks.SetItem(disk, change(s.Disks[disk], s)) });
 
     private static ClusterState WithVolume(
         ClusterState state, string set, string volume, ulong index, Func<VolumeState, VolumeState> change) =>

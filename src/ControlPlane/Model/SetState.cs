@@ -17,6 +17,10 @@ namespace RaftMirror.ControlPlane.Model;
 /// <param name="Disks">By disk name.</param>
 /// <param name="Volumes">By volume name.</param>
 /// <param name="NextVolumeNumber">Given to the next volume; numbers are never reused.</param>
+/// <param name="Activation">Newest activation, started or completed; 0 before the first.</param>
+/// <param name="Activating">The activation under way; null if the newest is completed.</param>
+/// <param name="NextStamp">The stamp that may be written to the labels now; completed by the next beat or activation.</param>
+/// <param name="StampedAtMs">Log time at which a stamp was completed last, unix ms.</param>
 public sealed record SetState(
     string Name,
     Guid Id,
@@ -31,7 +35,11 @@ public sealed record SetState(
     ImmutableSortedDictionary<string, MemberState> Members,
     ImmutableSortedDictionary<string, DiskState> Disks,
     ImmutableSortedDictionary<string, VolumeState> Volumes,
-    uint NextVolumeNumber)
+    uint NextVolumeNumber,
+    ulong Activation = 0,
+    ActivationState? Activating = null,
+    StampState? NextStamp = null,
+    long StampedAtMs = 0)
 {
     /// <summary>True if some sealed slot is not merged yet: no ownership of a logged volume is granted meanwhile.</summary>
     public bool IsMergeOwed
@@ -104,6 +112,8 @@ public sealed record SlotState(ulong Incarnation, ImmutableArray<string> Disks, 
 /// <param name="Path">Path on nodes that are not in <paramref name="Paths"/>.</param>
 /// <param name="Paths">Path by node name, where it differs.</param>
 /// <param name="Status">State.</param>
+/// <param name="Stamp">The newest stamp that is known to be on its label; null before the first.</param>
+/// <param name="LeftAt">The newest stamp that may be on its label since it is not stamped any more; null while it is.</param>
 public sealed record DiskState(
     string Name,
     Guid Id,
@@ -112,7 +122,9 @@ public sealed record DiskState(
     bool IsDirectIo,
     string Path,
     ImmutableSortedDictionary<string, string> Paths,
-    DiskStatus Status)
+    DiskStatus Status,
+    StampState? Stamp = null,
+    StampState? LeftAt = null)
 {
     /// <summary>Why it is lost; <see cref="DiskLossReason.None"/> unless <see cref="Status"/> is <see cref="DiskStatus.Lost"/>.</summary>
     public DiskLossReason LossReason { get; init; }

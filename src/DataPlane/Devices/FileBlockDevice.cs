@@ -14,15 +14,17 @@ public sealed class FileBlockDevice : IBlockDevice
     private readonly bool _isBlockDevice;
     private readonly bool _isDirect;
     private volatile bool _hasFlushFailed;
+    private volatile bool _isShrunk;
 
-    private FileBlockDevice(string name, SafeFileHandle handle, bool isDirect, bool isBlockDevice, int sectorBytes, long sizeBytes)
+    private FileBlockDevice(
+        string name, SafeFileHandle handle, bool isDirect, bool isBlockDevice, int sectorBytes, long sizeBytes, long? limitBytes)
     {
         Name = name;
         _handle = handle;
         _isDirect = isDirect;
         _isBlockDevice = isBlockDevice;
         SectorBytes = sectorBytes;
-        SizeBytes = sizeBytes / sectorBytes * sectorBytes;
+        SizeBytes = Math.Min(sizeBytes, limitBytes ?? sizeBytes) / sectorBytes * sectorBytes;
     }
 
     /// <inheritdoc/>
@@ -34,13 +36,21 @@ public sealed class FileBlockDevice : IBlockDevice
     /// <inheritdoc/>
     public int SectorBytes { get; }
 
+    /// <summary>Its size now: files and logical units are resized under those who use them.</summary>
+    /// <exception cref="IOException">It cannot be asked.</exception>
+    public long CurrentSizeBytes => Linux.TryGetBlockDevice(_handle, out _, out var sizeBytes) ? sizeBytes : Linux.SeekEnd(_handle);
+
+    /// <summary>True once an I/O met the end of the device before its own, and for good.</summary>
+    public bool IsShrunk => _isShrunk;
+
     /// <summary>Opens an existing file or block device.</summary>
     /// <param name="name">Name for messages.</param>
     /// <param name="path">Path on this node.</param>
     /// <param name="isDirect">O_DIRECT; false for the page cache.</param>
     /// <param name="writable">False for reading only: every write then ends with <see cref="DeviceStatus.IoError"/>.</param>
+    /// <param name="limitBytes">Use no more than that much, if it has grown.</param>
     /// <exception cref="IOException">It cannot be opened; the message is for people.</exception>
-    public static FileBlockDevice Open(string name, string path, bool isDirect, bool writable = true)
+    public static FileBlockDevice Open(string name, string path, bool isDirect, bool writable = true, long? limitBytes = null)
     {
         ArgumentNullException.ThrowIfNull(path);
         var handle = OpenHandle(path, isDirect, writable);
@@ -51,12 +61,12 @@ public sealed class FileBlockDevice : IBlockDevice
                 if (Directory.Exists(path)) throw new IOException($"{path} is a directory, not a disk.");
                 sizeBytes = Linux.SeekEnd(handle);
                 sectorBytes = isDirect ? ProbeSector(handle, path) : 512;
-                return new FileBlockDevice(name, handle, isDirect, isBlockDevice: false, sectorBytes, sizeBytes);
+                return new FileBlockDevice(name, handle, isDirect, isBlockDevice: false, sectorBytes, sizeBytes, limitBytes);
             }
 
             if (sectorBytes is < 512 or > 4096)
                 throw new IOException($"{path} has sectors of {sectorBytes} bytes; 512 to 4096 are supported.");
-            return new FileBlockDevice(name, handle, isDirect, isBlockDevice: true, sectorBytes, sizeBytes);
+            return new FileBlockDevice(name, handle, isDirect, isBlockDevice: true, sectorBytes, sizeBytes, limitBytes);
         }
         catch
         {
@@ -69,6 +79,7 @@ public sealed class FileBlockDevice : IBlockDevice
     public DeviceStatus Read(long offset, Span<byte> buffer)
     {
         RequireRange(offset, buffer.Length);
+        if (_isShrunk) return DeviceStatus.Unreachable; // It may be long again by now, with a hole that reads as zeros.
         if (!NeedsBounce(buffer)) return ReadAligned(offset, buffer);
         using var bounce = AlignedBufferPool.Shared.Rent(buffer.Length);
         var aligned = bounce.GetSpan()[..buffer.Length];
@@ -78,9 +89,12 @@ public sealed class FileBlockDevice : IBlockDevice
     }
 
     /// <inheritdoc/>
+    /// <remarks>A regular file would grow under a write behind its end, and the hole before it would read as zeros: a file that was cut
+    /// takes no write any more.</remarks>
     public DeviceStatus Write(long offset, ReadOnlySpan<byte> buffer)
     {
         RequireRange(offset, buffer.Length);
+        if (WouldGrow()) return DeviceStatus.Unreachable;
         if (!NeedsBounce(buffer)) return StatusOf(Linux.WriteAt(_handle, buffer, offset));
         using var bounce = AlignedBufferPool.Shared.Rent(buffer.Length);
         var aligned = bounce.GetSpan()[..buffer.Length];
@@ -116,6 +130,7 @@ public sealed class FileBlockDevice : IBlockDevice
     {
         RequireRange(offset, lengthBytes);
         if (lengthBytes == 0) return DeviceStatus.Ok;
+        if (WouldGrow()) return DeviceStatus.Unreachable;
         if (mayUnmap)
         {
             var result = Linux.PunchHole(_handle, offset, lengthBytes);
@@ -176,7 +191,17 @@ public sealed class FileBlockDevice : IBlockDevice
     {
         var result = Linux.ReadAt(_handle, buffer, offset);
         if (result < 0) return StatusOf(result);
-        return result == buffer.Length ? DeviceStatus.Ok : DeviceStatus.IoError; // Shorter: the file was truncated below us.
+        if (result == buffer.Length) return DeviceStatus.Ok;
+        _isShrunk = true; // Shorter: it was cut below us.
+        return DeviceStatus.Unreachable;
+    }
+
+    /// <summary>For good: what lay behind the cut is lost, even if somebody makes the file long again.</summary>
+    private bool WouldGrow()
+    {
+        if (_isBlockDevice) return false; // The kernel refuses a write behind the end.
+        if (!_isShrunk && Linux.SeekEnd(_handle) < SizeBytes) _isShrunk = true;
+        return _isShrunk;
     }
 
     private unsafe bool NeedsBounce(ReadOnlySpan<byte> buffer)

@@ -7,7 +7,7 @@ namespace RaftMirror.DataPlane.Metadata;
 /// <code>
 ///   0  8  magic "RMDISK\0\1"
 ///   8  4  CRC-32C of bytes 12 to 4095
-///  12  4  format version, 1
+///  12  4  format version, 2
 ///  16 16  cluster id (RFC 9562 byte order, as all ids)
 ///  32 16  disk set id
 ///  48 16  disk id
@@ -18,7 +18,11 @@ namespace RaftMirror.DataPlane.Metadata;
 ///  88  8  bytes of a slot
 ///  96  8  generation: grows with every write
 /// 104  8  epoch of the membership that wrote it
-/// 112     zero to 4095
+/// 112  8  stamp: number
+/// 120 16  stamp: nonce
+/// 136  8  stamp: activation
+/// 144  2  bytes of the log position, at most 1024
+/// 146     log position: how far the writer's log had come, opaque here; then zero to 4095
 /// </code></summary>
 public sealed record DiskLabel(
     Guid Cluster,
@@ -30,10 +34,17 @@ public sealed record DiskLabel(
     uint Flags,
     long SlotBytes,
     ulong Generation,
-    ulong Epoch)
+    ulong Epoch,
+    LabelStamp Stamp = default,
+    ReadOnlyMemory<byte> LogPosition = default)
 {
-    /// <summary>The format that is written, and the newest that is read.</summary>
-    public const uint FormatVersion = 1;
+    /// <summary>The format that is written and read.</summary>
+    public const uint FormatVersion = 2;
+
+    /// <summary>Longest log position.</summary>
+    public const int MaxLogPositionBytes = 1024;
+
+    private const int LogPositionOffset = 146;
 
     private static ReadOnlySpan<byte> Magic => "RMDISK\0\u0001"u8;
 
@@ -53,6 +64,12 @@ public sealed record DiskLabel(
         BinaryPrimitives.WriteInt64LittleEndian(block[88..], SlotBytes);
         BinaryPrimitives.WriteUInt64LittleEndian(block[96..], Generation);
         BinaryPrimitives.WriteUInt64LittleEndian(block[104..], Epoch);
+        BinaryPrimitives.WriteUInt64LittleEndian(block[112..], Stamp.Number);
+        Stamp.Nonce.TryWriteBytes(block[120..], bigEndian: true, out _);
+        BinaryPrimitives.WriteUInt64LittleEndian(block[136..], Stamp.Activation);
+        Invariant.Require(LogPosition.Length <= MaxLogPositionBytes, "A log position fits the label.");
+        BinaryPrimitives.WriteUInt16LittleEndian(block[144..], (ushort)LogPosition.Length);
+        LogPosition.Span.CopyTo(block[LogPositionOffset..]);
         BinaryPrimitives.WriteUInt32LittleEndian(block[8..], Crc32C.Compute(block[12..DiskLayout.LabelBytes]));
     }
 
@@ -64,6 +81,8 @@ public sealed record DiskLabel(
         if (!HasMagic(block)) return false;
         if (BinaryPrimitives.ReadUInt32LittleEndian(block[8..]) != Crc32C.Compute(block[12..DiskLayout.LabelBytes])) return false;
         if (BinaryPrimitives.ReadUInt32LittleEndian(block[12..]) != FormatVersion) return false;
+        var positionBytes = BinaryPrimitives.ReadUInt16LittleEndian(block[144..]);
+        if (positionBytes > MaxLogPositionBytes) return false;
         label = new DiskLabel(
             new Guid(block.Slice(16, 16), bigEndian: true),
             new Guid(block.Slice(32, 16), bigEndian: true),
@@ -74,9 +93,31 @@ public sealed record DiskLabel(
             BinaryPrimitives.ReadUInt32LittleEndian(block[84..]),
             BinaryPrimitives.ReadInt64LittleEndian(block[88..]),
             BinaryPrimitives.ReadUInt64LittleEndian(block[96..]),
-            BinaryPrimitives.ReadUInt64LittleEndian(block[104..]));
+            BinaryPrimitives.ReadUInt64LittleEndian(block[104..]),
+            new LabelStamp(
+                BinaryPrimitives.ReadUInt64LittleEndian(block[112..]),
+                new Guid(block.Slice(120, 16), bigEndian: true),
+                BinaryPrimitives.ReadUInt64LittleEndian(block[136..])),
+            block.Slice(LogPositionOffset, positionBytes).ToArray());
         return true;
     }
+
+    /// <summary>True if this copy was written after the other one.</summary>
+    public bool IsNewerThan(DiskLabel other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return Stamp.Number != other.Stamp.Number ? Stamp.Number > other.Stamp.Number : Generation > other.Generation;
+    }
+
+    /// <summary>True if both say the same, the bytes of the log position included.</summary>
+    public bool Equals(DiskLabel? other) => other is not null
+        && (Cluster, Set, Disk, SizeBytes, MetadataBytes, MaxNodes, Flags) ==
+            (other.Cluster, other.Set, other.Disk, other.SizeBytes, other.MetadataBytes, other.MaxNodes, other.Flags)
+        && (SlotBytes, Generation, Epoch, Stamp) == (other.SlotBytes, other.Generation, other.Epoch, other.Stamp)
+        && LogPosition.Span.SequenceEqual(other.LogPosition.Span);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Disk, Stamp, Generation);
 
     /// <summary>True if the block was a label once.</summary>
     public static bool HasMagic(ReadOnlySpan<byte> block) => block[..8].SequenceEqual(Magic);

@@ -17,7 +17,7 @@ public static class LabelStore
         return status == DeviceStatus.Ok ? WriteThrough(device, 0, bytes) : status;
     }
 
-    /// <summary>Reads both copies; the highest valid generation wins.</summary>
+    /// <summary>Reads both copies; of two valid ones the newer wins: the higher stamp, then the higher generation.</summary>
     /// <param name="device">The disk.</param>
     /// <param name="label">The label, or null if no copy is valid.</param>
     /// <param name="needsRepair">True if a copy is damaged or older than the other: write the label again.</param>
@@ -34,7 +34,7 @@ public static class LabelStore
         var headStatus = device.Read(0, bytes);
         if (headStatus == DeviceStatus.Ok) DiskLabel.TryRead(bytes, out head);
         needsRepair = head != label;
-        if (head is not null && (label is null || head.Generation > label.Generation)) label = head;
+        if (head is not null && (label is null || head.IsNewerThan(label))) label = head;
         return headStatus == DeviceStatus.Ok || tailStatus == DeviceStatus.Ok ? DeviceStatus.Ok : headStatus;
     }
 

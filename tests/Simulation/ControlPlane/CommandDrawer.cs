@@ -38,7 +38,7 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         if (state.Node(name) is not { } self || self.Incarnation != incarnation)
             return new RegisterNode(name, node.Value, incarnation, $"{name}:1", $"{name}:2", $"{name}:3");
         if (self.Status is NodeStatus.Fenced or NodeStatus.Down) return null;
-        if (!cluster.IsHealed && random.Chance(0.004)) return new StopNode(name, incarnation);
+        if (!cluster.IsHealed && random.Chance(0.004)) return new StopNode(name, incarnation, [.. state.Sets.Keys.Where(_ => random.Chance(0.9))]);
         var sets = state.Sets.Values.ToList();
         if (sets.Count > 1 && random.Chance(0.5)) sets.Reverse();
         foreach (var set in sets)
@@ -46,7 +46,7 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
             if (set.Members.GetValueOrDefault(name) is not { } member) continue;
             if (MergeDuty(state, set, self) is { } merge) return merge;
             if (!self.IsLive) continue;
-            if (member.JoinedIncarnation == 0 && !member.HasLeft) return new JoinSet(set.Name, name, incarnation);
+            if (member.JoinedIncarnation == 0 && !member.HasLeft) return Enter(set, name, incarnation);
             if (member.JoinedIncarnation != incarnation) continue;
             if (SetDuty(state, set, member, self) is { } duty) return duty;
             foreach (var volume in set.Volumes.Values)
@@ -56,6 +56,18 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         }
 
         return null;
+    }
+
+    /// <summary>Sometimes a disk cannot be stamped in time.</summary>
+    private StampLabels Beat(SetState set, NodeState self) => new(
+        set.Name, set.Generation, self.Name, self.Incarnation, set.NextStamp!.Number,
+        [.. Stamps.DisksToStamp(set).Where(_ => cluster.IsHealed || random.Chance(0.9))]);
+
+    private static CommandBody Enter(SetState set, string node, ulong incarnation)
+    {
+        if (set.Activating is { } own && own.Node == node && own.Incarnation == incarnation)
+            return new CompleteActivation(set.Name, own.Number, node, incarnation, Stamps.DisksToStamp(set));
+        return Stamps.NeedsActivation(set) ? new StartActivation(set.Name, node, incarnation) : new JoinSet(set.Name, node, incarnation);
     }
 
     private MergeDirtyLog? MergeDuty(ClusterState state, SetState set, NodeState self)
@@ -96,16 +108,17 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         if (member.Slot is null && set.Disks.Values.Any(static disk => disk.Status == DiskStatus.Okay))
             return new OpenSlot(set.Name, self.Name, self.Incarnation, PlacementRules.ChooseLogDisks(set, member, self.Incarnation));
         if (set.StampedGeneration < set.Generation && Duties.SetDuty(state, set)?.Name == self.Name)
-            return new StampLabels(set.Name, set.Generation, self.Name, self.Incarnation);
+            return Beat(set, self);
         if (DiskDuty(state, set, member, self) is { } disk) return disk;
         if (cluster.IsHealed) return null;
+        if (Duties.SetDuty(state, set)?.Name == self.Name && !set.Disks.IsEmpty && random.Chance(0.02)) return Beat(set, self);
         if (member.Slot is { } slot && !member.IsMergeOwed && random.Chance(0.01))
         {
             var failed = random.Chance(0.2) ? slot.Disks[0] : null;
             return new AbandonSlot(set.Name, self.Name, self.Incarnation, slot.Generation, "drawn", failed);
         }
 
-        return random.Chance(0.005) ? new LeaveSet(set.Name, self.Name, self.Incarnation) : null;
+        return random.Chance(0.005) ? new LeaveSet(set.Name, self.Name, self.Incarnation, IsClosed: random.Chance(0.8)) : null;
     }
 
     private CommandBody? VolumeDuty(ClusterState state, SetState set, VolumeState volume, NodeState self)

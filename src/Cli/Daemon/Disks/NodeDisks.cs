@@ -1,0 +1,212 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using Microsoft.Extensions.Logging;
+using RaftMirror.ControlPlane.Model;
+using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.Metadata;
+
+namespace RaftMirror.Cli.Daemon.Disks;
+
+/// <summary>The disks of this node's sets. Each is opened once, judged by its label against the committed state, and only then used: the
+/// data plane, the stamper and whoever asks for a proof share one handle, so that none of them can meet another disk
+/// under the same path. Any thread.</summary>
+/// <param name="self">This node.</param>
+/// <param name="feed">Applied states.</param>
+/// <param name="readBarrier">Ends once everything committed before the call is applied here.</param>
+/// <param name="logger">Log.</param>
+internal sealed partial class NodeDisks(
+    NodeIdentity self, StateFeed feed, Func<CancellationToken, ValueTask> readBarrier, ILogger logger)
+{
+    private static readonly TimeSpan FirstVerdict = TimeSpan.FromSeconds(3);
+    private readonly ConcurrentDictionary<(string Set, Guid Disk), NodeDisk> _disks = new();
+    private readonly ConcurrentDictionary<(string Set, Guid Disk), Task> _underWay = new();
+
+    /// <summary>The disk's device, if it is in use here; null else.</summary>
+    public FileBlockDevice? Find(string set, Guid disk) => _disks.GetValueOrDefault((set, disk))?.Current?.Device;
+
+    /// <summary>What this node thinks of a disk, if it has looked at it.</summary>
+    public DiskVerdict? VerdictOn(string set, Guid disk) => _disks.GetValueOrDefault((set, disk))?.Verdict;
+
+    /// <summary>Gives the data plane a disk in use. One that was not looked at yet is waited for, for a short while; one that was refused is
+    /// looked at again beside.</summary>
+    /// <exception cref="IOException">It may not be used; the message says why.</exception>
+    public IBlockDevice Take(SetConfiguration set, DiskConfiguration disk)
+    {
+        ArgumentNullException.ThrowIfNull(set);
+        ArgumentNullException.ThrowIfNull(disk);
+        if (!set.Members.Any(member => member.Node == set.Self && member.IsJoined && member.Incarnation == self.Incarnation))
+            throw new IOException($"This node has not joined '{set.Name}'.");
+        if (Find(set.Name, disk.Id) is { } open) return new BorrowedDevice(open);
+        var isFirst = VerdictOn(set.Name, disk.Id) is null;
+        var look = _underWay.GetOrAdd((set.Name, disk.Id), key => Task.Run(() => AdmitAgainAsync(key.Set, key.Disk)));
+        if (isFirst) look.Wait(FirstVerdict);
+        if (Find(set.Name, disk.Id) is { } opened) return new BorrowedDevice(opened);
+        throw new IOException(VerdictOn(set.Name, disk.Id)?.Message ?? $"Disk '{disk.Name}' ({disk.Path}) has not answered yet.");
+    }
+
+    /// <summary>Opens and judges every disk of a set that the state calls okay. Those in use stay as they are if this node serves the
+    /// set; else all begin anew.</summary>
+    /// <returns>A verdict for each, by name.</returns>
+    /// <exception cref="IOException">The committed state cannot be read now.</exception>
+    public async Task<IReadOnlyDictionary<string, DiskVerdict>> AdmitAsync(string setName, CancellationToken cancellationToken)
+    {
+        var state = await CommittedAsync(cancellationToken);
+        if (state.Set(setName) is not { } set) return ImmutableDictionary<string, DiskVerdict>.Empty;
+        var serves = set.Members.GetValueOrDefault(self.Name)?.JoinedIncarnation == self.Incarnation;
+        var wanted = set.Disks.Values.Where(disk => disk.Status == DiskStatus.Okay).ToList();
+        var verdicts = await Task.WhenAll(wanted.Select(disk => AdmitOneAsync(state, set, disk, serves, cancellationToken)));
+        return wanted.Zip(verdicts).ToDictionary(pair => pair.First.Name, pair => pair.Second, StringComparer.Ordinal);
+    }
+
+    /// <summary>Puts the stamp that the state asks for on the disks in use. Each has its own bounded time.</summary>
+    /// <param name="state">The state that asks for it.</param>
+    /// <param name="set">The set in it.</param>
+    /// <param name="logPosition">How far this node's log has come.</param>
+    /// <param name="mayWrite">Asked before each write.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <returns>What came of each disk; those with a usable verdict carry the stamp durably.</returns>
+    public async Task<IReadOnlyList<(string Disk, DiskVerdict Verdict)>> StampAsync(
+        ClusterState state, SetState set, ReadOnlyMemory<byte> logPosition, Func<bool> mayWrite, CancellationToken cancellationToken)
+    {
+        var names = ControlPlane.Model.Stamps.DisksToStamp(set);
+        var verdicts = await Task.WhenAll(names.Select(
+            name => StampOneAsync(state, set, set.Disks[name], logPosition, mayWrite, cancellationToken)));
+        return [.. names.Zip(verdicts)];
+    }
+
+    /// <summary>Opens a disk apart from those in use, to read what a dead node left on it; also where this node does not serve.</summary>
+    /// <exception cref="IOException">It is not there, or not what the state knows.</exception>
+    public async Task<IBlockDevice> OpenForReadingAsync(
+        ClusterState before, SetState set, DiskState disk, Func<Task<ClusterState>> after)
+    {
+        var expected = StateWords.Expected(before, set, disk, self.Name);
+        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name));
+        var (device, reading) = await own.RunAsync(
+            () => Open(expected, disk.IsDirectIo), CancellationToken.None, static late => late.Device.Dispose());
+        var verdict = DiskIdentity.Judge(
+            expected, device.CurrentSizeBytes, reading, StateWords.Stamps(set, (await after()).Set(set.Name) ?? set, disk.Name));
+        if (verdict.IsUsable) return device;
+        device.Dispose();
+        throw new IOException(verdict.Message);
+    }
+
+    /// <summary>Closes the disks of a set that this node serves no more.</summary>
+    /// <param name="set">Which; null for all.</param>
+    public void Close(string? set)
+    {
+        foreach (var key in _disks.Keys.Where(key => set is null || key.Set == set))
+        {
+            if (_disks.TryRemove(key, out var disk)) disk.Close();
+        }
+    }
+
+    private async Task AdmitAgainAsync(string setName, Guid disk)
+    {
+        try
+        {
+            var state = await CommittedAsync(CancellationToken.None);
+            if (state.Set(setName) is not { } set || set.Disks.Values.FirstOrDefault(known => known.Id == disk) is not { } known) return;
+            await AdmitOneAsync(state, set, known, serves: true, CancellationToken.None);
+        }
+        catch (IOException unknown)
+        {
+            LogUnknown(logger, setName, unknown.Message);
+        }
+        finally
+        {
+            _underWay.TryRemove((setName, disk), out _);
+        }
+    }
+
+    private async Task<DiskVerdict> AdmitOneAsync(
+        ClusterState state, SetState set, DiskState disk, bool serves, CancellationToken cancellationToken)
+    {
+        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name));
+        if (serves && own is { Current: not null, Verdict: { } standing }) return standing;
+        FileBlockDevice? device = null;
+        DiskVerdict verdict;
+        try
+        {
+            var expected = StateWords.Expected(state, set, disk, self.Name);
+            (device, var reading) = await own.RunAsync(
+                () => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose());
+            var after = await CommittedAsync(cancellationToken);
+            if (after.Set(set.Name) is not { } now) throw new IOException($"the set '{set.Name}' is gone");
+            verdict = DiskIdentity.Judge(expected, device.CurrentSizeBytes, reading, StateWords.Stamps(set, now, disk.Name));
+            if (verdict.IsUsable)
+            {
+                own.Admit(new NodeDisk.Admitted(device, now.Activation), verdict);
+                return verdict;
+            }
+        }
+        catch (IOException failure)
+        {
+            verdict = new DiskVerdict(DiskFinding.Missing, $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) cannot be used: {failure.Message}");
+        }
+
+        device?.Dispose();
+        if (own.Verdict?.Message != verdict.Message) LogRefused(logger, set.Name, verdict.Message);
+        own.Refuse(verdict);
+        return verdict;
+    }
+
+    private async Task<DiskVerdict> StampOneAsync(
+        ClusterState state, SetState set, DiskState disk, ReadOnlyMemory<byte> logPosition, Func<bool> mayWrite, CancellationToken cancellationToken)
+    {
+        if (_disks.GetValueOrDefault((set.Name, disk.Id)) is not { Current.Device: { } device } own)
+            return VerdictOn(set.Name, disk.Id) ?? new DiskVerdict(DiskFinding.Silent, $"disk '{disk.Name}' is not open here yet");
+        try
+        {
+            var label = StateWords.Label(state, set, disk, logPosition);
+            var expected = StateWords.Expected(state, set, disk, self.Name);
+            var verdict = await own.RunAsync(
+                () => LabelStamper.Stamp(device, expected, StateWords.Stamps(set, set, disk.Name), label, mayWrite), cancellationToken);
+            if (!verdict.IsUsable) LogNotStamped(logger, set.Name, verdict.Message);
+            return verdict;
+        }
+        catch (IOException failure)
+        {
+            LogNotStamped(logger, set.Name, failure.Message);
+            return new DiskVerdict(DiskFinding.Silent, failure.Message);
+        }
+    }
+
+    /// <summary>The state, with all that was committed before the call.</summary>
+    /// <exception cref="IOException">It cannot be read now.</exception>
+    public async Task<ClusterState> CommittedAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await readBarrier(cancellationToken);
+            return feed.Current;
+        }
+        catch (Consensus.NoLeaderException lost)
+        {
+            throw new IOException($"the committed state cannot be read now: {lost.Message}", lost);
+        }
+    }
+
+    private static (FileBlockDevice Device, LabelReading Reading) Open(ExpectedDisk expected, bool isDirect)
+    {
+        var device = FileBlockDevice.Open(expected.Name, expected.Path, isDirect, limitBytes: expected.SizeBytes);
+        try
+        {
+            return (device, DiskIdentity.Read(device, expected.SizeBytes));
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
+        }
+    }
+
+    [LoggerMessage(3510, LogLevel.Error, "Set {Set}: {Verdict}")]
+    private static partial void LogRefused(ILogger logger, string set, string verdict);
+
+    [LoggerMessage(3511, LogLevel.Warning, "Set {Set}: a disk was not stamped: {Reason}")]
+    private static partial void LogNotStamped(ILogger logger, string set, string reason);
+
+    [LoggerMessage(3512, LogLevel.Information, "Set {Set}: a disk cannot be judged now: {Reason}")]
+    private static partial void LogUnknown(ILogger logger, string set, string reason);
+}
