@@ -20,6 +20,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan StopNodeLimit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan ProofLimit = TimeSpan.FromSeconds(5);
 
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -57,7 +58,9 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _raft = raft;
         _self = new NodeIdentity(options.Name, directory.Self, raft.Incarnation);
         _peers = new PeerClient(_raft, _directory);
-        _disks = new NodeDisks(_self, _feed, async token => await _raft.ReadBarrierAsync(token), _logger);
+        var proof = new ProofOfSameness(_self, (node, request, token) => _peers.CallAsync(
+            node, PeerMethods.ProveDisk, request, DaemonJson.Default.ProofRequest, DaemonJson.Default.ProofReply, ProofLimit, token));
+        _disks = new NodeDisks(_self, _feed, async token => await _raft.ReadBarrierAsync(token), proof, _logger);
         _resources = new SetResources(_disks, _logger);
         _commands = new CommandService(
             _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), _standing, () => _clocks!);
@@ -90,6 +93,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _api.Register();
         _peers.Handle(PeerMethods.CheckDisk, DaemonJson.Default.DiskRequest, DaemonJson.Default.DiskReply,
             (_, request, _) => ValueTask.FromResult(DiskChecks.Run(request)));
+        _peers.Handle(PeerMethods.ProveDisk, DaemonJson.Default.ProofRequest, DaemonJson.Default.ProofReply, _disks.AnswerAsync);
         _peers.Handle(PeerMethods.CheckDelete, DaemonJson.Default.DeleteCheckRequest, DaemonJson.Default.DeleteCheckReply,
             (_, request, _) => ValueTask.FromResult(CheckDelete(request)));
         _peers.Handle(PeerMethods.LeaveSet, DaemonJson.Default.LeaveSetRequest, DaemonJson.Default.ApiResult,

@@ -43,6 +43,9 @@ internal static class PeerMethods
     /// <summary>Can this node use a disk for a set?</summary>
     public const string CheckDisk = "disk.check";
 
+    /// <summary>Do we see the same disk? <see cref="Disks.ProofRequest"/> → <see cref="Disks.ProofReply"/>.</summary>
+    public const string ProveDisk = "disk.prove";
+
 
     /// <summary>Has a volume clients here?</summary>
     public const string CheckDelete = "mirror.checkDelete";
@@ -165,6 +168,8 @@ internal sealed record ReseedRequest(string? From, int TimeoutMs);
 [JsonSerializable(typeof(ClockReply))]
 [JsonSerializable(typeof(DiskRequest))]
 [JsonSerializable(typeof(DiskReply))]
+[JsonSerializable(typeof(Disks.ProofRequest))]
+[JsonSerializable(typeof(Disks.ProofReply))]
 [JsonSerializable(typeof(DeleteCheckRequest))]
 [JsonSerializable(typeof(DeleteCheckReply))]
 [JsonSerializable(typeof(LeaveSetRequest))]

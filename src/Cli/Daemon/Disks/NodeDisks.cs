@@ -14,9 +14,10 @@ namespace RaftMirror.Cli.Daemon.Disks;
 /// <param name="self">This node.</param>
 /// <param name="feed">Applied states.</param>
 /// <param name="readBarrier">Ends once everything committed before the call is applied here.</param>
+/// <param name="proof">Proves with serving nodes that a disk is the one that they use.</param>
 /// <param name="logger">Log.</param>
 internal sealed partial class NodeDisks(
-    NodeIdentity self, StateFeed feed, Func<CancellationToken, ValueTask> readBarrier, ILogger logger)
+    NodeIdentity self, StateFeed feed, Func<CancellationToken, ValueTask> readBarrier, ProofOfSameness proof, ILogger logger)
 {
     private static readonly TimeSpan FirstVerdict = TimeSpan.FromSeconds(3);
     private readonly ConcurrentDictionary<(string Set, Guid Disk), NodeDisk> _disks = new();
@@ -91,6 +92,22 @@ internal sealed partial class NodeDisks(
         throw new IOException(verdict.Message);
     }
 
+    /// <summary>This node's part in another one's proof: it looks at the disk that it uses itself.</summary>
+    public async ValueTask<ProofReply> AnswerAsync(string from, ProofRequest request, CancellationToken cancellationToken)
+    {
+        if (feed.Current.Set(request.Set) is not { } set
+            || set.Disks.Values.FirstOrDefault(known => known.Id == request.Disk) is not { } disk
+            || set.Members.GetValueOrDefault(from) is not { } asker
+            || set.Members.GetValueOrDefault(self.Name)?.JoinedIncarnation != self.Incarnation
+            || _disks.GetValueOrDefault((set.Name, disk.Id)) is not { } own)
+        {
+            return new ProofReply(ProofStanding.NotOpen, default);
+        }
+
+        if (own.Current is { } open) return await proof.AnswerAsync(set, disk, asker.SlotNumber, request, open.Device, own, cancellationToken);
+        return new ProofReply(own.Verdict is null ? ProofStanding.Opening : ProofStanding.NotOpen, default);
+    }
+
     /// <summary>Closes the disks of a set that this node serves no more.</summary>
     /// <param name="set">Which; null for all.</param>
     public void Close(string? set)
@@ -134,6 +151,8 @@ internal sealed partial class NodeDisks(
             var after = await CommittedAsync(cancellationToken);
             if (after.Set(set.Name) is not { } now) throw new IOException($"the set '{set.Name}' is gone");
             verdict = DiskIdentity.Judge(expected, device.CurrentSizeBytes, reading, StateWords.Stamps(set, now, disk.Name));
+            if (verdict.IsUsable)
+                verdict = await proof.ProveAsync(after, now, now.Disks.GetValueOrDefault(disk.Name) ?? disk, verdict, device, own, cancellationToken);
             if (verdict.IsUsable)
             {
                 own.Admit(new NodeDisk.Admitted(device, now.Activation), verdict);
