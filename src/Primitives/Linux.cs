@@ -179,6 +179,13 @@ public static partial class Linux
         return (time.Seconds * 1_000_000_000) + time.Nanoseconds;
     }
 
+    /// <summary>Nanoseconds since 1970, as the system's clock says, which may step (CLOCK_REALTIME).</summary>
+    public static long RealTimeNanoseconds()
+    {
+        if (NativeClockGetTime(0, out var time) != 0) throw Failure("clock_gettime", "CLOCK_REALTIME");
+        return (time.Seconds * 1_000_000_000) + time.Nanoseconds;
+    }
+
     private static IOException Failure(string call, string path)
     {
         var error = Marshal.GetLastPInvokeError();

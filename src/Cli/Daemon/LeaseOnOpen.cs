@@ -27,9 +27,12 @@ internal sealed class LeaseOnOpen(IExportCatalog exports, Action opened) : IExpo
     {
         public ExportInfo Info => Export.Info;
 
-        public IExportSession Open(string client)
+        public IExportSession Open(string client) => Note(Export.Open(client));
+
+        public IExportSession Open(string client, IIntake intake) => Note(Export.Open(client, intake));
+
+        private IExportSession Note(IExportSession session)
         {
-            var session = Export.Open(client);
             Opened(); // After the opening has its time: the lease must begin later.
             return session;
         }

@@ -106,14 +106,22 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         if (!PeerMessageCodec.TryDecode(payload.Span, out var message)) return;
         if (_volumes.TryGetValue(message.Volume, out var volume))
         {
-            volume.Post(new(MirrorVolume.InputKind.Message, Disk: fromNode, Payload: message));
+            volume.Receive(fromNode, message);
             return;
         }
 
-        // A volume that is not known here yet has no writes under way. Windows are not confirmed in its name: its core must know them.
-        if (message.Kind != PeerMessageKind.DrainRequest || message.ToIncarnation != _incarnation) return;
+        // A volume that is not known here yet has no writes under way, and no clients. Windows are not confirmed in its name: its core must
+        // know them.
+        if (message.ToIncarnation != _incarnation) return;
+        var answer = message.Kind switch
+        {
+            PeerMessageKind.DrainRequest => PeerMessageKind.DrainDone,
+            PeerMessageKind.OrderQuestion => PeerMessageKind.OrderAnswer,
+            _ => default,
+        };
+        if (answer == default) return;
         _ports.Peers.Send(fromNode, PeerMessageCodec.Encode(new PeerMessage(
-            PeerMessageKind.DrainDone, message.Volume, _incarnation, message.FromIncarnation, Sequence: message.Sequence)));
+            answer, message.Volume, _incarnation, message.FromIncarnation, Sequence: message.Sequence)));
     }
 
     /// <summary>The volume of that name as clients attach it, or null. Any thread.</summary>
@@ -344,7 +352,7 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
 
     private void Tick()
     {
-        PostAll(new(MirrorVolume.InputKind.Tick));
+        foreach (var volume in _volumes.Values) volume.Tick();
         _watcher.Tick(IsLossEnacted);
     }
 

@@ -78,7 +78,7 @@ internal sealed class PendingRequest(MirrorVolume volume) : IValueTaskSource<IoS
 }
 
 /// <summary>One client connection to a volume.</summary>
-internal sealed class MirrorSession(MirrorVolume volume, uint number, string client) : IExportSession
+internal sealed class MirrorSession(MirrorVolume volume, uint number, string client, IIntake? intake) : IExportSession
 {
     private readonly CancellationTokenSource _dropped = new();
     private readonly TaskCompletionSource _admitted = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -92,13 +92,18 @@ internal sealed class MirrorSession(MirrorVolume volume, uint number, string cli
 
     public Task Admitted => _admitted.Task;
 
+    public void HungUp() => volume.HungUp(this);
+
+    /// <summary>What came before this was handed to the volume. Any thread.</summary>
+    public long FloorNs(long nowNs) => intake?.FloorNs(nowNs) ?? nowNs;
+
     public ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination, IReadBuffer? owner = null) =>
         volume.SubmitAsync(
             new MirrorRequest(0, RequestKind.Read, new ByteRange(offset, destination.Length), Number), destination, owner);
 
     public ValueTask<IoStatus> WriteAsync(long offset, ReadOnlyMemory<byte> source, bool forceUnitAccess) =>
         volume.SubmitAsync(
-            new MirrorRequest(0, RequestKind.Write, new ByteRange(offset, source.Length), Number, forceUnitAccess),
+            Timed(new MirrorRequest(0, RequestKind.Write, new ByteRange(offset, source.Length), Number, forceUnitAccess)),
             MemoryMarshal.AsMemory(source));
 
     public ValueTask<IoStatus> FlushAsync() =>
@@ -106,16 +111,23 @@ internal sealed class MirrorSession(MirrorVolume volume, uint number, string cli
 
     public ValueTask<IoStatus> TrimAsync(long offset, long lengthBytes, bool forceUnitAccess) =>
         volume.SubmitAsync(
-            new MirrorRequest(0, RequestKind.Trim, new ByteRange(offset, lengthBytes), Number, forceUnitAccess, MayUnmap: true),
+            Timed(new MirrorRequest(0, RequestKind.Trim, new ByteRange(offset, lengthBytes), Number, forceUnitAccess, MayUnmap: true)),
             default);
 
     public ValueTask<IoStatus> WriteZeroesAsync(long offset, long lengthBytes, bool mayUnmap, bool forceUnitAccess) =>
         volume.SubmitAsync(
-            new MirrorRequest(0, RequestKind.WriteZeroes, new ByteRange(offset, lengthBytes), Number, forceUnitAccess, mayUnmap),
+            Timed(new MirrorRequest(0, RequestKind.WriteZeroes, new ByteRange(offset, lengthBytes), Number, forceUnitAccess, mayUnmap)),
             default);
 
     /// <summary>Its client may have the export.</summary>
     public void Admit() => _admitted.TrySetResult();
+
+    private MirrorRequest Timed(in MirrorRequest request)
+    {
+        if (intake is null) return request;
+        var (from, to) = intake.Current;
+        return request with { FromNs = from, ToNs = to };
+    }
 
     /// <summary>Asks the connection to go.</summary>
     public void Drop()

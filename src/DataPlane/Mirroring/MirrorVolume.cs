@@ -22,6 +22,7 @@ internal sealed class MirrorVolume : IExport
     private readonly Dictionary<ulong, RangeCopy> _copies = [];
     private readonly Dictionary<ulong, PendingRequest> _pending = [];
     private readonly List<MirrorSession> _sessions = [];
+    private readonly List<MirrorRequest> _atDoor = []; // Handed over by their connections, not posted yet. Under its own lock.
     private readonly List<TaskCompletionSource> _quiet = [];
     private readonly SemaphoreSlim _door;
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -87,13 +88,17 @@ internal sealed class MirrorVolume : IExport
         return quiet.Task;
     }
 
-    public IExportSession Open(string client)
+    public IExportSession Open(string client) => OpenSession(client, null);
+
+    public IExportSession Open(string client, IIntake intake) => OpenSession(client, intake);
+
+    private MirrorSession OpenSession(string client, IIntake? intake)
     {
         MirrorSession session;
         bool isDropped;
         lock (_sessions)
         {
-            session = new MirrorSession(this, _nextSession++, client);
+            session = new MirrorSession(this, _nextSession++, client, intake);
             _sessions.Add(session);
             isDropped = _dropReason is not null;
         }
@@ -107,6 +112,19 @@ internal sealed class MirrorVolume : IExport
     {
         lock (_sessions) _sessions.Remove(session);
         Post(new Input(InputKind.SessionClosed, Id: session.Number));
+    }
+
+    /// <summary>The client closed its side of a connection.</summary>
+    public void HungUp(MirrorSession session) => Post(new Input(InputKind.SessionHungUp, Id: session.Number));
+
+    /// <summary>Time passed.</summary>
+    public void Tick() => Post(new Input(InputKind.Tick, Sample: Sample()));
+
+    /// <summary>A message of this volume's core on another node.</summary>
+    public void Receive(string from, PeerMessage message)
+    {
+        var sample = message.Kind is PeerMessageKind.OrderQuestion or PeerMessageKind.DrainRequest ? Sample() : null;
+        Post(new Input(InputKind.Message, Disk: from, Payload: message, Sample: sample));
     }
 
     public ValueTask<IoStatus> SubmitAsync(MirrorRequest request, Memory<byte> buffer, IReadBuffer? owner = null)
@@ -138,8 +156,37 @@ internal sealed class MirrorVolume : IExport
 
     private async ValueTask<IoStatus> SubmitLaterAsync(MirrorRequest request, Memory<byte> buffer, IReadBuffer? owner)
     {
+        lock (_atDoor) _atDoor.Add(request);
         await _door.WaitAsync().ConfigureAwait(false);
-        return await SubmitNow(request, buffer, owner).ConfigureAwait(false);
+        var submitted = SubmitNow(request, buffer, owner);
+        lock (_atDoor) _atDoor.Remove(request);
+        return await submitted.ConfigureAwait(false);
+    }
+
+    /// <summary>Looks at the connections. To be posted after it was taken: what a connection had handed over by then stands before it in the
+    /// mailbox, which is what makes its floors true for the core.</summary>
+    private IntakeSample? Sample()
+    {
+        var taken = _host.NowNs;
+        MirrorSession[] sessions;
+        lock (_sessions)
+        {
+            if (_sessions.Count == 0) return null;
+            sessions = _sessions.ToArray();
+        }
+
+        var floors = new (uint Session, long FloorNs)[sessions.Length];
+        for (var i = 0; i < floors.Length; i++) floors[i] = (sessions[i].Number, sessions[i].FloorNs(taken));
+        lock (_atDoor) // After the connections: what they had handed over by then waits here, or is posted.
+        {
+            foreach (var request in _atDoor)
+            {
+                var i = Array.FindIndex(floors, floor => floor.Session == request.Session);
+                if (i >= 0 && request.ToNs != 0) floors[i].FloorNs = Math.Min(floors[i].FloorNs, request.FromNs);
+            }
+        }
+
+        return new IntakeSample(taken, floors);
     }
 
     private ValueTask<IoStatus> SubmitNow(MirrorRequest request, Memory<byte> buffer, IReadBuffer? owner)
@@ -179,6 +226,7 @@ internal sealed class MirrorVolume : IExport
     private void Apply(in Input input)
     {
         var now = _host.NowNs;
+        if (input.Sample is { } sample) _core.Sampled(now, sample);
         switch (input.Kind)
         {
             case InputKind.Request:
@@ -220,6 +268,9 @@ internal sealed class MirrorVolume : IExport
                 break;
             case InputKind.SessionClosed:
                 _core.SessionClosed(now, (uint)input.Id);
+                break;
+            case InputKind.SessionHungUp:
+                _core.SessionHungUp(now, (uint)input.Id);
                 break;
             case InputKind.LogOpened:
                 _core.LogOpened(now);
@@ -455,6 +506,7 @@ internal sealed class MirrorVolume : IExport
         Message,
         SessionOpened,
         SessionClosed,
+        SessionHungUp,
         LogOpened,
         LogLost,
         Removed,
@@ -469,7 +521,8 @@ internal sealed class MirrorVolume : IExport
         string? Disk = null,
         object? Payload = null,
         bool IsFlagged = false,
-        long AtNs = 0);
+        long AtNs = 0,
+        IntakeSample? Sample = null);
 }
 
 /// <summary>What a volume's shell uses of its set. Any thread.</summary>

@@ -104,6 +104,23 @@ public interface IExport
     /// <summary>Begins a client connection: before GO or EXPORT_NAME is answered, which waits for <see cref="IExportSession.Admitted"/>.</summary>
     /// <param name="client">Remote address, for messages.</param>
     IExportSession Open(string client);
+
+    /// <summary>As <see cref="Open(string)"/>, for a session that wants to know when requests came.</summary>
+    /// <param name="client">Remote address, for messages.</param>
+    /// <param name="intake">What is known of that.</param>
+    IExportSession Open(string client, IIntake intake) => Open(client);
+}
+
+/// <summary>What is known of when a connection's requests reached this host's kernel. Times are ns of CLOCK_BOOTTIME.</summary>
+public interface IIntake
+{
+    /// <summary>Bounds of when the last byte of the request came that is being handed over. The connection's thread, during a call of its
+    /// session.</summary>
+    (long FromNs, long ToNs) Current { get; }
+
+    /// <summary>Every request that had come as a whole before this instant was handed to the session or will never be. Any thread.</summary>
+    /// <param name="nowNs">Now.</param>
+    long FloorNs(long nowNs);
 }
 
 /// <summary>Holds the buffer of a read. Called by the thread that ends the read, before it has ended.</summary>
@@ -127,6 +144,11 @@ public interface IExportSession : IDisposable
     /// <summary>Completes once the client may be told that it has the export: this node serves it, and nothing that an earlier
     /// connection left under way holds up this one's writes. Never faults; open for ever if that does not come about.</summary>
     Task Admitted { get; }
+
+    /// <summary>The client closed its side: it reads no more replies, or few.</summary>
+    void HungUp()
+    {
+    }
 
     /// <summary>Reads into <paramref name="destination"/>, or into another buffer, which <paramref name="owner"/> is given before the task
     /// ends: a device that hangs may still fill the first one.</summary>

@@ -286,9 +286,7 @@ public sealed class MirrorCoreTests
     public void Session_NewConnection_WritesAfterPeersDrained()
     {
         Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
-        _core.SessionOpened(_now, 1, _now);
-        var ask = (PeerMessage)Single(EffectKind.Send).Payload!;
-        Assert.Equal(PeerMessageKind.DrainRequest, ask.Kind);
+        var ask = OpenFirst();
         _core.Submit(_now, Write(10, 0) with { Session = 1 });
         Assert.Empty(Take());
         _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: ask.Sequence));
@@ -300,8 +298,7 @@ public sealed class MirrorCoreTests
     {
         Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
         _now += 10 * Ms;
-        _core.SessionOpened(_now, 1, _now);
-        var ask = (PeerMessage)Single(EffectKind.Send).Payload!;
+        var ask = OpenFirst();
         _core.Submit(_now, Write(10, 0) with { Session = 1 });
         _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: ask.Sequence));
         Assert.Empty(Take());
@@ -313,12 +310,41 @@ public sealed class MirrorCoreTests
         Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite, EffectKind.SessionAdmitted], Take().Select(effect => effect.Kind));
     }
 
+    [Fact] // §14.9: a dropped connection's bytes may be in the kernel when its node is asked.
+    public void Drain_UnreadBytes_WaitsUntilTheyAreRead()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        OpenFirst();
+        var ask = new PeerMessage(PeerMessageKind.DrainRequest, 1, 1, 1, Sequence: 9);
+        _core.Sampled(_now + (5 * Ms), new IntakeSample(_now + (5 * Ms), [(1, _now)]));
+        _core.PeerMessageReceived(_now + (6 * Ms), "b", ask);
+        Assert.Empty(Take());
+        _core.Sampled(_now + (7 * Ms), new IntakeSample(_now + (7 * Ms), [(1, _now + (7 * Ms))]));
+        _core.Tick(_now + (7 * Ms));
+        Assert.Contains(Take(), effect => effect.Payload is PeerMessage { Kind: PeerMessageKind.DrainDone, Sequence: 9 });
+    }
+
+    [Fact] // §14.25: a write that is held for order and whose client hung up was given up; it has touched nothing.
+    public void Write_HeldForOrder_EndsWhenItsClientHangsUp()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        OpenFirst();
+        _core.Sampled(_now, new IntakeSample(_now, [(1, _now)]));
+        _now += 1000 * Ms;
+        _core.Sampled(_now, new IntakeSample(_now, [(1, _now)]));
+        _core.Submit(_now, Write(10, 0) with { Session = 1, FromNs = _now, ToNs = _now });
+        Assert.Equal(PeerMessageKind.OrderQuestion, ((PeerMessage)Single(EffectKind.Send).Payload!).Kind);
+        _core.SessionHungUp(_now, 1);
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Drop)], Take());
+    }
+
     [Theory] // §14.26: joined, a lease that was asked for since, every member drained, the log open, nothing to be merged: all of it, in any order.
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(3)]
     [InlineData(4)]
+    [InlineData(5)]
     public void Session_OneConditionMissing_IsAdmittedOnlyOnceItIsThere(int last)
     {
         Configure(WriterKind.All, Owner(null, 1), isJoined: false, suspect: true);
@@ -337,6 +363,7 @@ public sealed class MirrorCoreTests
                 foreach (var effect in _core.Effects.ToArray().Where(effect => effect.Kind == EffectKind.AppendMarks)) _core.MarksAppended(_now, effect.Id, true);
             },
             () => _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.DrainDone, 1, 1, 1, Sequence: 1)),
+            () => _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.OrderAnswer, 1, 1, 1, Sequence: (ulong)_now)),
         ];
         for (var i = 0; i < steps.Length; i++)
         {
@@ -400,11 +427,36 @@ public sealed class MirrorCoreTests
             PeerMessageKind.WindowAnnounce, 1, 2, 3, 4, 5, 6, new ByteRange(7, 8), [new ByteRange(0, 4096), new ByteRange(8192, 1)]);
         var bytes = PeerMessageCodec.Encode(message);
         Assert.True(PeerMessageCodec.TryDecode(bytes, out var decoded));
-        Assert.Equal(message with { Windows = null }, decoded with { Windows = null });
+        Assert.Equal(message with { Windows = null }, decoded with { Windows = null, Ages = null });
         Assert.Equal(message.Windows, decoded.Windows);
         for (var length = 0; length < bytes.Length; length++) Assert.False(PeerMessageCodec.TryDecode(bytes.AsSpan(0, length), out _));
         bytes[0] = 2;
         Assert.False(PeerMessageCodec.TryDecode(bytes, out _));
+    }
+
+    [Fact]
+    public void PeerMessageCodec_Answer_CarriesAges()
+    {
+        var message = new PeerMessage(
+            PeerMessageKind.OrderAnswer, 1, 2, 3, 4, 5, 1, Windows: [new ByteRange(0, long.MaxValue), new ByteRange(8192, 1)], Ages: [7, long.MaxValue]);
+        var bytes = PeerMessageCodec.Encode(message);
+        Assert.True(PeerMessageCodec.TryDecode(bytes, out var decoded));
+        Assert.Equal(message.Windows, decoded.Windows);
+        Assert.Equal(message.Ages, decoded.Ages);
+        for (var length = 0; length < bytes.Length; length++) Assert.False(PeerMessageCodec.TryDecode(bytes.AsSpan(0, length), out _));
+        bytes[^1] = 0x80; // An age below zero.
+        Assert.False(PeerMessageCodec.TryDecode(bytes, out _));
+    }
+
+    /// <summary>The first connection; b has heard of it. Returns what b is to drain.</summary>
+    private PeerMessage OpenFirst()
+    {
+        _core.SessionOpened(_now, 1, _now);
+        var sent = Take().Where(effect => effect.Kind == EffectKind.Send).Select(effect => (PeerMessage)effect.Payload!).ToList();
+        Assert.Equal([PeerMessageKind.DrainRequest, PeerMessageKind.OrderQuestion], sent.Select(message => message.Kind));
+        _core.PeerMessageReceived(_now, "b", new PeerMessage(PeerMessageKind.OrderAnswer, 1, 1, 1, Epoch: 1, Sequence: sent[1].Sequence, Index: 1));
+        Assert.Empty(Take());
+        return sent[0];
     }
 
     private static MirrorRequest Write(ulong id, long offset) => new(id, RequestKind.Write, new ByteRange(offset, 8192), 0);

@@ -24,6 +24,11 @@ public sealed class MirrorFaultTests(ITestOutputHelper output)
     [InlineData(nameof(MirrorFaults.CleanWhileOffline), "I-NOLOSS")]
     [InlineData(nameof(MirrorFaults.ForgetMarksOnReturn), "I-NOLOSS")]
     [InlineData(nameof(MirrorFaults.AdmitUnserved), "I-GO")]
+    [InlineData(nameof(MirrorFaults.SkipGivenUpHold), "I-GIVEN")]
+    [InlineData(nameof(MirrorFaults.AgeFromRead), "I-GIVEN")]
+    [InlineData(nameof(MirrorFaults.UnlistedAtSubmit), "I-GIVEN")]
+    [InlineData(nameof(MirrorFaults.IgnoreSilentPeer), "I-GIVEN")]
+    [InlineData(nameof(MirrorFaults.SessionUnannounced), "I-GIVEN")]
     public void Fault_Simulated_IsFound(string name, string by)
     {
         const int limit = 1000;

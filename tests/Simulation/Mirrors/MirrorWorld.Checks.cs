@@ -27,7 +27,7 @@ internal sealed partial class MirrorWorld
     private void CheckDrop(SimNode node, OpenRequest request)
     {
         var hasLease = request.HadLease && Now < node.Core.LeaseExpiresNs;
-        if (!hasLease || request.IsAbandoned || Now - request.Start >= ParkNs) return;
+        if (!hasLease || request.IsAbandoned || request.Connection.IsLeft || Now - request.Start >= ParkNs) return;
         Fail($"I-GO {node.Name} drops #{request.Id} of {node.Name}/{request.Session} {(Now - request.Start) / Ms} ms after it came, under a lease");
     }
 

@@ -14,62 +14,39 @@ internal sealed partial class MirrorWorld
     private void StartClient(SimNode node)
     {
         var life = node.Incarnation;
-        Connect(node, 0, session => After(_random.Next(50) * Ms, () => Ask(node, life, session), "ask"), () =>
+        var connection = Connect(node);
+        WhenCounts(connection, () => After(_random.Next(50) * Ms, () => Ask(connection), "ask"), () =>
         {
             if (node.IsAlive && node.Incarnation == life) StartClient(_nodes[_random.Next(_nodes.Length)]);
         });
     }
 
-    /// <summary>Asks a node for the volume, as GO does (design §14.26): the client begins once it is admitted, and is refused after a while.</summary>
-    private void Connect(SimNode node, long delayNs, Action<uint> admitted, Action refused)
+    private void Ask(SimConnection connection)
     {
-        var (session, life, isOver) = (++node.Sessions, node.Incarnation, false);
-        node.Admissions[session] = () =>
-        {
-            isOver = true;
-            admitted(session);
-        };
-        After(delayNs, () => OnNode(node, life, () => node.Core.SessionOpened(Now, session, Now)), "connect");
-        After(delayNs + ServiceWaitNs, () =>
-        {
-            if (isOver) return;
-            _refusals++;
-            Log($"{node.Name}/{session} is refused");
-            if (node.Incarnation == life) node.Admissions.Remove(session);
-            OnNode(node, life, () => node.Core.SessionClosed(Now, session));
-            refused();
-        }, "refused");
-    }
-
-    private void Admitted(SimNode node, uint session)
-    {
-        if (!node.Admissions.Remove(session, out var begin)) return; // Refused meanwhile.
-        _admissions++;
-        CheckAdmission(node, session);
-        After((1 + _random.Next(10)) * Ms / 4, begin, "admitted");
-    }
-
-    private void Ask(SimNode node, ulong life, uint session)
-    {
-        if (!node.IsAlive || node.Incarnation != life || Now > FaultPhaseNs + (8000 * Ms)) return;
+        var node = connection.Node;
+        if (!connection.IsUp || Now > FaultPhaseNs + (8000 * Ms)) return;
         if (node.PausedUntilNs > Now)
         {
-            At(node.PausedUntilNs, () => Ask(node, life, session), "ask");
+            At(node.PausedUntilNs, () => Ask(connection), "ask");
             return;
         }
 
         if (_doubtful.Count > 0 && _random.Chance(_suspicion))
         {
-            Begin(node, session, RequestKind.Read, _doubtful[_random.Next(_doubtful.Count)]);
+            Begin(connection, RequestKind.Read, _doubtful[_random.Next(_doubtful.Count)]);
             return;
         }
 
+        var range = DrawRange();
+        if (_random.Chance(0.08)) Begin(connection, RequestKind.Flush, default);
+        else if (_random.Chance(0.5) && IsFree(range)) Begin(connection, RequestKind.Write, range);
+        else Begin(connection, RequestKind.Read, range);
+    }
+
+    private ByteRange DrawRange()
+    {
         var start = _random.Next(Blocks);
-        var length = Math.Min(1 + _random.Next(_random.Chance(0.1) ? 6 : 3), Blocks - start);
-        var range = new ByteRange(start, length);
-        if (_random.Chance(0.08)) Begin(node, session, RequestKind.Flush, default);
-        else if (_random.Chance(0.5) && IsFree(range)) Begin(node, session, RequestKind.Write, range);
-        else Begin(node, session, RequestKind.Read, range);
+        return new ByteRange(start, Math.Min(1 + _random.Next(_random.Chance(0.1) ? 6 : 3), Blocks - start));
     }
 
     private bool IsFree(ByteRange range)
@@ -94,8 +71,10 @@ internal sealed partial class MirrorWorld
         if (_doubtful.Count > 4) _doubtful.RemoveAt(0);
     }
 
-    private void Begin(SimNode node, uint session, RequestKind kind, ByteRange range, OpenRequest? former = null)
+    private OpenRequest Begin(
+        SimConnection connection, RequestKind kind, ByteRange range, OpenRequest? former = null, StandingClient? client = null)
     {
+        var (node, session) = (connection.Node, connection.Session);
         var request = new OpenRequest
         {
             Id = _nextRequest++,
@@ -108,6 +87,9 @@ internal sealed partial class MirrorWorld
             HadLease = node.IsAlive && Now < node.Core.LeaseExpiresNs,
             Values = new ulong[range.Length],
             Former = former,
+            Connection = connection,
+            Client = client,
+            IsForced = _random.Chance(0.1),
         };
         _open.Add(request);
         node.Mailbox[request.Id] = request;
@@ -125,9 +107,10 @@ internal sealed partial class MirrorWorld
         }
 
         Log($"{node.Name}/{session} {kind} #{request.Id} {range}{(kind == RequestKind.Write ? $" = {request.Values[0]}…" : "")}");
-        OnNode(node, node.Incarnation, () => node.Core.Submit(Now, new MirrorRequest(
-            request.Id, kind, new ByteRange(range.Start * BlockBytes, range.Length * BlockBytes), session, _random.Chance(0.1))));
-        if (_random.Chance(_impatience)) After(_random.Next(400) * Ms, () => GiveUp(request), "give up");
+        Send(request);
+        // It may have a new connection at once, but not before its bytes are there (design §14.9).
+        if (client is null && _random.Chance(_impatience)) After(OnTheWayNs + (_random.Next(400) * Ms), () => GiveUp(request), "give up");
+        return request;
     }
 
     /// <summary>A client does not wait any longer for a node that lives, perhaps paused, and goes on elsewhere. What it asked for
@@ -161,23 +144,33 @@ internal sealed partial class MirrorWorld
 
         if (request.Kind == RequestKind.Write && effect.Status == IoStatus.Ok) _answeredWrites++;
         if (effect.Status == IoStatus.Drop) CheckDrop(node, request);
-        if (effect.Status == IoStatus.Drop || request.IsAbandoned)
+        var wasAbandoned = request.IsAbandoned;
+        var isAcknowledged = effect.Status == IoStatus.Ok && !wasAbandoned;
+        request.IsAnswered = !wasAbandoned && effect.Status != IoStatus.Drop;
+        Close(request, isAcknowledged);
+        request.Connection.InFlight--;
+        if (effect.Status == IoStatus.Drop) Disconnect(request.Connection);
+        EndIfClosed(request.Connection);
+        if (request.Client is { } client)
         {
-            OnNode(node, node.Incarnation, () => node.Core.SessionClosed(Now, request.Session));
-            if (!request.IsAbandoned) Retry(request);
-            Close(request, isAcknowledged: false);
+            if (!wasAbandoned && effect.Status != IoStatus.Drop) Answered(client, request, effect.Status == IoStatus.Ok);
+            return; // Without an answer it waits for its time-out.
+        }
+
+        if (effect.Status == IoStatus.Drop || wasAbandoned)
+        {
+            if (!wasAbandoned) Retry(request);
             return;
         }
 
-        Close(request, effect.Status == IoStatus.Ok);
-        var (life, session) = (node.Incarnation, request.Session);
-        After((1 + _random.Next(30)) * Ms, () => Ask(node, life, session), "ask");
+        After((1 + _random.Next(30)) * Ms, () => Ask(request.Connection), "ask");
     }
 
     private void Abandon(OpenRequest request)
     {
         request.IsAbandoned = true;
         foreach (var entry in request.Entries) entry.OrderEnd = Now; // The client goes on, and means what it writes next.
+        HangUp(request.Connection);
         Retry(request);
     }
 
@@ -187,20 +180,30 @@ internal sealed partial class MirrorWorld
         var node = _nodes[_random.Next(_nodes.Length)];
         if (!node.IsAlive || Now > FaultPhaseNs + (8000 * Ms)) return;
         if (request.Kind == RequestKind.Write) Hold(request.Range, 1); // Until it is sent again.
-        var life = node.Incarnation;
-        Connect(node, _random.Next(30) * Ms, session => Again(node, life, session, request), () =>
+        After(_random.Next(30) * Ms, () =>
         {
-            if (request.Kind == RequestKind.Write) Hold(request.Range, -1);
-            if (node.IsAlive && node.Incarnation == life) Retry(request);
-        });
+            var connection = node.IsAlive ? Connect(node) : null;
+            if (connection is null) EndRetry(request);
+            else WhenCounts(connection, () => Again(connection, request), () => Refused(connection, request));
+        }, "reconnect");
     }
 
-    private void Again(SimNode node, ulong life, uint session, OpenRequest request)
+    private void Refused(SimConnection connection, OpenRequest request)
+    {
+        EndRetry(request);
+        if (connection.Node.IsAlive && connection.Node.Incarnation == connection.Life) Retry(request);
+    }
+
+    private void EndRetry(OpenRequest request)
     {
         if (request.Kind == RequestKind.Write) Hold(request.Range, -1);
-        if (!node.IsAlive || node.Incarnation != life) return;
-        if (request.Kind == RequestKind.Write) Begin(node, session, RequestKind.Write, request.Range, request);
-        else Ask(node, life, session);
+    }
+
+    private void Again(SimConnection connection, OpenRequest request)
+    {
+        EndRetry(request);
+        if (request.Kind == RequestKind.Write) Begin(connection, RequestKind.Write, request.Range, request);
+        else Ask(connection);
     }
 
     private void Close(OpenRequest request, bool isAcknowledged)
@@ -213,7 +216,8 @@ internal sealed partial class MirrorWorld
             entry.IsAcknowledged = isAcknowledged;
         }
 
-        EndHold(request);
+        // A client that waits for its time-out means to write it again.
+        if (isAcknowledged || request.Client is null || request.IsAnswered || request.IsAbandoned) EndHold(request);
         for (var former = request.Former; former is not null && isAcknowledged; former = former.Former)
         {
             // A new connection's write was done: nothing that its client sent before is under way any more (design §14.9).
@@ -252,7 +256,22 @@ internal sealed partial class MirrorWorld
 
         public List<BlockHistory.Entry> Entries { get; } = [];
 
+        public required SimConnection Connection { get; init; }
+
+        /// <summary>One that keeps connections to several nodes; null: one that connects anew.</summary>
+        public StandingClient? Client { get; init; }
+
+        public bool IsForced { get; init; }
+
+        /// <summary>Its last byte reached the node's kernel then, and not before <see cref="FromNs"/> as far as the node knows.</summary>
+        public long ArrivedNs { get; set; }
+
+        public long FromNs { get; set; }
+
         public bool IsAbandoned { get; set; }
+
+        /// <summary>Its client was told how it ended.</summary>
+        public bool IsAnswered { get; set; }
 
         /// <summary>While true, other clients leave its blocks alone.</summary>
         public bool IsHolding { get; set; }

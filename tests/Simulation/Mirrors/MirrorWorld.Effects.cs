@@ -39,7 +39,10 @@ internal sealed partial class MirrorWorld
                 var message = (PeerMessage)effect.Payload!;
                 var to = Node(effect.Name!);
                 Log($"{node.Name} -> {to.Name} {message.Kind} e{message.Epoch} s{message.Sequence}");
-                Message(() => OnNode(to, to.Incarnation, () => to.Core.PeerMessageReceived(Now, node.Name, message)));
+                Message(() =>
+                {
+                    if (!IsCut(node.Name, to.Name)) OnNode(to, to.Incarnation, () => Received(to, node.Name, message));
+                });
                 break;
             case EffectKind.SessionAdmitted:
                 Admitted(node, (uint)effect.Id);
@@ -109,7 +112,16 @@ internal sealed partial class MirrorWorld
 
     private long IoDelay() => (_random.Chance(0.03) ? _random.Next(150) : 1 + _random.Next(6)) * Ms;
 
+    /// <summary>The thread that makes the call may be late; what it checks it checks then.</summary>
     private void SubmitIo(SimNode node, MirrorEffect effect)
+    {
+        var life = node.Incarnation;
+        var request = effect.Request == 0 ? null : node.Mailbox[effect.Request];
+        if (_random.Chance(_stalls)) After(_random.Next(300) * Ms, () => OnNode(node, life, () => CallDevice(node, effect, request)), "late call");
+        else CallDevice(node, effect, request);
+    }
+
+    private void CallDevice(SimNode node, MirrorEffect effect, OpenRequest? request)
     {
         var life = node.Incarnation;
         if (Now >= node.Core.LeaseExpiresNs && (_faults & MirrorFaults.IgnoreLease) == 0)
@@ -136,9 +148,8 @@ internal sealed partial class MirrorWorld
         if (isWrite) CheckWrite(node, io);
         else if (effect.Kind == EffectKind.LegRead) CheckRead(node, disk);
         CheckFence(node.Name, life);
-        var request = effect.Request == 0 ? null : node.Mailbox[effect.Request];
         _ios.Add(io);
-        var at = Now;
+        var at = Math.Max(Now, node.HungDisk is null || node.HungDisk == disk ? node.HangsUntilNs : 0);
         for (var block = range.Start; block < range.End; block++)
         {
             // Blocks land one by one, so that a death tears the write.
@@ -169,7 +180,8 @@ internal sealed partial class MirrorWorld
 
         if (io.IsWrite && !(io.Disk.FailsWrites || (isDead && _random.Chance(0.4))))
         {
-            if (request!.IsSuperseded) Fail($"I-NOLOSS block {block}: {request.Values[slot]} of {node.Name} lands after its client wrote it again elsewhere, and that was acknowledged (design §14.9)");
+            if (request!.IsSuperseded && request.Client is not null) Fail($"I-GIVEN block {block}: {request.Values[slot]} of {node.Name}, given up by its client, lands after newer data was acknowledged (design §14.25)");
+            if (request.IsSuperseded) Fail($"I-NOLOSS block {block}: {request.Values[slot]} of {node.Name} lands after its client wrote it again elsewhere, and that was acknowledged (design §14.9)");
             io.Disk.Cached[block] = request.Values[slot];
             io.Disk.LastWriter[block] = node.Name;
         }

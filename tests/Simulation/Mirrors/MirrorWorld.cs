@@ -17,9 +17,12 @@ internal sealed partial class MirrorWorld
     private const int RegionBlocks = 4;
     private const long Ms = 1_000_000;
     private const long LeaseNs = 400 * Ms;
-    private const long DeviceNs = 200 * Ms;
+    private const long DeviceNs = 600 * Ms;
     private const long ParkNs = 3000 * Ms;
     private const long ServiceWaitNs = 900 * Ms;
+    private const long AnswerAgeNs = 60 * Ms;
+    private const long WriteAgeNs = 60 * Ms;
+    private const long OnTheWayNs = 80 * Ms;
     private const long FaultPhaseNs = 8000 * Ms;
     private const long EndNs = 40000 * Ms;
 
@@ -38,6 +41,11 @@ internal sealed partial class MirrorWorld
     private readonly double _lateWrites;
     private readonly double _impatience;
     private readonly double _suspicion;
+    private readonly double _stalls;
+    private readonly bool _isSparse;
+    private readonly int _clientsPerNode;
+    private SimNode? _visit;
+    private readonly HashSet<(string, string)> _cuts = [];
     private readonly int _copySlowness;
     private ulong _order;
     private ulong _nextValue = 1;
@@ -58,6 +66,9 @@ internal sealed partial class MirrorWorld
         _lateWrites = random.Chance(0.5) ? 0.5 : 0;
         _impatience = random.Chance(0.5) ? 0.02 : 0;
         _suspicion = random.Chance(0.5) ? 0.5 : 0;
+        _stalls = random.Chance(0.6) ? 0.03 : 0;
+        _isSparse = random.Chance(0.3); // Few connections, often closed: nodes without clients get their first one.
+        _clientsPerNode = _isSparse ? 0 : 2;
         var mergeMs = random.Chance(0.5) ? 1000 : 1; // Reading a dead node's log takes its time.
         _disks = Enumerable.Range(0, legs).Select(static i => new SimDisk($"d{i}", Blocks)).ToArray();
         _history = new BlockHistory(Blocks, checksRepeat: recovery == RecoveryKind.Log);
@@ -92,16 +103,17 @@ internal sealed partial class MirrorWorld
     public string Figures =>
         $"{_control.Volume.Recovery}/{_control.Volume.Writers}: {_answeredWrites} writes, {_answeredReads} reads, {_kills} kills, "
         + $"{_control.Losses} legs offline, {_control.Returns} returned, {_control.Transfers} transfers, {_control.Merges} merges, {_control.Resyncs} resyncs, {_copies} copies, "
-        + $"{_admissions} admissions, {_refusals} refusals";
+        + $"{_admissions} admissions, {_refusals} refusals, {_givenUp} given up, {_control.Cuts} cut off";
 
     public void Run()
     {
         foreach (var node in _nodes)
         {
             After(_random.Next(10) * Ms, () => TickNode(node), "tick");
-            for (var client = 0; client < 2; client++) StartClient(node);
+            for (var client = 0; client < _clientsPerNode; client++) StartClient(node);
         }
 
+        for (var client = _isSparse ? 1 : _random.Next(3); client >= 0; client--) StartStanding(client);
         After(5 * Ms, TickControl, "control");
         After(300 * Ms, Disturb, "disturb");
         while (Now < EndNs && _queue.TryDequeue(out var next, out var when))
@@ -165,7 +177,7 @@ internal sealed partial class MirrorWorld
         node.AppendAnswers.Clear();
         node.Mailbox.Clear();
         node.Sessions = 0;
-        node.Admissions.Clear();
+        node.Connections.Clear();
         node.Slots[node.Incarnation] = [];
         node.Core = new MirrorCore(node.Name, node.Incarnation, 1, new MirrorOptions
         {
@@ -176,10 +188,11 @@ internal sealed partial class MirrorWorld
             CopyRetryNs = 50 * Ms,
             CopyBytes = RegionBlocks * BlockBytes,
             CopiesInFlight = 1 + _random.Next(3),
-        })
-        {
-            Faults = _faults,
-        };
+            AnswerAgeNs = AnswerAgeNs,
+            WriteAgeNs = WriteAgeNs,
+            OnTheWayNs = OnTheWayNs,
+            AskNs = 20 * Ms,
+        }, _faults);
         node.Core.LogOpened(Now);
         CarryOut(node);
     }
@@ -190,12 +203,13 @@ internal sealed partial class MirrorWorld
         Log($"kill {node.Name}");
         node.IsAlive = false;
         node.PausedUntilNs = 0;
+        LoseConnections(node);
         foreach (var open in _open.ToArray())
         {
             // Its client will never hear; its leg I/O may still land until the device's bound.
             if (open.Node != node.Name || open.Incarnation != node.Incarnation) continue;
             if (open.Kind == RequestKind.Write) Doubt(open.Range);
-            if (!open.IsAbandoned) Abandon(open);
+            if (!open.IsAbandoned && open.Client is null) Abandon(open);
             // A life that never joined never wrote, and one that is proven gone already writes no more.
             var member = _control.Member(node.Name);
             var isOver = member.Incarnation != node.Incarnation || member.State is MemberState.Fenced or MemberState.Down;
@@ -212,7 +226,7 @@ internal sealed partial class MirrorWorld
         Log($"restart {node.Name} as {node.Incarnation}");
         Start(node);
         _control.Commit(); // It catches up with the committed state.
-        for (var client = 0; client < 2; client++) StartClient(node);
+        for (var client = 0; client < _clientsPerNode; client++) StartClient(node);
     }
 
     private void TickControl()
@@ -251,7 +265,7 @@ internal sealed partial class MirrorWorld
     {
         After(20 * Ms, () => TickNode(node), "tick");
         if (!node.IsAlive || node.PausedUntilNs > Now) return;
-        OnNode(node, node.Incarnation, () => node.Core.Tick(Now));
+        OnNode(node, node.Incarnation, () => SampledTick(node));
         if (Now - node.RenewedNs < LeaseNs / 4) return;
         node.RenewedNs = Now;
         var (sent, life) = (Now, node.Incarnation);
@@ -281,7 +295,7 @@ internal sealed partial class MirrorWorld
         if (Now > FaultPhaseNs) return;
         After((100 + _random.Next(700)) * Ms, Disturb, "disturb");
         var node = _nodes[_random.Next(_nodes.Length)];
-        switch (_random.Next(8))
+        switch (_random.Next(10))
         {
             case 0 or 1 when node.IsAlive && _nodes.Count(static n => n.IsAlive) > 1:
                 Kill(node);
@@ -289,6 +303,17 @@ internal sealed partial class MirrorWorld
             case 2 when node.IsAlive:
                 node.PausedUntilNs = Now + (_random.Next(1200) * Ms);
                 Log($"pause {node.Name} until {node.PausedUntilNs / Ms}");
+                break;
+            case 4 when node.IsAlive:
+                // Its path to one disk hangs, or to all: what it submits ends late, within the device's bound.
+                node.HangsUntilNs = Now + (_random.Next(400) * Ms);
+                node.HungDisk = _random.Chance(0.5) ? _disks[_random.Next(_disks.Length)] : null;
+                Log($"path of {node.Name} hangs until {node.HangsUntilNs / Ms}");
+                break;
+            case 5 or 6:
+                var other = _nodes[_random.Next(_nodes.Length)];
+                if (_isSparse && node.IsAlive && node.Connections.Count == 0) _visit = node; // Its first client comes when some cannot hear of it.
+                Cut(node.Name, other.Name, (_isSparse ? 250 + _random.Next(150) : _random.Next(1500)) * Ms);
                 break;
             case 3:
                 // One disk at a time: an oracle that loses both would have nothing to check.
@@ -304,6 +329,16 @@ internal sealed partial class MirrorWorld
                 break;
         }
     }
+
+    /// <summary>Two nodes do not hear each other; both hear the control plane.</summary>
+    private void Cut(string a, string b, long lengthNs)
+    {
+        if (a == b || !_cuts.Add((a, b))) return;
+        Log($"cut {a} {b}");
+        After(lengthNs, () => _cuts.Remove((a, b)), "mend");
+    }
+
+    public bool IsCut(string a, string b) => _cuts.Contains((a, b)) || _cuts.Contains((b, a));
 
     private void Message(Action deliver)
     {
@@ -347,8 +382,12 @@ internal sealed partial class MirrorWorld
 
         public uint Sessions { get; set; }
 
-        /// <summary>What begins when a session is admitted.</summary>
-        public Dictionary<uint, Action> Admissions { get; } = [];
+        public List<SimConnection> Connections { get; } = [];
+
+        public long HangsUntilNs { get; set; }
+
+        /// <summary>The disk whose path hangs; null: all.</summary>
+        public SimDisk? HungDisk { get; set; }
 
         public Queue<VolumeView> Backlog { get; } = new();
 

@@ -16,6 +16,7 @@ internal sealed class SimControlPlane(
     private readonly Dictionary<ulong, SortedSet<string>> _barriers = [];
     private readonly Dictionary<ulong, string> _returning = [];
     private readonly SimKeptMarks _kept = new(volume.Recovery == RecoveryKind.Log);
+    private readonly Dictionary<(string, string), long> _apartSince = [];
     private ulong _owedChanged;
 
     public ulong Index { get; private set; } = 1;
@@ -33,6 +34,8 @@ internal sealed class SimControlPlane(
     public int Losses => _kept.Losses;
 
     public int Returns => _kept.Returns;
+    /// <summary>Leases ended because two live nodes did not hear each other.</summary>
+    public int Cuts { get; private set; }
 
     public bool IsQuiet => Volume.Resync is null && _barriers.Count == 0 && Volume.Owner.TransferTo is null
         && Members.TrueForAll(static member => member is { State: MemberState.Up, IsMergeOwed: false })
@@ -74,6 +77,7 @@ internal sealed class SimControlPlane(
             else if (member.State == MemberState.Fenced) Set(member with { State = MemberState.Down, IsJoined = false });
         }
 
+        EndSilence(now);
         if (Volume.Resync is not null && Volume.Owner is { Node: null, TransferTo: null })
         {
             var candidate = Members.Find(static member => member.State == MemberState.Up && member.IsJoined);
@@ -85,6 +89,26 @@ internal sealed class SimControlPlane(
     /// suspicion, since each lease that was granted before it has run out.</summary>
     private bool IsHorizonOver(long until, long suspected, long now) =>
         now > Math.Max(until, suspected) + horizonNs && now > suspected + leaseNs;
+
+    /// <summary>As LeaseGrantor does: of two live nodes that do not hear each other for long, one gets no more leases.</summary>
+    private void EndSilence(long now)
+    {
+        for (var i = 0; i < Members.Count; i++)
+        {
+            for (var j = i + 1; j < Members.Count; j++)
+            {
+                var (a, b) = (Members[i], Members[j]);
+                var areApart = world.IsCut(a.Node, b.Node) && a is { State: MemberState.Up, IsJoined: true } && b is { State: MemberState.Up, IsJoined: true };
+                if (!areApart) _apartSince.Remove((a.Node, b.Node));
+                else if (_apartSince.TryAdd((a.Node, b.Node), now) || now - _apartSince[(a.Node, b.Node)] < 400_000_000) continue;
+                else
+                {
+                    Cuts++;
+                    Suspect(b.Node, now);
+                }
+            }
+        }
+    }
 
     private void MergeInTime(string node, long now)
     {
@@ -107,6 +131,7 @@ internal sealed class SimControlPlane(
         }
 
         if (member.State != MemberState.Down || member.IsMergeOwed || incarnation <= member.Incarnation) return;
+        if (Members.Exists(other => other is { State: MemberState.Up } && world.IsCut(node, other.Node))) return; // It hears them first.
         _grantedUntil[node] = now;
         Set(member with { State = MemberState.Up, Incarnation = incarnation, IsJoined = true });
     }

@@ -19,6 +19,7 @@ internal sealed partial class MirrorCore
         _now = now;
         _sessions.Add(new ClientSession { Number = session, OpenedNs = openedNs, Sequence = _nextDrain++, BeforeOperation = _nextOperation });
         _unadmitted++;
+        _order.SessionOpened(now, session);
         AskDrains(_sessions[^1]);
         Finish();
     }
@@ -29,6 +30,7 @@ internal sealed partial class MirrorCore
         _now = now;
         _sessions.RemoveAll(entry => entry.Number == session);
         _unadmitted = _sessions.Count(static entry => !entry.IsAdmitted);
+        _order.SessionClosed(now, session);
         Finish();
     }
 
@@ -45,7 +47,8 @@ internal sealed partial class MirrorCore
 
     private bool TryDrained(ClientSession session)
     {
-        if (_view is null || HasOlderWrites(session.BeforeOperation)) return false;
+        if (_view is null || _order.Floor(session.Number) < session.OpenedNs) return false; // Unread on another connection.
+        if (HasOlderWrites(session.BeforeOperation, session.OpenedNs, session.Number)) return false;
         // Its client may come from a node whose joining is committed and not enacted here: the members to wait for are those of a state
         // that is no older than the connection, which a grant that was asked for since then shows.
         if (_lease.SentNs < session.OpenedNs) return false;
@@ -70,11 +73,13 @@ internal sealed partial class MirrorCore
         }
     }
 
-    private bool HasOlderWrites(ulong before)
+    /// <summary>A client's write that was here then, or in the kernel, on a connection that is older than <paramref name="session"/>.</summary>
+    private bool HasOlderWrites(ulong before, long cameBeforeNs, uint session)
     {
         foreach (var operation in _operations.Values)
         {
-            if (operation.IsClientWrite && operation.Id < before) return true; // Any one; no order matters.
+            if (!operation.IsClientWrite) continue; // Any one; no order matters.
+            if (operation.Id < before || (operation.FromNs < cameBeforeNs && operation.Session < session)) return true;
         }
 
         return false;
@@ -87,7 +92,7 @@ internal sealed partial class MirrorCore
             if (known.Node == from && known.Incarnation == message.FromIncarnation && known.Sequence == message.Sequence) return;
         }
 
-        _drains.Add(new Drain(from, message.FromIncarnation, message.Sequence, _nextOperation));
+        _drains.Add(new Drain(from, message.FromIncarnation, message.Sequence, _nextOperation, _order.SampledNs));
         _reconsider = true;
     }
 
@@ -106,7 +111,8 @@ internal sealed partial class MirrorCore
         for (var i = _drains.Count - 1; i >= 0; i--)
         {
             var drain = _drains[i];
-            if (HasOlderWrites(drain.BeforeOperation)) continue;
+            if (_order.Floor(ofOthersThan: 0) < drain.AtNs) continue; // A dropped connection's bytes may be unread.
+            if (HasOlderWrites(drain.BeforeOperation, drain.AtNs, uint.MaxValue)) continue;
             _drains.RemoveAt(i);
             Emit(new MirrorEffect(EffectKind.Send, Name: drain.Node, Payload: new PeerMessage(
                 PeerMessageKind.DrainDone, Number, _incarnation, drain.Incarnation, Sequence: drain.Sequence)));
@@ -148,5 +154,5 @@ internal sealed partial class MirrorCore
         public bool Has(MemberConfiguration member) => Done.Contains((member.Node, member.Incarnation));
     }
 
-    private sealed record Drain(string Node, ulong Incarnation, ulong Sequence, ulong BeforeOperation);
+    private sealed record Drain(string Node, ulong Incarnation, ulong Sequence, ulong BeforeOperation, long AtNs);
 }

@@ -44,12 +44,15 @@ internal sealed partial class MirrorCore
         if (_unadmitted == 0 || (Service != ServiceState.Serving && !Has(MirrorFaults.AdmitUnserved))) return;
         foreach (var session in _sessions)
         {
-            if (session.IsAdmitted || (!IsSessionDrained(session.Number) && !Has(MirrorFaults.AdmitUnserved))) continue;
+            if (session.IsAdmitted || (!MayAdmit(session) && !Has(MirrorFaults.AdmitUnserved))) continue;
             session.IsAdmitted = true;
             _unadmitted--;
             Emit(new MirrorEffect(EffectKind.SessionAdmitted, session.Number));
         }
     }
+
+    /// <summary>The drain barrier lets its writes pass, and every live node knows that there are connections here (design §14.25).</summary>
+    private bool MayAdmit(ClientSession session) => IsSessionDrained(session.Number) && _order.IsAnnounced(_lease.SentNs);
 
     private ServiceState LookAtService()
     {

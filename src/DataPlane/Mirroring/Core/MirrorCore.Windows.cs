@@ -42,6 +42,12 @@ internal sealed partial class MirrorCore
             case PeerMessageKind.RepairDone:
                 RepairDone(from, message);
                 break;
+            case PeerMessageKind.OrderQuestion:
+                OrderAsked(from, message);
+                break;
+            case PeerMessageKind.OrderAnswer:
+                OrderAnswered(from, message);
+                break;
         }
 
         _reconsider = true;

@@ -147,7 +147,7 @@ internal sealed partial class MirrorCore
     /// here holds nothing (design §14.8).</summary>
     private bool MayAdmitWrite(Operation operation)
     {
-        if (!MayServe(operation)) return false;
+        if (!MayServe(operation) || !IsInOrder(operation)) return false;
         if (IsLogged && !_hasLog) return ParkAndRefuse(operation);
         if (Volume.Writers == WriterKind.One && !MayOwnerAdmit)
         {

@@ -32,12 +32,14 @@ internal sealed partial class MirrorCore
     private bool _isDeleted;
     private bool _isGone;
 
-    public MirrorCore(string self, ulong incarnation, uint number, MirrorOptions options)
+    public MirrorCore(string self, ulong incarnation, uint number, MirrorOptions options, MirrorFaults faults = MirrorFaults.None)
     {
         _self = self;
         _incarnation = incarnation;
         _options = options;
         _lease = new NodeLease(incarnation);
+        _order = new GivenUpWrites(options) { Faults = faults };
+        Faults = faults;
         Number = number;
     }
 
@@ -48,7 +50,7 @@ internal sealed partial class MirrorCore
     public List<MirrorEffect> Effects => _effects;
 
     /// <summary>Test hooks.</summary>
-    public MirrorFaults Faults { get; init; }
+    public MirrorFaults Faults { get; }
 
     /// <summary>First instant without a lease, ns; the I/O path checks it before each device call.</summary>
     public long LeaseExpiresNs => _lease.ExpiresNs;
@@ -78,6 +80,7 @@ internal sealed partial class MirrorCore
         operation.IsForced = request.IsForced;
         operation.MayUnmap = request.MayUnmap;
         RequestCount++;
+        NoteArrival(operation, request);
         Step(operation);
         Finish(isRequest: true);
     }
@@ -107,6 +110,7 @@ internal sealed partial class MirrorCore
         ApplyResync(old);
         ApplyWindows();
         ApplyBarriers();
+        ApplyOrder(wasJoined);
         if (!wasJoined && IsJoined) DropFromBeforeJoining();
         ResolveAll();
         _lease.Enacted(view.Index);
@@ -189,6 +193,7 @@ internal sealed partial class MirrorCore
         }
 
         TakeMarks();
+        AskForOlder();
         if (!isRequest || _unadmitted > 0) StepService();
     }
 
@@ -302,6 +307,7 @@ internal sealed partial class MirrorCore
         Invariant.Require(!operation.HoldsLock && !operation.IsCounted, "An ended operation holds nothing.");
         operation.State = OperationState.Ended;
         _operations.Remove(operation.Id);
+        if (IsOrdered(operation)) _order.Ended(_now, operation.Id);
         if (operation.Kind is not (RequestKind.Copy or RequestKind.InternalFlush) && !operation.IsDetached)
         {
             RequestCount--;

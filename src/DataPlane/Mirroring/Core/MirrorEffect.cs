@@ -23,8 +23,16 @@ internal enum RequestKind
 }
 
 /// <summary>A client's request. Data stays with the shell under <paramref name="Id"/>.</summary>
+/// <param name="Id">The shell's.</param>
+/// <param name="Kind">What is asked.</param>
+/// <param name="Range">Bytes of the volume.</param>
+/// <param name="Session">The connection, from 1; 0 is the node itself.</param>
+/// <param name="IsForced">To stable storage before the reply.</param>
+/// <param name="MayUnmap">Zeros may be holes.</param>
+/// <param name="FromNs">Its last byte did not reach this host's kernel before this (CLOCK_BOOTTIME).</param>
+/// <param name="ToNs">It had by this; 0: it comes now.</param>
 internal readonly record struct MirrorRequest(
-    ulong Id, RequestKind Kind, ByteRange Range, uint Session, bool IsForced = false, bool MayUnmap = false);
+    ulong Id, RequestKind Kind, ByteRange Range, uint Session, bool IsForced = false, bool MayUnmap = false, long FromNs = 0, long ToNs = 0);
 
 /// <summary>What the shell must do.</summary>
 internal enum EffectKind
@@ -139,4 +147,9 @@ internal enum MirrorFaults
     CleanWhileOffline = 1 << 15,
     ForgetMarksOnReturn = 1 << 16,
     AdmitUnserved = 1 << 20,
+    SkipGivenUpHold = 1 << 21,
+    AgeFromRead = 1 << 22,
+    UnlistedAtSubmit = 1 << 23,
+    IgnoreSilentPeer = 1 << 24,
+    SessionUnannounced = 1 << 25,
 }

@@ -94,6 +94,14 @@ internal sealed class Operation
 
     public uint Session { get; set; }
 
+    /// <summary>Bounds of when its last byte reached this host's kernel.</summary>
+    public long FromNs { get; set; }
+
+    public long ToNs { get; set; }
+
+    /// <summary>No older write that its client may have given up is left anywhere (design §14.25).</summary>
+    public bool IsInOrder { get; set; }
+
     public bool IsForced { get; set; }
 
     public bool MayUnmap { get; set; }
@@ -157,7 +165,7 @@ internal sealed class Operation
         (IsForced, MayUnmap, DeadlineNs, State) = (false, false, 0, OperationState.Waiting);
         (IsListedWaiting, WantsLock, HoldsLock, IsCounted, Epoch) = (false, false, false, false, 0);
         (LegCount, PendingTotal, MustDrop, RetriedLastErred, WasUnderWindow) = (0, 0, false, false, false);
-        WasLeaseLost = false;
+        (WasLeaseLost, FromNs, ToNs, IsInOrder) = (false, 0, 0, false);
         (RepairAskedNs, Windows, WindowSequence, Purpose, Generation, Mark) = (long.MinValue, null, 0, default, 0, 0);
     }
 }

@@ -21,6 +21,13 @@ internal enum PeerMessageKind : byte
     /// <summary>Repair an owed range, then answer with the same sequence.</summary>
     RepairRequest = 6,
     RepairDone = 7,
+
+    /// <summary>List the writes that you have had for long. Sequence: when it was sent (the sender's clock); epoch: when the sender's having
+    /// client connections changed last; index: 1 if it has some (ADR 0019).</summary>
+    OrderQuestion = 8,
+
+    /// <summary>The list; sequence as in the question, epoch and index of the answering node. Windows are the ranges, ages theirs.</summary>
+    OrderAnswer = 9,
 }
 
 /// <summary>A message; fields that its kind does not use are zero. Each names both incarnations, so that nothing said to or
@@ -34,4 +41,5 @@ internal sealed record PeerMessage(
     ulong Sequence = 0,
     ulong Index = 0,
     ByteRange Range = default,
-    IReadOnlyList<ByteRange>? Windows = null);
+    IReadOnlyList<ByteRange>? Windows = null,
+    IReadOnlyList<long>? Ages = null);

@@ -16,7 +16,7 @@ internal sealed partial class NbdConnection
     /// <returns>The session, or null if the connection is to be closed.</returns>
     private IExportSession? Handshake(HandshakeDeadline deadline)
     {
-        using var wait = new ServiceWait(_catalog, _options.Time, _client, IsClientGone, _dropping.Token);
+        using var wait = new ServiceWait(_catalog, _options.Time, _client, _intake, IsClientGone, _dropping.Token);
         var machine = new HandshakeMachine(_catalog);
         if (!SendHandshake(machine)) return null;
         while (!_isDropping)
@@ -66,6 +66,7 @@ internal sealed partial class NbdConnection
     private IExportSession? Attach(HandshakeMachine machine, ServiceWait wait)
     {
         _rules = new RequestRules(machine.Info!, machine.StructuredReplies, machine.AllocationContext);
+        _intake.Expect(Position + NbdWire.RequestBytes); // Before the client may send.
         return SendHandshake(machine) ? wait.TakeSession() : EndWith("it left during the handshake");
     }
 

@@ -31,6 +31,9 @@ internal sealed partial class NbdConnection
 
     private ReadOnlySpan<byte> Received => _buffer!.GetSpan()[_start.._end];
 
+    /// <summary>Where the first byte that was not parsed stands in the stream.</summary>
+    private long Position => _intake.Received - (_end - _start);
+
     /// <summary>A session ended a request. Any thread.</summary>
     public void Complete(NbdRequest request)
     {
@@ -118,6 +121,7 @@ internal sealed partial class NbdConnection
                 if (!ReceiveMore())
                 {
                     EndWith("it closed the connection");
+                    if (!_isDropping) session.HungUp();
                     return;
                 }
 
@@ -126,6 +130,7 @@ internal sealed partial class NbdConnection
 
             if (!_isHolding) _isHolding = _writer.TryHold();
             if (!TakeRequest(session)) return;
+            _intake.Expect(Position + NbdWire.RequestBytes);
             if (++held < MaxHeldRequests) continue;
             ReleaseWriter();
             held = 0;
@@ -156,6 +161,8 @@ internal sealed partial class NbdConnection
         Interlocked.Increment(ref _requestCount);
         var executes = verdict.Action == RequestAction.Execute;
         var payloadBytes = (int)RequestRules.PayloadBytes(header);
+        var endPosition = Position + payloadBytes;
+        _intake.Expect(endPosition);
         var holdsData = executes && (header.Command is NbdCommand.Read or NbdCommand.Write);
         if (!TryRent(header, holdsData ? header.Length : 0, out var request)) return false;
         request.Refusal = verdict.Refusal;
@@ -169,8 +176,16 @@ internal sealed partial class NbdConnection
             return false;
         }
 
-        if (executes && header.Command != NbdCommand.BlockStatus) Execute(session, request);
-        else _writer.Enqueue(request);
+        if (executes && header.Command != NbdCommand.BlockStatus)
+        {
+            _intake.Begin(endPosition);
+            Execute(session, request);
+        }
+        else
+        {
+            _writer.Enqueue(request);
+        }
+
         return true;
     }
 
@@ -302,10 +317,15 @@ internal sealed partial class NbdConnection
     /// <returns>Bytes received; not positive at the end, and once the connection is being dropped.</returns>
     private unsafe int Receive(byte* target, int maxBytes)
     {
-        if (_wake is not null) Readiness.WaitReadable(_socket.SafeHandle, _wake);
-        if (_isDropping) return 0;
-        var received = SocketCalls.Receive(_socket.SafeHandle, target, maxBytes);
-        return _isDropping ? 0 : received;
+        while (true)
+        {
+            // Waiting takes nothing from the socket, so whoever looks at it meanwhile sees what has come.
+            if (_wake is not null) Readiness.WaitReadable(_socket.SafeHandle, _wake);
+            else Readiness.WaitReadable(_socket.SafeHandle);
+            if (_isDropping) return 0;
+            var received = _intake.Receive(target, maxBytes);
+            if (received != SocketCalls.WouldBlock) return _isDropping ? 0 : received;
+        }
     }
 
     private void ReleaseWriter()

@@ -21,6 +21,7 @@ internal sealed partial class NbdConnection
     private readonly Socket _socket;
     private readonly CreditGate _credit;
     private readonly ReplyWriter _writer;
+    private readonly ConnectionIntake _intake;
     private readonly Action<NbdConnection> _onEnded;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -54,6 +55,7 @@ internal sealed partial class NbdConnection
         _onEnded = onEnded;
         _since = options.Time.GetUtcNow();
         if (socket.AddressFamily == AddressFamily.Unix) _wake = SocketCalls.CreateWake();
+        _intake = new ConnectionIntake(socket);
         _credit = new CreditGate(options.CreditBytes, options.CreditRequests);
         _writer = new ReplyWriter(this, socket.SafeHandle, options.SendStallLimit, "nbd writer");
     }
@@ -109,6 +111,7 @@ internal sealed partial class NbdConnection
                 NbdLog.Attached(_logger, _client, _exportName!);
                 using var registration = session.Dropped.Register(() => BeginDrop("the node wants it gone"));
                 Serve(session);
+                _intake.ExpectNothing();
                 Finish();
             }
         }
@@ -117,6 +120,7 @@ internal sealed partial class NbdConnection
             // Whatever it was, requests that the session holds end before anything is closed.
             NbdLog.ConnectionFailed(_logger, _client, exception);
             BeginDrop("it failed");
+            _intake.ExpectNothing();
             Finish();
         }
         finally

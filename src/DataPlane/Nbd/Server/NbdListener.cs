@@ -45,6 +45,7 @@ internal sealed class NbdListener : IDisposable
         try
         {
             socket.Bind(address);
+            SocketCalls.TryStampReceives(socket.SafeHandle); // The kernel begins a little later: before the first client.
             socket.Listen(Backlog);
             return new NbdListener(socket, NbdEndpoint.Bound((IPEndPoint)socket.LocalEndPoint!));
         }

@@ -8,10 +8,11 @@ namespace RaftMirror.DataPlane.Nbd.Server;
 /// <param name="catalog">Asked anew at every change.</param>
 /// <param name="time">Clock of the waits.</param>
 /// <param name="client">As sessions are told.</param>
+/// <param name="intake">As sessions are told.</param>
 /// <param name="isGone">True once the client has closed its side: nobody waits for the answer.</param>
 /// <param name="stopping">The connection is to go.</param>
 internal sealed class ServiceWait(
-    IExportCatalog catalog, TimeProvider time, string client, Func<bool> isGone, CancellationToken stopping) : IDisposable
+    IExportCatalog catalog, TimeProvider time, string client, IIntake intake, Func<bool> isGone, CancellationToken stopping) : IDisposable
 {
     private static readonly TimeSpan LookAtClient = TimeSpan.FromMilliseconds(250);
 
@@ -76,7 +77,7 @@ internal sealed class ServiceWait(
     {
         if (wanted is null || wanted.Equals(_export)) return false; // One that dropped us is not asked again.
         EndSession();
-        (_export, _session) = (wanted, wanted.Open(client));
+        (_export, _session) = (wanted, wanted.Open(client, intake));
         return true;
     }
 

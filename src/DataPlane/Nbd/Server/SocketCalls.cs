@@ -28,26 +28,61 @@ internal static unsafe partial class SocketCalls
     private const int MsgNoSignal = 0x4000;
     private const int EIntr = 4;
     private const int EAgain = 11;
+    private const int LevelSocket = 1;
+    private const int TimestampNs = 35;
 
-    /// <summary>Receives at least one byte, waiting for it.</summary>
-    /// <returns>Bytes received; 0 at the end of the stream; <see cref="Broken"/>.</returns>
-    public static int Receive(SafeSocketHandle socket, byte* target, int maxBytes)
+    /// <summary>Receives what is there, without waiting.</summary>
+    /// <param name="socket">The connection.</param>
+    /// <param name="target">Where to.</param>
+    /// <param name="maxBytes">At most so many.</param>
+    /// <param name="stampNs">CLOCK_REALTIME of when the newest of these bytes, or one behind them, came; 0 if unknown.</param>
+    /// <returns>Bytes received; 0 at the end of the stream; <see cref="WouldBlock"/> or <see cref="Broken"/>.</returns>
+    public static int ReceiveNow(SafeSocketHandle socket, byte* target, int maxBytes, out long stampNs)
     {
+        const int controlBytes = 64;
+        var control = stackalloc long[controlBytes / sizeof(long)];
+        var vector = new IoVector { Base = target, Length = maxBytes };
         while (true)
         {
-            var received = (int)NativeReceive(socket, target, maxBytes, 0);
+            var message = new MessageHeader { Vectors = &vector, VectorCount = 1, Control = control, ControlLength = controlBytes };
+            var received = (int)NativeReceiveMessage(socket, &message, MsgDontWait);
+            stampNs = received > 0 ? Stamp(message) : 0;
             if (received >= 0) return received;
-            switch (Marshal.GetLastPInvokeError())
-            {
-                case EIntr:
-                    continue;
-                case EAgain:
-                    Readiness.WaitReadable(socket);
-                    continue;
-                default:
-                    return Broken;
-            }
+            var error = Marshal.GetLastPInvokeError();
+            if (error != EIntr) return error == EAgain ? WouldBlock : Broken;
         }
+    }
+
+    /// <summary>Asks for the stamps of <see cref="ReceiveNow"/>.</summary>
+    /// <returns>False if the system has none.</returns>
+    public static bool TryStampReceives(SafeSocketHandle socket)
+    {
+        var on = 1;
+        return NativeSetOption(socket, LevelSocket, TimestampNs, &on, sizeof(int)) == 0;
+    }
+
+    /// <summary>Bytes that have come and were not received; negative if the system does not say.</summary>
+    public static int Unread(SafeSocketHandle socket)
+    {
+        if (socket.IsClosed) return -1;
+        var bytes = 0;
+        try
+        {
+            return NativeIoctl(socket, 0x541B, &bytes) == 0 ? bytes : -1; // FIONREAD
+        }
+        catch (ObjectDisposedException)
+        {
+            return -1; // Closed just now.
+        }
+    }
+
+    // The first control message, if it is the stamp: struct cmsghdr (length, level, type), then struct timespec.
+    private static long Stamp(in MessageHeader message)
+    {
+        if (message.ControlLength < 32) return 0;
+        var control = (long*)message.Control;
+        var (level, type) = ((int)control[1], (int)(control[1] >> 32));
+        return level == LevelSocket && type == TimestampNs ? (control[2] * 1_000_000_000) + control[3] : 0;
     }
 
     /// <summary>An eventfd(2), to be signalled once.</summary>
@@ -91,8 +126,14 @@ internal static unsafe partial class SocketCalls
         throw new IOException($"chmod {path}: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}");
     }
 
-    [LibraryImport("libc", EntryPoint = "recv", SetLastError = true)]
-    private static partial nint NativeReceive(SafeSocketHandle socket, byte* buffer, nint lengthBytes, int flags);
+    [LibraryImport("libc", EntryPoint = "recvmsg", SetLastError = true)]
+    private static partial nint NativeReceiveMessage(SafeSocketHandle socket, MessageHeader* message, int flags);
+
+    [LibraryImport("libc", EntryPoint = "setsockopt", SetLastError = true)]
+    private static partial int NativeSetOption(SafeSocketHandle socket, int level, int option, int* value, int valueBytes);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    private static partial int NativeIoctl(SafeSocketHandle socket, nuint request, int* value);
 
     [LibraryImport("libc", EntryPoint = "sendmsg", SetLastError = true)]
     private static partial nint NativeSendMessage(SafeSocketHandle socket, MessageHeader* message, int flags);
