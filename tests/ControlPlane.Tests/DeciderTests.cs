@@ -193,6 +193,61 @@ public sealed class DeciderTests
         Assert.True(bench.Volume().IsReadPinned);
     }
 
+    [Fact] // §14.18.
+    public void MarkRecovered_Pinned_EndsThePinOnce()
+    {
+        var bench = Bench.Cluster().WithMirror(WriterMode.All, RecoveryMode.App);
+        bench.No(new MarkRecovered("s", "v", bench.State.Index), "notPinned");
+        bench.Fence("c", 10);
+        var pin = bench.Volume().ReadPin!;
+        Assert.Equal(("c", bench.State.Index, bench.State.Index), (pin.Node, pin.SinceIndex, pin.CrashedAtIndex));
+        bench.Ok(new MarkRecovered("s", "v", bench.State.Index));
+        Assert.Equal(["MirrorRecovered"], bench.Types);
+        Assert.Null(bench.Volume().ReadPin);
+        bench.No(new MarkRecovered("s", "v", bench.State.Index), "notPinned");
+    }
+
+    [Fact] // §14.18: a repair knows nothing of a crash that came after it began.
+    public void MarkRecovered_AnotherWriterDiedSince_IsRefusedAndStaysPinned()
+    {
+        var bench = Bench.Cluster().WithMirror(WriterMode.All, RecoveryMode.App);
+        bench.Fence("c", 10);
+        var first = bench.State.Index;
+        bench.Fence("b", 10);
+        var pin = bench.Volume().ReadPin!;
+        Assert.Equal((first, "b", bench.State.Index), (pin.SinceIndex, pin.Node, pin.CrashedAtIndex));
+        bench.No(new MarkRecovered("s", "v", first), "crashedSince");
+        bench.No(new MarkRecovered("s", "v", bench.State.Index + 100), "badIndex");
+        Assert.True(bench.Volume().IsReadPinned);
+        bench.Ok(new MarkRecovered("s", "v", pin.CrashedAtIndex));
+        Assert.False(bench.Volume().IsReadPinned);
+    }
+
+    [Fact] // §14.18: whether a silent writer has died is not known yet; once it is fenced the volume is pinned anew.
+    public void MarkRecovered_WriterSuspect_WaitsAndTheNextCrashPinsAnew()
+    {
+        var bench = Bench.Cluster().WithMirror(WriterMode.All, RecoveryMode.App);
+        bench.Fence("c", 10);
+        bench.Ok(new SuspectNode("b", 10, "silent"));
+        bench.No(new MarkRecovered("s", "v", bench.State.Index), "writerSuspect");
+        bench.Ok(new ClearSuspicion("b", 10));
+        bench.Ok(new MarkRecovered("s", "v", bench.State.Index));
+        bench.Fence("b", 10);
+        Assert.Equal("b", bench.Volume().ReadPin!.Node);
+    }
+
+    [Fact]
+    public void MarkRecovered_LoggedOrDeletedOrUnknown_IsRefused()
+    {
+        var logged = Bench.Cluster().WithMirror();
+        logged.No(new MarkRecovered("s", "v", 1), "notAbr");
+        logged.No(new MarkRecovered("s", "nosuch", 1), "noSuchVolume");
+        var abr = Bench.Cluster().WithMirror(WriterMode.All, RecoveryMode.App);
+        abr.Fence("c", 10);
+        abr.Ok(new DeleteMirror("s", "v"));
+        abr.No(new MarkRecovered("s", "v", abr.State.Index), "deleting");
+    }
+
     [Fact]
     public void StopNode_Clean_OwesNothing()
     {

@@ -31,6 +31,9 @@ internal static class CommandTypes
     /// volume has vanished.</summary>
     public const string DeleteMirror = "deleteMirror";
 
+    /// <summary>Body <see cref="MarkRecoveredOperation"/>: the application has repaired an ABR volume.</summary>
+    public const string MarkRecovered = "markRecovered";
+
     /// <summary>Body <see cref="MoveOwnerOperation"/>. Applied once the transfer is committed as started (or the node owns
     /// already); the client waits for OwnerChanged or TransferCancelled. Result data: epoch.</summary>
     public const string MoveOwner = "moveOwner";
@@ -76,6 +79,11 @@ internal sealed record DeleteMirrorOperation(string Set, string Volume);
 
 /// <param name="Set">Set.</param>
 /// <param name="Volume">Volume.</param>
+/// <param name="AsOfIndex">Refused if a writer died after this log index; null: after the leader looked.</param>
+internal sealed record MarkRecoveredOperation(string Set, string Volume, ulong? AsOfIndex = null);
+
+/// <param name="Set">Set.</param>
+/// <param name="Volume">Volume.</param>
 /// <param name="To">Node that shall own.</param>
 internal sealed record MoveOwnerOperation(string Set, string Volume, string To);
 
@@ -92,4 +100,5 @@ internal sealed record MoveOwnerOperation(string Set, string Volume, string To);
 [JsonSerializable(typeof(CreateMirrorOperation))]
 [JsonSerializable(typeof(DeleteMirrorOperation))]
 [JsonSerializable(typeof(MoveOwnerOperation))]
+[JsonSerializable(typeof(MarkRecoveredOperation))]
 internal sealed partial class OperationJson : JsonSerializerContext;

@@ -179,7 +179,18 @@ internal sealed record VolumeStatus
 
     /// <summary>True while reads use one leg only, because an ABR writer crashed.</summary>
     public bool ReadPinned { get; init; }
+
+    /// <summary>Since when and why reads are pinned; null while they are not.</summary>
+    public ReadPinStatus? ReadPin { get; init; }
 }
+
+/// <summary>Why reads of an ABR volume use one leg.</summary>
+/// <param name="Since">Time of the first crash that nobody has recovered from.</param>
+/// <param name="SinceIndex">Its log index.</param>
+/// <param name="Node">The writer that crashed last.</param>
+/// <param name="CrashedAt">When.</param>
+/// <param name="CrashedAtIndex">Its log index.</param>
+internal sealed record ReadPinStatus(DateTimeOffset Since, ulong SinceIndex, string Node, DateTimeOffset CrashedAt, ulong CrashedAtIndex);
 
 /// <summary>Who owns a volume; <c>MovingTo</c> while a transfer runs.</summary>
 internal sealed record OwnerStatus(string Node, ulong Epoch)

@@ -63,7 +63,27 @@ internal sealed partial class CommandTree
             var (set, name) = Arguments.Volume(parsed.GetRequiredValue(deleted));
             return DeleteMirrorAsync(context, set, name, token);
         });
+        AddMirrorRecovered(group);
         AddSubmirror();
+    }
+
+    private void AddMirrorRecovered(Command group)
+    {
+        var volume = VolumeArgument();
+        var asOf = new Option<ulong?>("--as-of")
+        {
+            HelpName = "INDEX",
+            Description = "Refuse if a writer died after this log index: the one that status showed when the repair began.",
+        };
+        var command = new Command(
+            "recovered", "Says that the application has repaired an ABR mirror after writers crashed: reads use every submirror again.") { volume, asOf };
+        Add(group, command, (parsed, context, token) =>
+        {
+            var (set, name) = Arguments.Volume(parsed.GetRequiredValue(volume));
+            return context.SubmitAsync(
+                CommandTypes.MarkRecovered, new MarkRecoveredOperation(set, name, parsed.GetValue(asOf)), OperationJson.Default.MarkRecoveredOperation,
+                result => $"{set}/{name} is recovered: reads use every submirror again (index {result.Index})", token);
+        });
     }
 
     private static void CheckMirror(CreateMirrorOperation mirror)

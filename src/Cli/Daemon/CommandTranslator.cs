@@ -26,6 +26,7 @@ internal static class CommandTranslator
                 CommandTypes.SetDisk => SetDisk(Read(request, OperationJson.Default.SetDiskOperation)),
                 CommandTypes.CreateMirror => CreateMirror(Read(request, OperationJson.Default.CreateMirrorOperation)),
                 CommandTypes.DeleteMirror => DeleteMirror(Read(request, OperationJson.Default.DeleteMirrorOperation)),
+                CommandTypes.MarkRecovered => MarkRecovered(state, Read(request, OperationJson.Default.MarkRecoveredOperation)),
                 CommandTypes.MoveOwner => MoveOwner(state, Read(request, OperationJson.Default.MoveOwnerOperation)),
                 _ => Refuse(request, $"There is no command '{request.Type}'."),
             };
@@ -105,6 +106,10 @@ internal static class CommandTranslator
 
     private static Translation DeleteMirror(DeleteMirrorOperation operation) =>
         new(new DeleteMirror(operation.Set, operation.Volume), null);
+
+    // A writer that dies between this look and the commit is not covered.
+    private static Translation MarkRecovered(ClusterState state, MarkRecoveredOperation operation) =>
+        new(new MarkRecovered(operation.Set, operation.Volume, operation.AsOfIndex ?? state.Index), null);
 
     private static Translation MoveOwner(ClusterState state, MoveOwnerOperation operation) => new(
         new MoveOwner(

@@ -79,13 +79,18 @@ internal static class HealthCauses
                 volume.Pass == 0 ? "pass number 0: it never starts by itself" : "none: it ends by itself");
         }
 
-        if (volume.IsReadPinned)
+        if (volume.ReadPin is { } pin)
         {
+            var earlier = pin.SinceIndex < pin.CrashedAtIndex ? $", and others since {TimeOf(pin.SinceMs)}" : "";
             yield return new HealthCause(
-                "RM1302 READS_PINNED", name, "a writer of this ABR volume crashed; reads use one leg, since the legs may differ",
-                "let the application recover the volume");
+                "RM1302 READS_PINNED", name,
+                $"writer {pin.Node} crashed at {TimeOf(pin.CrashedAtMs)} (index {pin.CrashedAtIndex}){earlier}; reads of this ABR volume use one leg, since the legs may differ",
+                $"let the application recover the volume, then: raftmirror mirror recovered {name} --as-of {pin.CrashedAtIndex}");
         }
     }
+
+    private static string TimeOf(long unixMs) =>
+        DateTimeOffset.FromUnixTimeMilliseconds(unixMs).ToString("yyyy-MM-dd HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
 
     private static IEnumerable<HealthCause> OfMember(ClusterState state, SetState set, MemberState member, string? standing)
     {

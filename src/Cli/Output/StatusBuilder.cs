@@ -190,6 +190,11 @@ internal static class StatusBuilder
             Resync = ResyncOf(volume, live),
             Clients = live?.Clients,
             ReadPinned = volume.IsReadPinned,
+            ReadPin = volume.ReadPin is { } pin
+                ? new ReadPinStatus(
+                    DateTimeOffset.FromUnixTimeMilliseconds(pin.SinceMs), pin.SinceIndex, pin.Node,
+                    DateTimeOffset.FromUnixTimeMilliseconds(pin.CrashedAtMs), pin.CrashedAtIndex)
+                : null,
         };
     }
 

@@ -151,6 +151,12 @@ public sealed record CreateMirror(
 /// <summary>Deletes a mirror once every joined node has left it.</summary>
 public sealed record DeleteMirror(string Set, string Volume) : CommandBody;
 
+/// <summary>The application has repaired an ABR volume after its writers crashed (design §14.18).</summary>
+/// <param name="Set">Set.</param>
+/// <param name="Volume">Volume.</param>
+/// <param name="AsOfIndex">Log index of the newest crash that the repair knows of, or later: a crash after it is not covered.</param>
+public sealed record MarkRecovered(string Set, string Volume, ulong AsOfIndex) : CommandBody;
+
 /// <summary>Asks for ownership.</summary>
 public sealed record MoveOwner(string Set, string Volume, string To, ulong ToIncarnation, TransferReason Reason) : CommandBody;
 

@@ -144,7 +144,7 @@ public sealed partial class Decider
         foreach (var (name, volume) in _state.Sets[setName].Volumes)
         {
             Disown(setName, volume, node, incarnation, isClean ? TransferReason.Released : TransferReason.Lost, why);
-            if (!isClean && wasJoined && volume.Recovery == RecoveryMode.App && !volume.IsReadPinned)
+            if (!isClean && wasJoined && volume.Recovery == RecoveryMode.App)
                 Emit(new ReadsPinned(setName, name, node));
         }
 

@@ -81,6 +81,7 @@ public sealed partial class Decider
             AbandonSlot c => Abandon(c),
             CreateMirror c => Create(c),
             DeleteMirror c => Delete(c),
+            MarkRecovered c => Recover(c),
             MoveOwner c => Move(c),
             ReleaseOwner c => Release(c),
             CancelTransfer c => Cancel(c),

@@ -232,5 +232,12 @@ public sealed record BeatCompleted(
     public override bool IsRoutine => true;
 }
 
-/// <summary>Reads of an ABR volume are pinned to one submirror: a writer crashed.</summary>
+/// <summary>Reads of an ABR volume are pinned to one submirror: a writer crashed. Also for each further crash while they are.</summary>
 public sealed record ReadsPinned(string Set, string Volume, string Node) : ClusterEvent;
+
+/// <summary>The application has repaired an ABR volume: reads use every submirror again.</summary>
+/// <param name="Set">Set.</param>
+/// <param name="Volume">Volume.</param>
+/// <param name="SinceIndex">Log index of the first crash that this recovers from.</param>
+/// <param name="AsOfIndex">No crash after this index is covered.</param>
+public sealed record MirrorRecovered(string Set, string Volume, ulong SinceIndex, ulong AsOfIndex) : ClusterEvent;

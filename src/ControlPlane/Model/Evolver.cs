@@ -101,7 +101,7 @@ public static class Evolver
                     NextVolumeNumber = e.Number + 1,
                     Volumes = s.Volumes.Add(e.Volume, new VolumeState(
                         e.Number, e.Volume, e.SizeBytes, e.RegionBytes, e.Recovery, e.Writers, e.Read, e.Write, e.Pass,
-                        e.Submirrors, new OwnerState(null, 0, 0), null, null, false, [])),
+                        e.Submirrors, new OwnerState(null, 0, 0), null, null, null, [])),
                 });
             case MirrorDeleting e:
                 return WithBarrier(state, e.Set, e.Volume, index, new BarrierState(e.Barrier, BarrierType.Delete, null, 0, e.Waiting));
@@ -188,7 +188,12 @@ public static class Evolver
             case BeatCompleted e: return WithSet(state, e.Set, index, s => StampEvolution.After(s, e, at));
             case LabelsStamped e:
                 return WithSet(state, e.Set, index, s => s with { StampedGeneration = Math.Max(s.StampedGeneration, e.Generation) });
-            case ReadsPinned e: return WithVolume(state, e.Set, e.Volume, index, static v => v with { IsReadPinned = true });
+            case ReadsPinned e:
+                return WithVolume(state, e.Set, e.Volume, index, v => v with
+                {
+                    ReadPin = new ReadPinState(v.ReadPin?.SinceIndex ?? index, v.ReadPin?.SinceMs ?? at, e.Node, index, at),
+                });
+            case MirrorRecovered e: return WithVolume(state, e.Set, e.Volume, index, static v => v with { ReadPin = null });
             default:
                 Invariant.Fail($"No event of type {record.Event.GetType().Name} is known to this version.");
                 return state;

@@ -16,7 +16,7 @@ namespace RaftMirror.ControlPlane.Model;
 /// <param name="Owner">Ownership.</param>
 /// <param name="Transfer">A transfer of ownership under way, else null.</param>
 /// <param name="Resync">What is owed, else null.</param>
-/// <param name="IsReadPinned">Reads use the first readable submirror only: a writer of this ABR volume crashed (design §14.18).</param>
+/// <param name="ReadPin">Reads use the first readable submirror only, since writers of this ABR volume crashed (design §14.18); else null.</param>
 /// <param name="Barriers">Under way, by id.</param>
 public sealed record VolumeState(
     uint Number,
@@ -32,9 +32,12 @@ public sealed record VolumeState(
     OwnerState Owner,
     TransferState? Transfer,
     ResyncState? Resync,
-    bool IsReadPinned,
+    ReadPinState? ReadPin,
     ImmutableArray<BarrierState> Barriers)
 {
+    /// <summary>Reads use the first readable submirror only.</summary>
+    public bool IsReadPinned => ReadPin is not null;
+
     /// <summary>Number of regions; the last may be cut short by the end of the volume.</summary>
     public long Regions => (SizeBytes + RegionBytes - 1) / RegionBytes;
 
@@ -52,6 +55,14 @@ public sealed record VolumeState(
         }
     }
 }
+
+/// <summary>Why reads of an ABR volume are pinned.</summary>
+/// <param name="SinceIndex">Log index of the first crash that nobody has recovered from.</param>
+/// <param name="SinceMs">Its log time, unix ms.</param>
+/// <param name="Node">The writer that crashed last.</param>
+/// <param name="CrashedAtIndex">Log index of that crash.</param>
+/// <param name="CrashedAtMs">Its log time, unix ms.</param>
+public sealed record ReadPinState(ulong SinceIndex, long SinceMs, string Node, ulong CrashedAtIndex, long CrashedAtMs);
 
 /// <summary>A submirror: a concatenation of extents.</summary>
 /// <param name="Name">VOLUME-0 to VOLUME-3.</param>

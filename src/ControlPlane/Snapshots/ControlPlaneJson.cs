@@ -49,6 +49,7 @@ namespace RaftMirror.ControlPlane.Snapshots;
 [JsonSerializable(typeof(SetDiskPath))]
 [JsonSerializable(typeof(StartActivation))]
 [JsonSerializable(typeof(CompleteActivation))]
+[JsonSerializable(typeof(MarkRecovered))]
 [JsonSerializable(typeof(ClusterBootstrapped))]
 [JsonSerializable(typeof(NodeRegistered))]
 [JsonSerializable(typeof(NodeUp))]
@@ -96,6 +97,7 @@ namespace RaftMirror.ControlPlane.Snapshots;
 [JsonSerializable(typeof(MarksKept))]
 [JsonSerializable(typeof(LegReturning))]
 [JsonSerializable(typeof(DiskPathChanged))]
+[JsonSerializable(typeof(MirrorRecovered))]
 internal sealed partial class ControlPlaneJson : JsonSerializerContext
 {
     /// <summary>The contract's options.</summary>

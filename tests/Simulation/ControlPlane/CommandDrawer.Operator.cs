@@ -30,6 +30,7 @@ internal sealed partial class CommandDrawer
             4 when random.Chance(0.3) => new SuspectNode(node.Name, incarnation, "drawn"),
             5 => new ClearSuspicion(node.Name, incarnation),
             6 => new ReleaseOwner(set.Name, volume.Name, volume.Owner.Node ?? node.Name, volume.Owner.Incarnation, epoch, []),
+            8 or 9 when set.Volumes.Values.FirstOrDefault(static v => v.Recovery == RecoveryMode.App) is { } abr => Recovered(state, set, abr),
             7 => new ConfirmBarrier(set.Name, volume.Name, volume.Barriers.FirstOrDefault()?.Id ?? 1, node.Name, node.Incarnation - 1),
             _ => new MoveOwner(set.Name, volume.Name, node.Name, incarnation, random.Chance(0.5) ? TransferReason.Write : TransferReason.Planned),
         };
@@ -47,6 +48,13 @@ internal sealed partial class CommandDrawer
         return mirror.Owner.Node is null && random.Chance(0.3)
             ? new MoveOwner(owned.Name, mirror.Name, node.Name, node.Incarnation, TransferReason.Write)
             : null;
+    }
+
+    /// <summary>Sometimes the repair began before the newest crash.</summary>
+    private MarkRecovered Recovered(ClusterState state, SetState set, VolumeState abr)
+    {
+        var asOf = abr.ReadPin is { } pin && random.Chance(0.4) ? pin.CrashedAtIndex - 1 : state.Index;
+        return new MarkRecovered(set.Name, abr.Name, asOf);
     }
 
     private CreateSet NewSet(ClusterState state)

@@ -102,6 +102,10 @@ internal sealed class RecordingMachine(NodeId node, ulong snapshotAt, SeededBug 
                 }
 
                 break;
+            case SeededBug.RecoversFromLaterCrash when CommandCodec.Decode(command).Body is MarkRecovered recovered
+                && CommandCodec.DecodeResult(result.Span).Code == "crashedSince" && State.Volume(recovered.Set, recovered.Volume) is { } pinned:
+                Replace(recovered.Set, pinned with { ReadPin = null });
+                break;
             case SeededBug.EndsBarrierEarly:
                 foreach (var confirmed in Events.Select(static record => record.Event).OfType<BarrierConfirmed>())
                 {

@@ -42,6 +42,9 @@ internal enum SeededBug
     /// <summary>A returned submirror is owed one run less than was kept for it.</summary>
     OwesTooLittleOnReturn,
 
+    /// <summary>Pinned reads end although a writer died after the repair began.</summary>
+    RecoversFromLaterCrash,
+
     /// <summary>Leaders wait out the lease, but neither the device's time nor the margin.</summary>
     FencesBeforeTheHorizon,
 

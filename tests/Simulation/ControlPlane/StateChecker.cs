@@ -22,6 +22,7 @@ internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong>
     private readonly HashSet<NodeIncarnation> _gone = [];
     private readonly BarrierChecker _barriers = new();
     private readonly KeptMarksChecker _kept = new();
+    private readonly ReadPinChecker _pins = new();
     private ulong _frontier;
 
     public int Entries { get; private set; }
@@ -38,6 +39,8 @@ internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong>
 
     public int DisksReturned => _kept.Returns;
 
+    public int Recoveries => _pins.Recoveries;
+
     public void Applied(RecordingMachine machine, ulong index, ReadOnlyMemory<byte> command, ReadOnlyMemory<byte> result)
     {
         var state = machine.State;
@@ -53,8 +56,10 @@ internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong>
         clocks().Applied(index, machine.Before, state, machine.Events, CommandCodec.DecodeResult(result.Span), envelope);
         if (machine.Events.IsEmpty && ReferenceEquals(machine.Before.Sets, state.Sets) && ReferenceEquals(machine.Before.Nodes, state.Nodes)) return;
         foreach (var record in machine.Events) CheckEvent(record, envelope.Body, machine);
-        _barriers.Applied(machine, envelope.Body, CommandCodec.DecodeResult(result.Span), index);
+        var outcome = CommandCodec.DecodeResult(result.Span);
+        _barriers.Applied(machine, envelope.Body, outcome, index);
         _kept.Applied(machine, envelope.Body, index);
+        _pins.Applied(machine, envelope.Body, outcome, index);
         foreach (var node in state.Nodes.Values)
         {
             ClusterChecker.Require(
