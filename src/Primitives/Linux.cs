@@ -159,6 +159,24 @@ public static partial class Linux
         return isBlockDevice;
     }
 
+    /// <summary>True for a block device that the kernel itself uses: mounted, a member of an array or a volume group, swap (O_EXCL on a
+    /// block device, open(2)).</summary>
+    public static bool IsBlockDeviceBusy(string path)
+    {
+        const int exclusive = 0x80, busy = 16;
+        var fd = NativeOpen(path, ReadOnly | CloseOnExec, 0);
+        if (fd < 0) return false; // Whoever opens it next says why.
+        using (var handle = new SafeFileHandle(fd, ownsHandle: true))
+        {
+            if (!TryGetBlockDevice(handle, out _, out _)) return false;
+        }
+
+        fd = NativeOpen(path, ReadOnly | CloseOnExec | exclusive, 0);
+        if (fd < 0) return Marshal.GetLastPInvokeError() == busy;
+        new SafeFileHandle(fd, ownsHandle: true).Dispose();
+        return false;
+    }
+
     /// <summary>Writes zeros on a block device, by the device itself where it can (BLKZEROOUT).</summary>
     /// <returns>Zero, or a negated errno.</returns>
     public static unsafe int ZeroOut(SafeFileHandle handle, long offset, long lengthBytes)

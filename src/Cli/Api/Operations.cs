@@ -54,8 +54,9 @@ internal sealed record SetMemberOperation(string Set, string Node);
 /// <param name="Path">Path on nodes that <paramref name="Paths"/> does not name.</param>
 /// <param name="Paths">Path by node.</param>
 /// <param name="DirectIo">O_DIRECT; null: the daemon's choice for this kind of file.</param>
+/// <param name="Overwrite">True: what stands on the disk may be lost; else only a blank disk is taken.</param>
 internal sealed record AddDiskOperation(
-    string Set, string Disk, string Path, IReadOnlyDictionary<string, string> Paths, bool? DirectIo);
+    string Set, string Disk, string Path, IReadOnlyDictionary<string, string> Paths, bool? DirectIo, bool? Overwrite = null);
 
 /// <param name="Set">Set.</param>
 /// <param name="Disk">Name in the set.</param>

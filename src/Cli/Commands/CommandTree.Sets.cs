@@ -75,7 +75,12 @@ internal sealed partial class CommandTree
         var path = new Argument<string>("PATH") { Description = "File or block device, the same on all nodes unless --path says otherwise." };
         var paths = new Option<string>("--path") { HelpName = "NODE=PATH,…", Description = "Where the path differs." };
         var direct = new Option<string>("--io") { HelpName = "direct|cached", Description = "O_DIRECT, or the page cache where all nodes are on one host." };
-        Add(group, new Command("add", "Labels a disk and adds it to a set. What is on it is lost.") { set, disk, path, paths, direct }, (parsed, context, token) =>
+        var overwrite = new Option<bool>("--overwrite")
+        {
+            Description = "Takes a disk that holds something else, which is lost. See what that is with --dry-run first.",
+        };
+        var add = new Command("add", "Labels a blank disk and adds it to a set.") { set, disk, path, paths, direct, overwrite };
+        Add(group, add, (parsed, context, token) =>
         {
             var name = Arguments.Name(parsed.GetRequiredValue(set), "disk set");
             var diskName = Arguments.Name(parsed.GetRequiredValue(disk), "disk");
@@ -84,8 +89,8 @@ internal sealed partial class CommandTree
             var others = ParsePaths(parsed.GetValue(paths));
             bool? io = parsed.GetValue(direct) is { } text ? Arguments.Choice(text, "--io", ("direct", true), ("cached", false)) : null;
             return context.SubmitAsync(
-                CommandTypes.AddDisk, new AddDiskOperation(name, diskName, where, others, io), OperationJson.Default.AddDiskOperation,
-                result => $"added disk {name}/{diskName}, {where} (index {result.Index})", token);
+                CommandTypes.AddDisk, new AddDiskOperation(name, diskName, where, others, io, parsed.GetValue(overwrite) ? true : null),
+                OperationJson.Default.AddDiskOperation, result => $"added disk {name}/{diskName}, {where} (index {result.Index})", token);
         });
         AddDiskPath(group);
         var listed = new Argument<string?>("SET") { Arity = ArgumentArity.ZeroOrOne, Description = "Disk set; else all." };

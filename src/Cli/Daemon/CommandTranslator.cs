@@ -77,7 +77,8 @@ internal static class CommandTranslator
             "",
             operation.Path,
             operation.Paths.ToImmutableSortedDictionary(StringComparer.Ordinal),
-            ImmutableSortedDictionary.Create<string, ulong>(StringComparer.Ordinal)),
+            ImmutableSortedDictionary.Create<string, ulong>(StringComparer.Ordinal),
+            IsOverwrite: operation.Overwrite ?? false),
         null);
 
     // The evidence follows from what the nodes find under the path (DiskRelocation).

@@ -57,18 +57,20 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
         if (!stamped[0].Answer.Ok) return Refuse("diskRefused", "The disk could not be stamped.", [stamped[0].Answer]);
         var others = witnesses.Where(node => node.Name != writer.Name).ToList();
         var reads = await AskAsync(state, add, others, DiskStep.ReadStamp, cancellationToken);
-        var label = reads.All(read => read.Answer.Ok)
-            ? await AskAsync(state, add, [writer], DiskStep.Label, cancellationToken)
-            : [];
-        if (label is [{ Answer.Ok: true }]) return new Admission(body, answers, null);
+        if (!reads.All(read => read.Answer.Ok))
+        {
+            await AskAsync(state, body, [writer], DiskStep.Restore, cancellationToken, stamped[0].Reply!.Kept);
+            return Refuse("differentDisks", "The nodes do not see the same disk under the given paths.", [.. reads.Select(read => read.Answer)]);
+        }
 
+        // From here on an overwritten disk's content is being erased: what is put back is a blank disk.
+        var label = await AskAsync(state, add, [writer], DiskStep.Label, cancellationToken);
+        if (label is [{ Answer.Ok: true }]) return new Admission(body, answers, null);
         await UndoAsync(state, body, cancellationToken);
-        return label.Count == 0
-            ? Refuse("differentDisks", "The nodes do not see the same disk under the given paths.", [.. reads.Select(read => read.Answer)])
-            : Refuse("diskRefused", "The disk could not be labelled.", [label[0].Answer]);
+        return Refuse("diskRefused", "The disk could not be labelled.", [label[0].Answer], add.IsOverwrite);
     }
 
-    /// <summary>Puts back what was on a disk that is not added after all.</summary>
+    /// <summary>Makes a disk blank again that is not added after all.</summary>
     public async Task UndoAsync(ClusterState state, AddDisk add, CancellationToken cancellationToken)
     {
         if (state.Node(add.Node) is { } writer) await AskAsync(state, add, [writer], DiskStep.Restore, cancellationToken);
@@ -77,12 +79,12 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
     private static NodeAnswer Sized((NodeAnswer Answer, DiskReply? Reply) probe) =>
         probe.Answer with { Ok = false, Message = $"{probe.Reply!.SizeBytes} bytes" };
 
-    private static Admission Refuse(string code, string message, List<NodeAnswer> answers) => new(null, answers, new ApiResult
+    private static Admission Refuse(string code, string message, List<NodeAnswer> answers, bool isErased = false) => new(null, answers, new ApiResult
     {
         Outcome = ApiOutcome.Rejected,
         Rejection = RejectionKind.Precondition,
         Code = code,
-        Message = $"{message} Nothing was applied.", // Who says what is in the details; people and programs get both.
+        Message = $"{message} Nothing was applied{(isErased ? ", but what was on the disk may be gone" : "")}.", // Who says what is in the details; people and programs get both.
         Details = answers,
     });
 
@@ -96,7 +98,8 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
         witnesses.Find(node => node.Name == self.Name) ?? (witnesses.Count > 0 ? witnesses[0] : null);
 
     private async Task<List<(NodeAnswer Answer, DiskReply? Reply)>> AskAsync(
-        ClusterState state, AddDisk add, IReadOnlyList<NodeState> nodes, DiskStep step, CancellationToken cancellationToken)
+        ClusterState state, AddDisk add, IReadOnlyList<NodeState> nodes, DiskStep step, CancellationToken cancellationToken,
+        byte[]? kept = null)
     {
         var set = state.Set(add.Set)!;
         var stamp = set.NextStamp ?? StampState.None;
@@ -117,7 +120,11 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
                     step,
                     stamp.Number,
                     stamp.Nonce,
-                    stamp.Activation);
+                    stamp.Activation)
+                {
+                    IsOverwrite = add.IsOverwrite,
+                    Kept = kept,
+                };
                 var reply = await peers.CallAsync(
                     node.Name,
                     PeerMethods.CheckDisk,

@@ -12,14 +12,16 @@ internal static class DiskChecks
     {
         if (request.Step == DiskStep.Recognize) return Recognize(request);
         var probe = DiskProbe.Probe(request.Path, request.IsDirectIo, request.MetadataBytes);
-        if (probe.Content is DiskContent.NotADisk or DiskContent.TooSmall or DiskContent.Foreign or DiskContent.OursDamaged)
-            return Refuse(probe, probe.Message);
+        if (probe.Content is DiskContent.NotADisk or DiskContent.TooSmall) return Refuse(probe, probe.Message);
+        if (probe.Content is DiskContent.Foreign or DiskContent.OursDamaged && !request.IsOverwrite) return Refuse(probe, probe.Message);
         try
         {
             using var device = FileBlockDevice.Open(request.Path, request.Path, request.IsDirectIo);
             return request.Step switch
             {
-                DiskStep.Probe => IsFreeFor(request, probe, device) is { } refusal ? Refuse(probe, refusal) : Agree(probe),
+                DiskStep.Probe => IsFreeFor(request, probe, device) is { } refusal
+                    ? Refuse(probe, refusal)
+                    : Agree(probe) with { Message = probe.Content == DiskContent.Blank ? probe.Message : ToBeLost(request, probe) },
                 DiskStep.Stamp => Stamp(request, probe, device),
                 DiskStep.ReadStamp => ReadStamp(request, probe, device),
                 DiskStep.Label => Label(request, probe, device),
@@ -52,8 +54,20 @@ internal static class DiskChecks
         DiskContent.Ours when IsOwnLabel(request, probe) => null,
         DiskContent.Ours when probe.Label!.Set == request.SetId => $"{request.Path} is already a disk of set '{request.Set}' ({probe.Label.Disk})",
         DiskContent.Stamped when HasOwnStamp(request, device) => null,
-        _ => probe.Message,
+        // Another node of this cluster may be using it: what this cluster labelled is never overwritten.
+        DiskContent.Ours or DiskContent.OursDamaged when probe.Label?.Cluster == request.ClusterId =>
+            $"{request.Path} was labelled by this cluster (disk {probe.Label!.Disk} of set {probe.Label.Set}), which does not overwrite its own disks",
+        _ => request.IsOverwrite ? TooSmallFor(request, device) : probe.Message,
     };
+
+    private static string? TooSmallFor(DiskRequest request, FileBlockDevice device) =>
+        DiskLayout.TryCreate(device.SizeBytes, request.MetadataBytes, request.MaxNodes, out _, out var refusal) ? null : $"{request.Path}: {refusal}";
+
+    private static string ToBeLost(DiskRequest request, DiskProbeResult probe)
+    {
+        var what = probe.Message.IndexOf(": ", StringComparison.Ordinal) is > 0 and var end ? probe.Message[..end] : probe.Message;
+        return request.IsOverwrite ? $"{what}; that is lost (--overwrite)" : what;
+    }
 
     private static bool IsOwnLabel(DiskRequest request, DiskProbeResult probe) =>
         probe.Label is { } label && label.Disk == request.DiskId && label.Set == request.SetId && label.Cluster == request.ClusterId;
@@ -64,8 +78,10 @@ internal static class DiskChecks
     private static DiskReply Stamp(DiskRequest request, DiskProbeResult probe, FileBlockDevice device)
     {
         if (IsFreeFor(request, probe, device) is { } refusal) return Refuse(probe, refusal);
-        var status = ProbeStamp.Write(device, request.DiskId, out _);
-        return status == DeviceStatus.Ok ? Agree(probe) : Refuse(probe, $"{request.Path} could not be written ({status})");
+        var isAgain = probe.Content is DiskContent.Stamped or DiskContent.Ours && (HasOwnStamp(request, device) || IsOwnLabel(request, probe));
+        var status = ProbeStamp.Write(device, request.DiskId, out var stamp);
+        if (status != DeviceStatus.Ok) return Refuse(probe, $"{request.Path} could not be written ({status})");
+        return Agree(probe) with { Kept = probe.Content == DiskContent.Blank || isAgain ? null : stamp!.Kept };
     }
 
     private static DiskReply ReadStamp(DiskRequest request, DiskProbeResult probe, FileBlockDevice device) => HasOwnStamp(request, device)
@@ -77,6 +93,7 @@ internal static class DiskChecks
         if (!HasOwnStamp(request, device)) return Refuse(probe, $"{request.Path} no longer carries the stamp of this check");
         if (!DiskLayout.TryCreate(device.SizeBytes, request.MetadataBytes, request.MaxNodes, out var layout, out var refusal))
             return Refuse(probe, $"{request.Path}: {refusal}");
+        if (request.IsOverwrite && SignatureEraser.Erase(device) is { } left) return Refuse(probe, left);
         var label = new DiskLabel(
             request.ClusterId,
             request.SetId,
@@ -93,10 +110,16 @@ internal static class DiskChecks
         return status == DeviceStatus.Ok ? Agree(probe) : Refuse(probe, $"{request.Path} could not be labelled ({status})");
     }
 
-    /// <summary>Only blank disks are stamped, so zeros are what was there.</summary>
+    /// <summary>Puts back what the stamp was written over. Where nothing was kept the disk was blank, or has been erased: zeros.</summary>
     private static DiskReply Restore(DiskRequest request, DiskProbeResult probe, FileBlockDevice device)
     {
         if (!IsOwnLabel(request, probe) && !HasOwnStamp(request, device)) return Agree(probe);
+        if (request.Kept is { } kept)
+        {
+            var restored = ProbeStamp.From(device, kept)?.Restore();
+            return restored == DeviceStatus.Ok ? Agree(probe) : Refuse(probe, $"{request.Path} could not be put back ({restored})");
+        }
+
         foreach (var offset in (ReadOnlySpan<long>)[DiskLayout.TailLabelOffsetOf(device.SizeBytes), 0])
         {
             var status = device.WriteZeroes(offset, DiskLayout.LabelBytes, mayUnmap: false);

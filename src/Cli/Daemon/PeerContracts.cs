@@ -97,7 +97,14 @@ internal sealed record DiskRequest(
     DiskStep Step,
     ulong StampNumber = 0,
     Guid StampNonce = default,
-    ulong StampActivation = 0);
+    ulong StampActivation = 0)
+{
+    /// <summary>What stands on the disk may be lost.</summary>
+    public bool IsOverwrite { get; init; }
+
+    /// <summary>For <see cref="DiskStep.Restore"/>: the head and tail block that the stamp was written over; null if they were blank.</summary>
+    public byte[]? Kept { get; init; }
+}
 
 /// <summary>Steps of adding a disk, in order.</summary>
 internal enum DiskStep
@@ -121,7 +128,11 @@ internal enum DiskStep
     Recognize,
 }
 
-internal sealed record DiskReply(bool IsOk, string Message, long SizeBytes, int SectorBytes);
+internal sealed record DiskReply(bool IsOk, string Message, long SizeBytes, int SectorBytes)
+{
+    /// <summary>Of <see cref="DiskStep.Stamp"/> on a disk that was not blank: its head and tail block.</summary>
+    public byte[]? Kept { get; init; }
+}
 
 internal sealed record DeleteCheckRequest(string Set, string Volume);
 

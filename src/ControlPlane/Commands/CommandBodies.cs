@@ -101,6 +101,7 @@ public sealed record LeaveSet(
 /// <param name="Paths">Path by node.</param>
 /// <param name="Evidence">Node → incarnation that validated it. All joined nodes that are not suspect must be there.</param>
 /// <param name="Stamp">The stamp in its label; null if it was labelled without one.</param>
+/// <param name="IsOverwrite">The operator said that what stood on the disk may be lost.</param>
 public sealed record AddDisk(
     string Set,
     string Disk,
@@ -112,7 +113,8 @@ public sealed record AddDisk(
     string Path,
     ImmutableSortedDictionary<string, string> Paths,
     ImmutableSortedDictionary<string, ulong> Evidence,
-    StampState? Stamp = null) : CommandBody;
+    StampState? Stamp = null,
+    bool IsOverwrite = false) : CommandBody;
 
 /// <summary>A node begins to use its dirty-log slot on the named disks (see <see cref="PlacementRules.ChooseLogDisks"/>).</summary>
 public sealed record OpenSlot(string Set, string Node, ulong Incarnation, ImmutableArray<string> Disks) : CommandBody;

@@ -1,4 +1,5 @@
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Metadata;
 
@@ -40,8 +41,6 @@ public sealed record DiskProbeResult(
 /// <summary>Reads a path and says what it is, changing nothing. Blocks; any thread.</summary>
 public static class DiskProbe
 {
-    private const int HeadBytes = 1 << 20;
-
     /// <summary>Probes a path.</summary>
     /// <param name="path">On this node.</param>
     /// <param name="isDirect">O_DIRECT, else page cache.</param>
@@ -55,6 +54,8 @@ public static class DiskProbe
             return new DiskProbeResult(DiskContent.NotADisk, $"{path} does not exist on this node: check the path, or give one per node (--path)");
         try
         {
+            if (Linux.IsBlockDeviceBusy(path))
+                return new DiskProbeResult(DiskContent.NotADisk, $"{path} is in use on this node: mounted, or part of an array, a volume group or swap; end that first");
             using var device = FileBlockDevice.Open(path, path, isDirect, writable: true);
             return Probe(device, metadataBytes);
         }
@@ -84,15 +85,14 @@ public static class DiskProbe
                 : Result(
                     DiskContent.OursDamaged,
                     $"{device.Name} is labelled as disk {label.Disk} of set {label.Set} with {label.SizeBytes} bytes, but has "
-                    + $"{device.SizeBytes}: it is a copy, or was resized; wipe it if it is not needed") with
+                    + $"{device.SizeBytes}: it is a copy, or was resized; add it with --overwrite if it is not needed") with
                 {
                     Label = label,
                 };
         }
 
-        using var buffer = AlignedBufferPool.Shared.Rent(HeadBytes);
-        var length = (int)Math.Min(HeadBytes, device.SizeBytes);
-        var head = buffer.GetSpan()[..length];
+        using var buffer = AlignedBufferPool.Shared.Rent(DiskLayout.LabelBytes);
+        var head = buffer.GetSpan()[..DiskLayout.LabelBytes];
         using var tailBuffer = AlignedBufferPool.Shared.Rent(DiskLayout.LabelBytes);
         var tail = tailBuffer.GetSpan()[..DiskLayout.LabelBytes];
         if (device.Read(0, head) != DeviceStatus.Ok
@@ -105,16 +105,17 @@ public static class DiskProbe
         {
             return Result(
                 DiskContent.OursDamaged,
-                $"{device.Name} was a disk of Raft.Mirror, but both copies of its label are damaged: restore it, or wipe it (wipefs -a) if its data is not needed");
+                $"{device.Name} was a disk of Raft.Mirror, but both copies of its label are damaged: restore it, or add it with --overwrite if its data is not needed");
         }
 
         if (ProbeStamp.IsStamp(head) || ProbeStamp.IsStamp(tail))
-            return Result(DiskContent.Stamped, $"{device.Name} carries the stamp of an unfinished check: it is being added, or adding it was interrupted; wipe it (wipefs -a) if so");
-        var foreign = Signatures.Recognise(head, tail);
-        if (foreign is not null)
-            return Result(DiskContent.Foreign, $"{device.Name} holds {foreign}: choose another disk, or wipe it (wipefs -a) if its data is not needed");
+            return Result(DiskContent.Stamped, $"{device.Name} carries the stamp of an unfinished check: it is being added, or adding it was interrupted; if so, add it with --overwrite");
+        if (SignatureImage.Read(device, out var image) != DeviceStatus.Ok)
+            return Result(DiskContent.NotADisk, $"{device.Name} cannot be read everywhere that a signature can stand: check the disk and its cabling");
+        if (Signatures.Recognise(image) is { } foreign)
+            return Result(DiskContent.Foreign, $"{device.Name} holds {foreign}: choose another disk, or add it with --overwrite if its data is not needed");
         return DiskLayout.TryCreate(device.SizeBytes, metadataBytes, 1, out _, out var refusal)
-            ? Result(DiskContent.Blank, $"{device.Name} is blank")
+            ? Result(DiskContent.Blank, $"{device.Name} is blank: nothing but zeros in {SignaturePlaces.Describe(device.SizeBytes)}")
             : Result(DiskContent.TooSmall, $"{device.Name}: {refusal}");
     }
 }

@@ -62,6 +62,19 @@ public sealed class ProbeStamp
         return status;
     }
 
+    /// <summary>What was there: the head block, then the tail block.</summary>
+    public byte[] Kept => [.. _head, .. _tail];
+
+    /// <summary>The stamp's undoing, from what <see cref="Kept"/> said.</summary>
+    /// <returns>Null if that is no head and tail block.</returns>
+    public static ProbeStamp? From(IBlockDevice device, byte[] kept)
+    {
+        ArgumentNullException.ThrowIfNull(kept);
+        return kept.Length == 2 * DiskLayout.LabelBytes
+            ? new ProbeStamp(device, kept[..DiskLayout.LabelBytes], kept[DiskLayout.LabelBytes..])
+            : null;
+    }
+
     /// <summary>Puts back exactly what was there, tail first.</summary>
     public DeviceStatus Restore() => WriteBoth(_device, _tail, _head);
 

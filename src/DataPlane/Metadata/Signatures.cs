@@ -1,41 +1,85 @@
-using System.Buffers.Binary;
-
 namespace RaftMirror.DataPlane.Metadata;
 
-/// <summary>Recognises what others put on disks, so that a message can name it. Offsets: each format's own documentation.</summary>
+/// <summary>Names what others put on a disk. Pure.</summary>
 internal static class Signatures
 {
-    /// <summary>Names what is there.</summary>
-    /// <param name="head">The first bytes of the disk, up to 1 MiB.</param>
-    /// <param name="tail">The last 4 KiB.</param>
-    /// <returns>Null if everything is zero.</returns>
-    public static string? Recognise(ReadOnlySpan<byte> head, ReadOnlySpan<byte> tail)
-    {
-        if (Has(head, 0, "XFSB"u8)) return "an XFS file system";
-        if (Has(head, 0x10040, "_BHRfS_M"u8)) return "a btrfs file system";
-        if (Has(head, 0x438, [0x53, 0xEF])) return Ext(head);
-        for (var sector = 0; sector < 4; sector++)
-        {
-            if (Has(head, sector * 512, "LABELONE"u8)) return "an LVM physical volume";
-        }
+    private const int MaxNames = 6;
 
-        if (Has(head, 4086, "SWAPSPACE2"u8) || Has(head, 4086, "SWAP-SPACE"u8)) return "swap space";
-        if (Has(head, 0, [0xFC, 0x4E, 0x2B, 0xA9]) || Has(head, 4096, [0xFC, 0x4E, 0x2B, 0xA9])) return "a member of an md array";
-        if (Has(head, 0, [0x4C, 0x55, 0x4B, 0x53, 0xBA, 0xBE])) return "a LUKS encrypted volume";
-        if (Has(head, 512, "EFI PART"u8) || Has(head, 4096, "EFI PART"u8)) return "a GPT partition table";
-        if (Has(tail, 4096 - 512, "EFI PART"u8) || Has(tail, 0, "EFI PART"u8)) return "a GPT backup partition table";
-        if (Has(head, 510, [0x55, 0xAA])) return "an MBR partition table or a boot sector";
-        if (head.IndexOfAnyExcept((byte)0) >= 0) return "unknown data in its first MiB";
-        return tail.IndexOfAnyExcept((byte)0) >= 0 ? "unknown data in its last 4 KiB" : null;
+    /// <summary>Names what is there, each with its place.</summary>
+    /// <returns>Null if everything that was looked at is zero.</returns>
+    public static string? Recognise(SignatureImage image)
+    {
+        if (image.FirstData < 0) return null;
+        var found = Find(image);
+        if (found.Count == 0) return $"unknown data, the first at byte {image.FirstData}";
+        var names = found.Take(MaxNames).Select(static item => $"{item.Name} (at byte {item.Position})");
+        return string.Join(", ", names) + (found.Count > MaxNames ? " and more" : "");
     }
 
-    private static string Ext(ReadOnlySpan<byte> head)
+    /// <summary>All formats that are recognised, each once, with the first place of its magic. What a few bytes hint at counts only if there
+    /// is nothing better.</summary>
+    public static IReadOnlyList<(string Name, long Position)> Find(SignatureImage image)
     {
-        var hasJournal = (BinaryPrimitives.ReadUInt32LittleEndian(head[0x45C..]) & 4) != 0;
-        var hasExtents = (BinaryPrimitives.ReadUInt32LittleEndian(head[0x460..]) & 0x2C0) != 0;
+        var strong = new List<(string Name, long Position)>();
+        var weak = new List<(string Name, long Position)>();
+        foreach (var signature in SignatureTable.All)
+        {
+            if (PositionOf(image, signature) is not { } position) continue;
+            var list = signature.IsWeak && !IsCertain(image, signature) ? weak : strong;
+            var name = Refined(image, signature);
+            if (!list.Exists(item => item.Name == name)) list.Add((name, position));
+        }
+
+        return strong.Count > 0 ? strong : weak;
+    }
+
+    private static long? PositionOf(SignatureImage image, Signature signature)
+    {
+        foreach (var place in signature.Places)
+        {
+            var position = place.PositionOn(image.SizeBytes);
+            if (position >= 0 && position + signature.Magic.Length <= image.SizeBytes && image.Has(position, signature.Magic)) return position;
+        }
+
+        return null;
+    }
+
+    /// <summary>Two bytes, but what they stand in makes sense.</summary>
+    private static bool IsCertain(SignatureImage image, Signature signature) => signature.Name switch
+    {
+        "an MBR partition table or a boot sector" => HasPartition(image),
+        "an ext2, ext3 or ext4 file system" => Word(image, 1024 + 0x18) <= 6 && Word(image, 1024 + 4) > 0, // Block size, blocks.
+        "a NILFS2 file system" => Word(image, 1024 + 6) >> 16 is > 0 and < 4096, // Bytes of the superblock.
+        _ => false,
+    };
+
+    private static string Refined(SignatureImage image, Signature signature) => signature.Name switch
+    {
+        "an MBR partition table or a boot sector" when HasPartition(image) => "an MBR partition table",
+        "an ext2, ext3 or ext4 file system" => Ext(image),
+        _ => signature.Name,
+    };
+
+    private static bool HasPartition(SignatureImage image)
+    {
+        var isSound = true;
+        var count = 0;
+        for (var entry = 446; entry < 510; entry += 16)
+        {
+            isSound &= image.At(entry) is 0 or 0x80;
+            if (image.At(entry + 4) != 0) count++;
+        }
+
+        return isSound && count > 0;
+    }
+
+    private static string Ext(SignatureImage image)
+    {
+        var hasJournal = (Word(image, 0x45C) & 4) != 0;
+        var hasExtents = (Word(image, 0x460) & 0x2C0) != 0;
         return hasExtents ? "an ext4 file system" : hasJournal ? "an ext3 file system" : "an ext2 file system";
     }
 
-    private static bool Has(ReadOnlySpan<byte> bytes, int offset, ReadOnlySpan<byte> magic) =>
-        bytes.Length >= offset + magic.Length && bytes.Slice(offset, magic.Length).SequenceEqual(magic);
+    private static uint Word(SignatureImage image, long position) =>
+        image.At(position) | ((uint)image.At(position + 1) << 8) | ((uint)image.At(position + 2) << 16) | ((uint)image.At(position + 3) << 24);
 }

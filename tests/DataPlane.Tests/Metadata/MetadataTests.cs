@@ -112,10 +112,12 @@ public sealed class MetadataTests
     [InlineData(0, "XFSB", DiskContent.Foreign)]
     [InlineData(512, "EFI PART", DiskContent.Foreign)]
     [InlineData(70_000, "?", DiskContent.Foreign)]
-    [InlineData(3 << 20, "?", DiskContent.Blank)]
+    [InlineData(3 << 20, "?", DiskContent.Foreign)]
+    [InlineData(10 << 20, "?", DiskContent.Blank)]
+    [InlineData(29 << 20, "?", DiskContent.Foreign)]
     public void Probe_Content_IsRecognised(int offset, string magic, DiskContent expected)
     {
-        using var disk = new MemoryBlockDevice("d", DiskBytes);
+        using var disk = new MemoryBlockDevice("d", 32 << 20);
         var sector = new byte[512];
         Encoding.ASCII.GetBytes(magic).CopyTo(sector, offset % 512);
         disk.Write(offset / 512 * 512, sector);
