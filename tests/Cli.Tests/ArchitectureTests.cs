@@ -21,6 +21,7 @@ public sealed class ArchitectureTests
         "src/ControlPlane/Events",
         "src/ControlPlane/Leases",
         "src/ControlPlane/Snapshots",
+        "src/DataPlane/DiskIo/Core",
         "src/DataPlane/Mirroring/Core",
         "src/DataPlane/Resync/Core",
         "src/DataPlane/DirtyRegions/Core",

@@ -112,6 +112,15 @@ public sealed class ClockTests
     }
 
     [Fact]
+    public void Peers_WrongClock_SaysWhyItDoesNotLead()
+    {
+        var document = new RaftPeersDocument("a", "a", 3, 41, 41, [new RaftPeer("b", 2, "127.0.0.1:1", "follower", true, 41, 0, true) { ClockAheadMs = 60_000, ClockWrong = true }]);
+        using var text = new StringWriter(CultureInfo.InvariantCulture);
+        RaftRenderer.WritePeers(new Terminal(text, TextWriter.Null, false, false, true), document);
+        Assert.Contains("the clock of b is 0:01:00 h ahead of a majority of the voters': b does not lead", text.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Status_ClocksApart_SaysThatNobodyCanTell()
     {
         var live = Samples.Live(null);

@@ -34,12 +34,14 @@ internal sealed partial class ApiClient : IDisposable
     /// <exception cref="CliFailure">It was not applied, or nobody knows.</exception>
     public async Task<ApiResult> SubmitAsync(CommandRequest request, CancellationToken cancellationToken)
     {
-        if (request.RequestId != Guid.Empty) return await SubmitAsIsAsync(request, cancellationToken);
+        if (request.RequestId != Guid.Empty) return await SubmitAsIsAsync(request, _timeout, cancellationToken);
+        var clock = Stopwatch.StartNew();
         for (var attempt = 1; ; attempt++)
         {
+            var id = await MakeIdAsync(cancellationToken);
             try
             {
-                return await SubmitAsIsAsync(request with { RequestId = await MakeIdAsync(cancellationToken) }, cancellationToken);
+                return await SubmitAsIsAsync(request with { RequestId = id }, _timeout - clock.Elapsed, cancellationToken);
             }
             catch (CliFailure refused) when (IsForTime(refused) && attempt < MaxIds)
             {
@@ -51,24 +53,39 @@ internal sealed partial class ApiClient : IDisposable
     /// <summary>An id with the cluster's time; with this host's if no node can tell (then nobody can take the command either, for now).</summary>
     private async Task<Guid> MakeIdAsync(CancellationToken cancellationToken)
     {
+        // Where nobody answers at once the command itself will have to wait for a leader, and needs the time.
+        var limit = _timeout / 4 < ClockLimit ? _timeout / 4 : ClockLimit;
+        var clock = Stopwatch.StartNew();
         foreach (var node in _nodes)
         {
+            if (clock.Elapsed > limit) break;
             var (answer, failure) = await SendAsync(
-                node, ClockLimit, static () => new HttpRequestMessage(HttpMethod.Get, "/v1/clock"), cancellationToken);
+                node, limit, static () => new HttpRequestMessage(HttpMethod.Get, "/v1/clock"), cancellationToken);
             using (answer)
             {
-                if (failure is null && answer!.IsSuccessStatusCode)
-                    return RequestIds.At((await ReadAsync(answer, ApiJson.Default.ClockDocument, cancellationToken)).RequestTimeMs);
+                if (failure is null && answer!.IsSuccessStatusCode && await TimeOfAsync(answer, cancellationToken) is { } time) return RequestIds.At(time);
             }
         }
 
         return RequestIds.New();
     }
 
+    private static async Task<long?> TimeOfAsync(HttpResponseMessage answer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await ReadAsync(answer, ApiJson.Default.ClockDocument, cancellationToken)).RequestTimeMs;
+        }
+        catch (JsonException)
+        {
+            return null; // No node of ours: the command will tell.
+        }
+    }
+
     private static bool IsForTime(CliFailure refused) =>
         refused.Problem is { Code: RequestRules.TooOld or RequestRules.ClockAhead, Applied: "no" };
 
-    private async Task<ApiResult> SubmitAsIsAsync(CommandRequest request, CancellationToken cancellationToken)
+    private async Task<ApiResult> SubmitAsIsAsync(CommandRequest request, TimeSpan timeout, CancellationToken cancellationToken)
     {
         var traceParent = Tracing.NewTraceParent(out var traceId);
         var clock = Stopwatch.StartNew();
@@ -80,7 +97,7 @@ internal sealed partial class ApiClient : IDisposable
             failures.Clear();
             for (var i = 0; i < _nodes.Count; i++)
             {
-                var remaining = _timeout - clock.Elapsed;
+                var remaining = timeout - clock.Elapsed;
                 if (remaining <= TimeSpan.Zero) break;
                 var share = Share(remaining, _nodes.Count - i);
                 var body = request with { TimeoutMs = (int)Math.Max(1, share.TotalMilliseconds) };
@@ -108,7 +125,7 @@ internal sealed partial class ApiClient : IDisposable
             }
 
             // "Not applied" by one node proves nothing about an attempt through another that was cut off.
-            if (!mayBeApplied || clock.Elapsed + RetryPause >= _timeout) break;
+            if (!mayBeApplied || clock.Elapsed + RetryPause >= timeout) break;
             await Task.Delay(RetryPause, cancellationToken);
         }
         while (true);

@@ -8,7 +8,9 @@ namespace RaftMirror.Cli.Output;
 /// <summary>Wrong clocks in words: in health, in the table of nodes, in refusals. Pure.</summary>
 internal static class ClockTexts
 {
-    /// <summary>"25:00:00 ahead of" or "3.5 s behind".</summary>
+    private const string ApartHelp = "set the clocks right (chronyc makestep); the cluster's own time goes on as it was";
+
+    /// <summary>"25:00:00 h ahead of" or "3.5 s behind".</summary>
     public static string Distance(long aheadMs)
     {
         var time = TimeSpan.FromMilliseconds(Math.Abs((double)aheadMs));
@@ -34,8 +36,7 @@ internal static class ClockTexts
         if (live.ClocksApart)
         {
             yield return new HealthCause(
-                "RM1502 CLOCKS_APART", set.Name, Apart(live.Nodes.Select(pair => (pair.Key, pair.Value.ClockAheadMs))),
-                "set the clocks right (chronyc makestep); the cluster's own time goes on as it was");
+                "RM1502 CLOCKS_APART", set.Name, Apart(live.Nodes.Select(pair => (pair.Key, pair.Value.ClockAheadMs))), ApartHelp);
         }
     }
 
@@ -44,14 +45,17 @@ internal static class ClockTexts
         ? $"clock {Distance(ahead).Replace(" of", "", StringComparison.Ordinal)}" : "";
 
     /// <summary>What is wrong with the clocks, below the table of nodes.</summary>
-    public static void Write(Terminal terminal, StatusDocument document)
+    public static void Write(Terminal terminal, StatusDocument document) =>
+        Write(terminal, [.. document.Nodes.Select(node => (node.Name, node.ClockAheadMs, node.ClockWrong))], document.ClocksApart);
+
+    /// <summary>What is wrong with the clocks, below the table of members: who wonders why one does not lead looks there.</summary>
+    public static void Write(Terminal terminal, RaftPeersDocument document) =>
+        Write(terminal, [.. document.Peers.Select(peer => (peer.Name, peer.ClockAheadMs, peer.ClockWrong))], document.ClocksApart);
+
+    private static void Write(Terminal terminal, IReadOnlyList<(string Node, long? AheadMs, bool IsWrong)> nodes, bool areApart)
     {
-        foreach (var node in document.Nodes.Where(node => node.ClockWrong))
-            Write(terminal, Wrong(node.Name, node.ClockAheadMs ?? 0), Help(node.Name));
-        if (!document.ClocksApart) return;
-        Write(
-            terminal, Apart(document.Nodes.Select(node => (node.Name, node.ClockAheadMs))),
-            "set the clocks right (chronyc makestep); the cluster's own time goes on as it was");
+        foreach (var (node, ahead, _) in nodes.Where(node => node.IsWrong)) Write(terminal, Wrong(node, ahead ?? 0), Help(node));
+        if (areApart) Write(terminal, Apart(nodes.Select(node => (node.Node, node.AheadMs))), ApartHelp);
     }
 
     private static void Write(Terminal terminal, string cause, string action)

@@ -33,6 +33,8 @@ internal static class RaftRenderer
             terminal.Out.WriteLine($"   cause  node {peer.Name} serves nothing: {peer.Reason}");
             if (peer.Standing == "quarantined") terminal.Out.WriteLine($"  action  raftmirror raft reseed {peer.Name}");
         }
+
+        ClockTexts.Write(terminal, document);
     }
 
     public static void WriteLog(Terminal terminal, RaftLogDocument document)
