@@ -129,7 +129,9 @@ internal sealed partial class CommandTree
         var disk = new Argument<string>("DISK") { Description = "Name in the set." };
         var path = new Option<string>("--path")
         {
-            HelpName = "[NODE=]PATH,…", Required = true, Description = "Where it is now: on all nodes, or on those that are named.",
+            HelpName = "[NODE=]PATH,…",
+            Required = true,
+            Description = "Where it is now: on all nodes, or on those that are named.",
         };
         Add(group, new Command("set", "Tells where a disk is, after its path has changed.") { set, disk, path }, (parsed, context, token) =>
         {
