@@ -50,6 +50,7 @@ public static class Evolver
             case DiskAdded e:
                 return WithSet(state, e.Set, index, s => s with
                 {
+                    NextStamp = StampEvolution.AfterAdding(s.NextStamp, e.Stamp, record.CommandId),
                     Disks = s.Disks.Add(e.Disk, new DiskState(
                         e.Disk, e.DiskId, e.SizeBytes, e.SectorBytes, e.IsDirectIo, e.Path, e.Paths, DiskStatus.Okay, e.Stamp)),
                 });

@@ -18,6 +18,10 @@ internal static class StampEvolution
     public static SetState After(SetState set, BeatCompleted e, long atMs) =>
         Stamped(set, e.Disks, e.Stamp, e.Next, atMs);
 
+    /// <summary>The open stamp is on a disk that was added, so the next beat takes another: a copy from before it must show as older.</summary>
+    public static StampState? AfterAdding(StampState? open, StampState? onDisk, Guid nonce) =>
+        open is not null && onDisk is not null && onDisk.Number == open.Number ? open with { Number = open.Number + 1, Nonce = nonce } : open;
+
     private static SetState Stamped(SetState set, IEnumerable<string> names, StampState stamp, StampState next, long atMs)
     {
         var disks = set.Disks;

@@ -22,6 +22,7 @@ internal sealed partial class NodeDisks(
     private static readonly TimeSpan FirstVerdict = TimeSpan.FromSeconds(3);
     private readonly ConcurrentDictionary<(string Set, Guid Disk), NodeDisk> _disks = new();
     private readonly ConcurrentDictionary<(string Set, Guid Disk), Task> _underWay = new();
+    private readonly ConcurrentDictionary<(string Set, Guid Disk), long> _grown = new();
 
     /// <summary>The disk's device, if it is in use here; null else.</summary>
     public FileBlockDevice? Find(string set, Guid disk) => _disks.GetValueOrDefault((set, disk))?.Current?.Device;
@@ -179,8 +180,9 @@ internal sealed partial class NodeDisks(
         {
             var label = StateWords.Label(state, set, disk, logPosition);
             var expected = StateWords.Expected(state, set, disk, self.Name);
-            var verdict = await own.RunAsync(
-                () => LabelStamper.Stamp(device, expected, StateWords.Stamps(set, set, disk.Name), label, mayWrite), cancellationToken);
+            var verdict = await own.RunAsync(() => Stamp(device, expected, StateWords.Stamps(set, set, disk.Name), label, mayWrite), cancellationToken);
+            if (device.CurrentSizeBytes is var size && size / device.SectorBytes * device.SectorBytes > expected.SizeBytes && _grown.TryAdd((set.Name, disk.Id), size))
+                LogGrown(logger, set.Name, disk.Name, size, expected.SizeBytes);
             if (!verdict.IsUsable) LogNotStamped(logger, set.Name, verdict.Message);
             return verdict;
         }
@@ -206,6 +208,14 @@ internal sealed partial class NodeDisks(
         }
     }
 
+    /// <summary>Sizes change under a running set too: a logical unit that was shrunk says so here.</summary>
+    private static DiskVerdict Stamp(
+        FileBlockDevice device, ExpectedDisk expected, StampExpectation stamps, DiskLabel label, Func<bool> mayWrite) =>
+        device.IsShrunk || device.CurrentSizeBytes < expected.SizeBytes
+            ? DiskIdentity.Judge(
+                expected, Math.Min(device.CurrentSizeBytes, expected.SizeBytes - 1), new LabelReading(DeviceStatus.Ok, label, IsEndBlank: true), stamps)
+            : LabelStamper.Stamp(device, expected, stamps, label, mayWrite);
+
     private static (FileBlockDevice Device, LabelReading Reading) Open(ExpectedDisk expected, bool isDirect)
     {
         var device = FileBlockDevice.Open(expected.Name, expected.Path, isDirect, limitBytes: expected.SizeBytes);
@@ -225,6 +235,9 @@ internal sealed partial class NodeDisks(
 
     [LoggerMessage(3511, LogLevel.Warning, "Set {Set}: a disk was not stamped: {Reason}")]
     private static partial void LogNotStamped(ILogger logger, string set, string reason);
+
+    [LoggerMessage(3513, LogLevel.Warning, "Set {Set}: disk {Disk} has grown to {SizeBytes} bytes; it is used up to {KnownBytes}, which it was added with")]
+    private static partial void LogGrown(ILogger logger, string set, string disk, long sizeBytes, long knownBytes);
 
     [LoggerMessage(3512, LogLevel.Information, "Set {Set}: a disk cannot be judged now: {Reason}")]
     private static partial void LogUnknown(ILogger logger, string set, string reason);
