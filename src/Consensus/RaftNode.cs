@@ -70,6 +70,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         var limits = (options.TransportLimits ?? TransportLimits.Default) with { SnapshotBytesPerSecond = options.SnapshotBytesPerSecond };
         _transport = new PeerTransport(directory, listener, Deliver, logger, tls, limits);
         _transport.Removed += OnRemoved;
+        _transport.Outlived += (peer, incarnation) => Post(new LoopInput.FoundOld(new KnownLife(Self, incarnation, 0, default), peer));
         _transport.RaftEnded += peer => Post(new LoopInput.PeerLost(peer));
         var coreOptions = new RaftCoreOptions
         {
@@ -82,7 +83,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         var seed = options.Seed ?? ((ulong)Stopwatch.GetTimestamp() ^ (record.Incarnation << 32) ^ options.Self.Value);
         _core = new RaftCore(
             options.Self, InitialConfiguration(), coreOptions, recovered.HardState, recovered.Base, recovered.Entries,
-            recovered.Snapshot?.Meta, new Xoshiro(seed), NowMs());
+            recovered.Snapshot?.Meta, new Xoshiro(seed), NowMs(), LifeStartOf(options, identity, recovered, wal.KnownLives));
         wal.ForgetRecovered();
         if (recovered.Snapshot is { } snapshot)
         {
@@ -98,6 +99,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
 
         if (LoadQuarantine(options.DataDirectory) is { } note) EnterQuarantine(note);
         _view = MakeView();
+        if (_core.Old is not null || _core.Conflict is not null) PublishLives();
         RegisterForwarding();
 
         Configuration InitialConfiguration() => record.Joined

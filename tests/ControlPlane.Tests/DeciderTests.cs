@@ -127,6 +127,16 @@ public sealed class DeciderTests
         Assert.Equal("b", bench.Volume().Owner.Node);
     }
 
+    [Fact] // Design §14.24.
+    public void RegisterNode_SameIncarnationWithAnotherStart_HasGoneBack()
+    {
+        var bench = Bench.Cluster();
+        bench.Ok(new RegisterNode("d", 4, 10, "h:1", "h:2", "h:3") { Start = "0000000000000001" });
+        bench.Ok(new RegisterNode("d", 4, 10, "h:1", "h:2", "h:9") { Start = "0000000000000001" });
+        bench.No(new RegisterNode("d", 4, 10, "h:1", "h:2", "h:3") { Start = "0000000000000002" }, "wentBack");
+        Assert.Equal("0000000000000001", bench.State.Node("d")!.Start);
+    }
+
     [Fact] // A node that was removed from the log and replaced by another of its name, with a higher number.
     public void RegisterNode_HigherNumberOfTheSameName_TakesOverAfterTheFormerIsFencedAndMerged()
     {

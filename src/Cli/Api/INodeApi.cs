@@ -73,7 +73,7 @@ internal interface INodeApi
 }
 
 /// <summary>This node's state is not to be trusted, or is of the past: it answers nothing that rests on it. Others do.</summary>
-/// <param name="code">nodeQuarantined or nodeRemoved.</param>
+/// <param name="code">nodeQuarantined, nodeOutdated, nodeConflicting or nodeRemoved.</param>
 /// <param name="message">For people.</param>
 /// <param name="help">What to do.</param>
 internal sealed class NodeBarredException(string code, string message, string help) : Exception(message)

@@ -25,10 +25,10 @@ internal sealed record NodeLive(bool IsVoter, ulong? LagEntries, int? NbdClients
     /// <summary>leader, follower or learner; null to derive it.</summary>
     public string? Role { get; init; }
 
-    /// <summary>member, quarantined or removed; null if unknown.</summary>
+    /// <summary>member, quarantined, outdated, conflicting or removed; null if unknown.</summary>
     public string? Standing { get; init; }
 
-    /// <summary>Why it is quarantined.</summary>
+    /// <summary>Why it serves nothing.</summary>
     public string? Reason { get; init; }
 
     /// <summary>How far its clock is ahead of a majority of the voters' (negative: behind), ms; null if unknown.</summary>

@@ -69,10 +69,11 @@ internal sealed record NodeStatus
     /// <summary>Volumes it owns.</summary>
     public int Owns { get; init; }
 
-    /// <summary>member, quarantined (its state differs from the majority's), removed (it takes no part in the log any more) or null if unknown.</summary>
+    /// <summary>member, quarantined (its state differs from the majority's), outdated (its data directory is an older copy), conflicting (its history
+    /// contradicts others'), removed (it takes no part in the log any more) or null if unknown.</summary>
     public string? Standing { get; init; }
 
-    /// <summary>Why it is quarantined, for people; else null.</summary>
+    /// <summary>Why it serves nothing, for people; else null.</summary>
     public string? Reason { get; init; }
 
     /// <summary>How far its clock is ahead of a majority of the voters' (negative: behind), ms; null if unknown.</summary>
@@ -258,7 +259,7 @@ internal sealed record RaftPeer(
 {
     public int Priority { get; init; } = 100;
 
-    /// <summary>member, quarantined, removed, or null if the node did not answer.</summary>
+    /// <summary>member, quarantined, outdated, conflicting, removed, or null if the node did not answer.</summary>
     public string? Standing { get; init; }
 
     /// <summary>Why it does not serve, for people; else null.</summary>

@@ -114,13 +114,13 @@ internal sealed partial class CommandTree
             return ExitCode.Ok;
         });
 
-        var source = new Option<string>("--from") { HelpName = "NODE", Description = "Whose state to take; else the leader's." };
+        var source = new Option<string>("--from") { HelpName = "NODE", Description = "Whose state counts; else the leader's." };
         var reseeded = NodeArgument();
-        Add(group, new Command("reseed", "Gives a quarantined node another's state; it starts anew.") { reseeded, source }, async (parsed, context, token) =>
+        Add(group, new Command("reseed", "Gives a node that is quarantined, outdated or in conflict another's state; it starts anew.") { reseeded, source }, async (parsed, context, token) =>
         {
             var name = Arguments.Name(parsed.GetRequiredValue(reseeded), "node");
             var other = parsed.GetValue(source) is { } text ? Arguments.Name(text, "node") : null;
-            if (context.IsDryRun) throw CliFailure.Usage("raft reseed has no --dry-run: see raft peers for who is quarantined.");
+            if (context.IsDryRun) throw CliFailure.Usage("raft reseed has no --dry-run: see raft peers for who needs it.");
             using var client = context.Connect();
             context.WriteResult(
                 await client.ReseedAsync(new ReseedBody(name, other, TimeoutMs(context)), token), result => result.Message);

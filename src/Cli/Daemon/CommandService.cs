@@ -86,7 +86,7 @@ internal sealed class CommandService(
             return new ApiResult
             {
                 Outcome = ApiOutcome.NotApplied,
-                Code = bar.Word == Standing.Quarantined ? "nodeQuarantined" : "nodeRemoved",
+                Code = bar.Code,
                 Message = $"Node '{self.Name}' is {bar.Word}: {bar.Reason}. Nothing was applied.",
                 Help = "Ask another node.",
                 RequestId = id,

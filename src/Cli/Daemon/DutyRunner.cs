@@ -83,7 +83,7 @@ internal sealed partial class DutyRunner(
         if (node is null || node.Incarnation < self.Incarnation)
         {
             yield return ("register", token => Submit(
-                new RegisterNode(self.Name, self.Id.Value, self.Incarnation, addresses.Api, addresses.Peer, addresses.Nbd), token));
+                new RegisterNode(self.Name, self.Id.Value, self.Incarnation, addresses.Api, addresses.Peer, addresses.Nbd) { Start = self.Start }, token));
             yield break;
         }
 

@@ -191,4 +191,4 @@ internal sealed partial class LeaseService(
 }
 
 /// <summary>Who this process is.</summary>
-internal sealed record NodeIdentity(string Name, NodeId Id, ulong Incarnation);
+internal sealed record NodeIdentity(string Name, NodeId Id, ulong Incarnation, string Start = "");

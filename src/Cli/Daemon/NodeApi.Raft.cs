@@ -41,7 +41,7 @@ internal sealed partial class NodeApi
         {
             return Outcome(ApiOutcome.Unknown, ProblemCodes.OutcomeUnknown, lost.Message) with
             {
-                Help = $"See raftmirror raft peers: {request.Node} is quarantined no more if it was done. Asking again is harmless.",
+                Help = $"See raftmirror raft peers: {request.Node} is a member in good standing again if it was done. Asking again is harmless.",
             };
         }
     }
@@ -77,9 +77,12 @@ internal sealed partial class NodeApi
     public async ValueTask<RaftPeersDocument> ReadRaftPeersAsync(CancellationToken cancellationToken)
     {
         var document = await AskPeersAsync(cancellationToken);
-        var answers = await Task.WhenAll(document.Peers.Select(peer => FiguresOfAsync(peer.Name, peer.Active != false, cancellationToken)));
+        var answers = await Task.WhenAll(document.Peers.Select(peer => FiguresOfAsync(peer.Name, IsWorthAsking(peer), cancellationToken)));
         return document with { Peers = [.. document.Peers.Zip(answers, WithStanding)] };
     }
+
+    /// <summary>The leader hears nothing of a node that takes no part, which yet may be there to say why.</summary>
+    private static bool IsWorthAsking(RaftPeer peer) => peer.Active != false || peer.Standing is not null;
 
     private static RaftPeer WithStanding(RaftPeer peer, NodeFigures? answer) => answer is null
         ? peer
@@ -128,6 +131,8 @@ internal sealed partial class NodeApi
                 Priority = member.Priority,
                 ClockAheadMs = AheadOf(verdict, directory.NameOf(member.Id)),
                 ClockWrong = directory.NameOf(member.Id) is { } name && verdict.Off.Contains(name),
+                Standing = log.RefusedPeers.ContainsKey(member.Id) ? Standing.Outdated : null,
+                Reason = log.RefusedPeers.GetValueOrDefault(member.Id),
             })])
         {
             ClusterName = log.ClusterName,
@@ -164,19 +169,19 @@ internal sealed partial class NodeApi
         var known = document.Peers.ToDictionary(peer => peer.Name, StringComparer.Ordinal);
         var asked = state.Nodes.Keys.Union(known.Keys, StringComparer.Ordinal).ToList();
         var answers = await Task.WhenAll(asked.Select(node => FiguresOfAsync(
-            node, known.ContainsKey(node) && (state.Node(node) is { IsLive: true } || known[node].Active == true), cancellationToken)));
+            node, known.ContainsKey(node) && (state.Node(node) is { IsLive: true } || known[node].Active == true || known[node].Standing is not null), cancellationToken)));
         var nodes = new Dictionary<string, NodeLive>(StringComparer.Ordinal);
         foreach (var (node, answer) in asked.Zip(answers))
         {
             var peer = known.GetValueOrDefault(node);
             var standing = document.Peers.Count == 0 ? null
                 : peer is null ? Standing.Removed
-                : answer is null ? null : answer.Barred?.Word ?? Standing.Member;
+                : answer is null ? peer.Standing : answer.Barred?.Word ?? Standing.Member;
             nodes[node] = new NodeLive(peer?.Voter ?? false, peer?.LagEntries, answer?.NbdClients)
             {
                 Role = peer?.Role,
                 Standing = standing,
-                Reason = answer?.Barred?.Reason,
+                Reason = answer?.Barred?.Reason ?? peer?.Reason,
                 ClockAheadMs = peer?.ClockAheadMs,
                 ClockWrong = peer?.ClockWrong ?? false,
             };

@@ -76,15 +76,28 @@ internal sealed partial class NodeApi(
         if (consistency == ReadConsistency.Linearizable && standing.Barred is { } bar)
         {
             throw new NodeBarredException(
-                bar.Word == Standing.Quarantined ? "nodeQuarantined" : "nodeRemoved", $"Node '{self.Name}' is {bar.Word}: {bar.Reason}.",
+                bar.Code, $"Node '{self.Name}' is {bar.Word}: {bar.Reason}.",
                 $"Ask another node, or see what this one last knew with --stale. To mend it: {bar.Help(self.Name)}.");
         }
 
-        if (consistency == ReadConsistency.Linearizable) await log.ReadBarrierAsync(cancellationToken);
+        if (consistency == ReadConsistency.Linearizable) await ReadBarrierAsync(cancellationToken);
         var state = feed.Current;
         var status = log.Status;
         var live = await GatherAsync(state, cancellationToken);
         return new StateView(state, status.Epoch, LeaderOf(status), self.Name, consistency, live);
+    }
+
+    /// <summary>Where directories were put back that may be why nobody leads.</summary>
+    private async ValueTask ReadBarrierAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await log.ReadBarrierAsync(cancellationToken);
+        }
+        catch (NoLeaderException lost) when (LivesReport.Of(log, directory) is { } known)
+        {
+            throw new NoLeaderException($"{lost.Message} {known}", lost);
+        }
     }
 
     /// <inheritdoc/>

@@ -36,17 +36,31 @@ internal sealed partial class NodeRun
 
     private bool IsBarred() => _standing.Barred is not null;
 
+    /// <summary>The replicated state may know lives of this node that its directory does not remember. And a conflict may end.</summary>
+    private async Task WatchLivesAsync(CancellationToken cancellationToken)
+    {
+        var found = _feed.WaitAsync(
+            cluster => cluster.Node(_self.Name) is { Start.Length: > 0 } node && node.Id == _self.Id.Value
+                && _raft.TestAgainst(node.Incarnation, node.Start),
+            cancellationToken);
+        await Task.WhenAny(found, _raft.ConflictEnded.WaitAsync(cancellationToken));
+        if (_raft.ConflictEnded.IsCompleted) _ended.TrySetResult("all who contradicted this node's history have given theirs up");
+        await found;
+    }
+
     /// <summary>A node that diverged or left serves nothing from then on: no lease is asked for, clients go, I/O ends. It keeps running, to
     /// say why and to be seeded anew.</summary>
     private async Task WatchStandingAsync(CancellationToken cancellationToken)
     {
-        await Task.WhenAny(_raft.Diverged, _raft.Removed).WaitAsync(cancellationToken);
-        if (_raft.Diverged.IsCompleted) _standing.Set(Standing.Quarantined, (await _raft.Diverged).ToString());
+        await Task.WhenAny(_raft.CastOut, _raft.Diverged, _raft.Removed).WaitAsync(cancellationToken);
+        if (_raft.CastOut.IsCompleted) SetOutcast(await _raft.CastOut);
+        else if (_raft.Diverged.IsCompleted) _standing.Set(Standing.Quarantined, (await _raft.Diverged).ToString());
         else _standing.Set(Standing.Removed, await _raft.Removed);
         var bar = await _standing.WhenBarred;
         LogBarred(_logger, _self.Name, bar.Word, bar.Reason, bar.Help(_self.Name));
         var isClean = await _agents.EndAllAsync(StopLimit + StopLimit);
         LogOutOfService(_logger, isClean ? "nothing is left to be merged" : "the others merge what is left");
+        if (_raft.IsOutlived) _ended.TrySetResult("the others have seen a later start of this node, so it takes a later number to be heard");
     }
 
     private async Task<ApiResult> ReseedAsync(ReseedRequest request, CancellationToken cancellationToken)
@@ -54,7 +68,7 @@ internal sealed partial class NodeRun
         NodeId? source = null;
         if (request.From is { } name && (source = _directory.IdOf(name)) is null)
             return Refused("noSuchMember", $"No member is named '{name}'. Nothing was changed.") with { Rejection = RejectionKind.NotFound };
-        if (_raft.Quarantine is not { } note)
+        if (_raft.Quarantine is null && _raft.Outcast is null)
             return Refused("notQuarantined", $"'{_self.Name}' is not quarantined: its state is the majority's. Nothing was changed.");
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(request.TimeoutMs);
@@ -62,13 +76,18 @@ internal sealed partial class NodeRun
         {
             return Refused("reseedRefused", $"'{_self.Name}' was not seeded anew: {refusal}.") with
             {
-                Help = "A snapshot is taken every so many entries; name another node with --from, or wait for the next one.",
+                Help = _raft.Outcast is null
+                    ? "A snapshot is taken every so many entries; name another node with --from, or wait for the next one."
+                    : "A majority of the others must be up; or name the node whose history counts with --from: what only others have is given up then.",
             };
         }
 
-        _ended.TrySetResult($"the node was seeded anew ({note})");
+        _ended.TrySetResult($"the node was seeded anew ({_raft.Quarantine?.ToString() ?? _raft.Outcast?.Reason})");
         return new ApiResult { Outcome = ApiOutcome.Applied, Message = $"{_self.Name} has a new state and starts anew" };
     }
+
+    private void SetOutcast(Outcast outcast) => _standing.Set(
+        outcast.Kind == OutcastKind.Old ? Standing.Outdated : Standing.Conflicting, outcast.Reason);
 
     private static ApiResult Refused(string code, string message) =>
         new() { Outcome = ApiOutcome.Rejected, Rejection = RejectionKind.Precondition, Code = code, Message = message };

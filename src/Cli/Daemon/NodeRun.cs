@@ -56,7 +56,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _machine = machine;
         _feed = feed;
         _raft = raft;
-        _self = new NodeIdentity(options.Name, directory.Self, raft.Incarnation);
+        _self = new NodeIdentity(options.Name, directory.Self, raft.Incarnation, raft.StartId);
         _peers = new PeerClient(_raft, _directory);
         var proof = new ProofOfSameness(_self, (node, request, token) => _peers.CallAsync(
             node, PeerMethods.ProveDisk, request, DaemonJson.Default.ProofRequest, DaemonJson.Default.ProofReply, ProofLimit, token));
@@ -231,6 +231,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         Run(duties.RunAsync(_stopping.Token));
         Run(WatchFencingAsync(_stopping.Token));
         Run(WatchStandingAsync(_stopping.Token));
+        Run(WatchLivesAsync(_stopping.Token));
         if (_raft.Status.Members.FirstOrDefault(member => member.Id == _self.Id) is { Address.Length: > 0 } known && known.Address != addresses.Peer)
             LogOtherAddress(_logger, known.Address, addresses.Peer, _self.Name);
         LogStarted(_logger, _self.Name, _self.Incarnation, addresses.Api, addresses.Peer, addresses.Nbd);
@@ -272,7 +273,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     {
         var state = await _feed.WaitAsync(
             cluster => cluster.Node(_self.Name) is { } node
-                && (node.Incarnation > _self.Incarnation
+                && ((node.Incarnation > _self.Incarnation && node.Id != _self.Id.Value)
                     || (node.Incarnation == _self.Incarnation && node.Status is ControlPlane.Model.NodeStatus.Fenced or ControlPlane.Model.NodeStatus.Down)),
             cancellationToken);
         _ended.TrySetResult($"the cluster fenced incarnation {_self.Incarnation} at index {state.Index}");
@@ -339,6 +340,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         var reasons = new List<string>();
         if (_standing.Barred is { } bar) reasons.Add($"this node is {bar.Word}: {bar.Reason}");
         if (_raft.Status.Leader is null) reasons.Add("no leader is known");
+        if (LivesReport.Of(_raft, _directory) is { } known) reasons.Add(known);
         if (_feed.Current.Node(_self.Name) is not { } node || node.Incarnation != _self.Incarnation) reasons.Add("not registered yet");
         else if (!node.IsLive) reasons.Add($"this node is {node.Status}");
         else reasons.AddRange(_feed.Current.Sets.Values.SelectMany(set => MissingDiskCauses.Unready(_feed.Current, set, node)));

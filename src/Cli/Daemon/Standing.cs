@@ -10,6 +10,12 @@ internal sealed class Standing
     /// <summary>The node's state differs from the majority's.</summary>
     public const string Quarantined = "quarantined";
 
+    /// <summary>The node's data directory is an older copy (design §14.24).</summary>
+    public const string Outdated = "outdated";
+
+    /// <summary>The node's committed history and others' contradict each other (design §14.24).</summary>
+    public const string Conflicting = "conflicting";
+
     /// <summary>The node was taken out of the cluster.</summary>
     public const string Removed = "removed";
 
@@ -24,14 +30,25 @@ internal sealed class Standing
     /// <summary>Bars it; the first reason stays.</summary>
     public void Set(string word, string reason) => _barred.TrySetResult(new Bar(word, reason));
 
+    /// <summary>What an operator does about a node that is still a member; null if there is nothing to do.</summary>
+    public static string? HelpFor(string? word, string node) => word switch
+    {
+        Quarantined => $"raftmirror raft reseed {node}",
+        Outdated => $"raftmirror raft reseed {node}, or stop it, put its newer directory back and start it",
+        Conflicting => $"choose whose history counts; for each node whose history does not: raftmirror raft reseed NODE --from NODE-THAT-COUNTS",
+        _ => null,
+    };
+
     /// <summary>Why a node does not serve.</summary>
-    /// <param name="Word"><see cref="Quarantined"/> or <see cref="Removed"/>.</param>
+    /// <param name="Word"><see cref="Quarantined"/>, <see cref="Outdated"/>, <see cref="Conflicting"/> or <see cref="Removed"/>.</param>
     /// <param name="Reason">For people.</param>
     internal sealed record Bar(string Word, string Reason)
     {
         /// <summary>What an operator does about it.</summary>
-        public string Help(string node) => Word == Quarantined
-            ? $"raftmirror raft reseed {node}"
-            : $"stop it; to bring the machine back, start the node with an empty --data and --join";
+        public string Help(string node) => HelpFor(Word, node)
+            ?? "stop it; to bring the machine back, start the node with an empty --data and --join";
+
+        /// <summary>The code of what is refused for it.</summary>
+        public string Code => "node" + char.ToUpperInvariant(Word[0]) + Word[1..];
     }
 }

@@ -101,7 +101,16 @@ internal static class HealthCauses
                 "none while another node of the set is up");
         }
 
-        if (state.Node(member.Node) is { } node && !node.IsLive && !member.HasLeft)
+        if (standing is Daemon.Standing.Outdated or Daemon.Standing.Conflicting)
+        {
+            yield return new HealthCause(
+                standing == Daemon.Standing.Outdated ? "RM1461 DIRECTORY_OUTDATED" : "RM1462 HISTORIES_CONFLICT", $"{set.Name}:{member.Node}",
+                standing == Daemon.Standing.Outdated
+                    ? $"the data directory of {member.Node} is an older copy: it neither votes nor serves"
+                    : $"the committed history of {member.Node} contradicts another's: nothing is changed until one is given up",
+                Daemon.Standing.HelpFor(standing, member.Node)!);
+        }
+        else if (state.Node(member.Node) is { } node && !node.IsLive && !member.HasLeft)
         {
             yield return new HealthCause(
                 "RM1402 NODE_NOT_UP", $"{set.Name}:{member.Node}", $"node {member.Node} is {(standing is "quarantined" or "removed" ? standing : StatusBuilder.WordOf(node))}",

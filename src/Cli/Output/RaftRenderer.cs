@@ -31,7 +31,7 @@ internal static class RaftRenderer
         {
             terminal.Out.WriteLine();
             terminal.Out.WriteLine($"   cause  node {peer.Name} serves nothing: {peer.Reason}");
-            if (peer.Standing == "quarantined") terminal.Out.WriteLine($"  action  raftmirror raft reseed {peer.Name}");
+            if (Daemon.Standing.HelpFor(peer.Standing, peer.Name) is { } help) terminal.Out.WriteLine($"  action  {help}");
         }
 
         ClockTexts.Write(terminal, document);

@@ -135,16 +135,16 @@ internal static partial class StatusRenderer
         if (nodes.Count == 0) return;
         NodeTable(document.AnsweredBy, nodes).Write(terminal, "  ");
         ClockTexts.Write(terminal, document);
-        foreach (var node in nodes.Where(node => node.Standing == "quarantined"))
+        foreach (var node in nodes.Where(node => Daemon.Standing.HelpFor(node.Standing, node.Name) is not null))
         {
             terminal.Out.WriteLine();
             terminal.Out.WriteLine($"   {terminal.Paint("cause", "maintenance")}  node {node.Name} serves nothing: {node.Reason}");
-            terminal.Out.WriteLine($"  action  raftmirror raft reseed {node.Name}");
+            terminal.Out.WriteLine($"  action  {Daemon.Standing.HelpFor(node.Standing, node.Name)}");
         }
     }
 
     private static string Note(string answeredBy, NodeStatus node) => string.Join(
-        ", ", new[] { node.Standing is "quarantined" or "removed" ? node.Standing : "", ClockTexts.Note(node), node.Name == answeredBy ? "asked" : "" }.Where(word => word.Length > 0));
+        ", ", new[] { node.Standing is not (null or Daemon.Standing.Member) ? node.Standing : "", ClockTexts.Note(node), node.Name == answeredBy ? "asked" : "" }.Where(word => word.Length > 0));
 
     public static Table NodeTable(string answeredBy, IReadOnlyList<NodeStatus> nodes)
     {

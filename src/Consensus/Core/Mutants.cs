@@ -56,6 +56,14 @@ internal static class Mutants
         (nameof(DamageTakenForTorn), 23, "a durable frame that is damaged is cut off as if it were torn"),
         (nameof(DamageUnnoticed), 23, "the log's checksums of entries are not checked when it is read"),
         (nameof(StaleFramesReplayed), 24, "frames that a recycled segment held before are read again"),
+        (nameof(EarlierStartBelieved), 37, "a node whose directory was put back is believed although its last start is unknown to it"),
+        (nameof(ShorterLogBelieved), 37, "a node is believed although it had promised more than its log has"),
+        (nameof(LifeNotDurable), 37, "a life is confirmed before it is remembered durably"),
+        (nameof(VotesUnconfirmed), 37, "a node votes and acknowledges before its peers have confirmed its directory"),
+        (nameof(OldNodeVotes), 37, "a node that knows that its directory is old goes on taking part"),
+        (nameof(SeededVotesAtOnce), 37, "a node that was seeded anew votes for logs that lack what it had promised"),
+        (nameof(MatchOutlivesLife), 37, "what a leader knew of a node's log outlives the node's directory"),
+        (nameof(ConflictCut), 38, "an entry that was committed here is cut off because a leader has another one"),
     ];
 
     /// <summary>The bug that this thread's cores have; null for none.</summary>
@@ -154,6 +162,22 @@ internal static class Mutants
     public static bool DamageUnnoticed => _active == nameof(DamageUnnoticed);
 
     public static bool StaleFramesReplayed => _active == nameof(StaleFramesReplayed);
+
+    public static bool EarlierStartBelieved => _active == nameof(EarlierStartBelieved);
+
+    public static bool ShorterLogBelieved => _active == nameof(ShorterLogBelieved);
+
+    public static bool LifeNotDurable => _active == nameof(LifeNotDurable);
+
+    public static bool VotesUnconfirmed => _active == nameof(VotesUnconfirmed);
+
+    public static bool OldNodeVotes => _active == nameof(OldNodeVotes);
+
+    public static bool SeededVotesAtOnce => _active == nameof(SeededVotesAtOnce);
+
+    public static bool MatchOutlivesLife => _active == nameof(MatchOutlivesLife);
+
+    public static bool ConflictCut => _active == nameof(ConflictCut);
 }
 #else
 /// <summary>The places of the bugs that builds of the configuration "Mutants" can put back; here there are none.</summary>
@@ -204,5 +228,13 @@ internal static class Mutants
     public const bool DamageTakenForTorn = false;
     public const bool DamageUnnoticed = false;
     public const bool StaleFramesReplayed = false;
+    public const bool EarlierStartBelieved = false;
+    public const bool ShorterLogBelieved = false;
+    public const bool LifeNotDurable = false;
+    public const bool VotesUnconfirmed = false;
+    public const bool OldNodeVotes = false;
+    public const bool SeededVotesAtOnce = false;
+    public const bool MatchOutlivesLife = false;
+    public const bool ConflictCut = false;
 }
 #endif

@@ -73,7 +73,7 @@ internal sealed partial class RaftCore
     private void StartPreVote()
     {
         ResetElectionDeadline();
-        if (!MayCampaign || IsBarred || IsDiskStalled) return;
+        if (!MayCampaign || IsBarred || IsDiskStalled || !IsAdmitted || _log.LastId.CompareTo(VoteFloor) < 0) return;
 
         // Priority 0 leads only if nobody else can: it may be alone, or alone have what is committed.
         var isLast = _selfSlot >= 0 && PriorityAt(_selfSlot) == 0;
@@ -144,7 +144,7 @@ internal sealed partial class RaftCore
     private void HandlePreVote(in Message message)
     {
         var isKnown = !Mutants.VotesForMembersOnly || _configuration.IsVoter(message.From);
-        var grant = !HasFreshLeader && message.Term > _term && message.Log.CompareTo(_log.LastId) >= 0 && isKnown;
+        var grant = !HasFreshLeader && message.Term > _term && IsUpToDate(message.Log) && isKnown;
         var reply = Reply(message, MessageKind.PreVoteReply) with { Reject = !grant };
 
         // A grant echoes the term asked for; a refusal carries ours, which a candidate that is behind adopts (rule 5).
@@ -174,7 +174,7 @@ internal sealed partial class RaftCore
 
         var grant = message.Term == _term
             && (_vote == message.From || (_vote.Value == 0 && _leader is null))
-            && message.Log.CompareTo(_log.LastId) >= 0
+            && IsUpToDate(message.Log)
             && (!Mutants.VotesForMembersOnly || _configuration.IsVoter(message.From));
         if (grant)
         {
@@ -188,6 +188,11 @@ internal sealed partial class RaftCore
         var release = Mutants.VoteNotDurable ? 0 : grant ? CoveringSequence : _termSequence;
         Send(Reply(message, MessageKind.VoteReply) with { Reject = !grant }, release);
     }
+
+    /// <summary>The election restriction (Raft paper 5.4.1). A node that was seeded anew restricts as if it had all that it is about to get.</summary>
+    private bool IsUpToDate(EntryId last) => last.CompareTo(_log.LastId) >= 0 && last.CompareTo(VoteFloor) >= 0;
+
+    private EntryId VoteFloor => _lives is null || Mutants.SeededVotesAtOnce ? default : _lives.Life.Floor;
 
     private void HandleVoteReply(in Message message)
     {

@@ -64,7 +64,7 @@ internal sealed partial class RaftCore
         // Entries of earlier terms are committed only under one of our own (Raft paper 5.4.2), and reads wait for it.
         _firstOwnIndex = _log.LastIndex + 1;
         _uncommittedBytes = 0;
-        AppendToLog(new LogEntry(new EntryId(_term, _firstOwnIndex), EntryType.Noop, default, default));
+        AppendToLog(new LogEntry(new EntryId(_term, _firstOwnIndex), EntryType.Noop, default, _lives is null ? default : Lineage.Encode(_lives.Life.Start)));
         _ledSinceMs = _now;
         ResetDigests();
         _heartbeatDue = _now + _options.HeartbeatMs;
@@ -78,6 +78,7 @@ internal sealed partial class RaftCore
     private void EndLeadership()
     {
         RefuseReads();
+        RememberMatches();
         _progress = [];
         _leaseUntil = 0;
         _roundSentMs.Clear();
@@ -228,6 +229,7 @@ internal sealed partial class RaftCore
                 Term = _term,
                 Log = new EntryId(_log.TermAt(previous), previous),
                 Commit = _commit,
+                Round = _lives?.Lineage.LeaderOf(_log.TermAt(previous)) ?? 0,
                 Entries = entries,
             };
             Send(message, releaseAfter: 0);

@@ -18,6 +18,7 @@ internal sealed partial class RaftCore
     private void HandleAppend(in Message message)
     {
         HearLeader(message);
+        if (IsInConflict(message)) return;
         var reply = Reply(message, MessageKind.AppendReply);
         if (message.Log.Index < _commit)
         {
@@ -62,8 +63,11 @@ internal sealed partial class RaftCore
     }
 
     /// <summary>An acknowledgement says "durable here", so it waits for the write that covers everything so far (rule 1).</summary>
-    private void Acknowledge(in Message reply, ulong match) =>
+    private void Acknowledge(in Message reply, ulong match)
+    {
+        _lives?.Match(_term, match);
         Send(reply with { Log = new EntryId(0, match) }, Mutants.AckBeforeFlush ? 0 : Mutants.AckByIndex ? AnyWriteOf(match) : CoveringSequence);
+    }
 
     /// <summary>The bug of etcd's asynchronous storage: a write is known by its last index alone.</summary>
     private ulong AnyWriteOf(ulong index)
@@ -85,10 +89,11 @@ internal sealed partial class RaftCore
     {
         HearLeader(message);
 
-        // The leader sends no more than what we acknowledged to it as durable. If we lack it, our disk lost it.
+        // The leader sends no more than what we acknowledged to it as durable: in this life, or, if it has not heard of that yet, in an earlier one.
+        var proven = _lives is null || Mutants.CommitBeyondMatch ? _log.LastIndex : _lives.MatchedTerm == _term ? _lives.Matched : 0;
         Invariant.Require(
-            Mutants.CommitBeyondMatch || message.Commit <= _log.LastIndex, "Entries that this node acknowledged are missing from its log.");
-        AdvanceFollowerCommit(Math.Min(message.Commit, _log.LastIndex));
+            Mutants.CommitBeyondMatch || _lives is not null || message.Commit <= _log.LastIndex, "Entries that this node acknowledged are missing from its log.");
+        AdvanceFollowerCommit(Math.Min(message.Commit, proven));
         if (message.Round == NoRound) return;
         var reply = Reply(message, MessageKind.HeartbeatReply) with { Round = message.Round };
         if (DigestAt(message.Hint.Index) is { } digest) reply = reply with { Hint = new EntryId(digest, message.Hint.Index) };

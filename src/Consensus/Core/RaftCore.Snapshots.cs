@@ -46,6 +46,7 @@ internal sealed partial class RaftCore
 
         Invariant.Require(_role != RaftRole.Leader, "A leader has everything that is committed.");
         _log.Reset(last);
+        _lives?.Lineage.Clear();
         _configurations.Clear();
         _configurations.Add((last.Index, Mutants.MembershipFromReplacedLog ? _configuration : snapshot.Configuration));
         Enforce();
@@ -69,6 +70,7 @@ internal sealed partial class RaftCore
     private void HandleInstallSnapshot(in Message message)
     {
         HearLeader(message);
+        if (IsInConflict(message)) return;
         var reply = Reply(message, MessageKind.AppendReply);
         if (message.Log.Index <= _commit && !Mutants.OlderSnapshotAccepted)
         {

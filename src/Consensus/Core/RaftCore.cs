@@ -58,6 +58,7 @@ internal sealed partial class RaftCore
     /// <param name="snapshot">What the state machine was restored from; covers at least everything before the first entry.</param>
     /// <param name="random">Election timeouts.</param>
     /// <param name="nowMs">The time.</param>
+    /// <param name="lives">What guards against a directory that was put back; null for none.</param>
     public RaftCore(
         NodeId self,
         Configuration initial,
@@ -67,7 +68,8 @@ internal sealed partial class RaftCore
         IEnumerable<LogEntry> entries,
         SnapshotMeta? snapshot,
         Xoshiro random,
-        long nowMs)
+        long nowMs,
+        LifeStart? lives = null)
     {
         Invariant.Require(
             options.HeartbeatMs > 0 && options.HeartbeatMs < options.ElectionTimeoutMinMs
@@ -95,6 +97,14 @@ internal sealed partial class RaftCore
         RecoverConfiguration(snapshot is null ? initial : snapshot.Configuration, covered.Index);
         _leaderContact = nowMs;
         _stickyUntil = options.LeaseReads ? nowMs + options.ElectionTimeoutMinMs : nowMs;
+        if (lives is not null)
+        {
+            _lives = new LifeGuard(lives, nowMs, options.GraceMs);
+            for (var index = _log.FirstIndex; index <= _log.LastIndex; index++) _lives.Lineage.Append(_log[index]);
+            ReviewAdmission();
+            if (_lives.IsOut) Bar();
+        }
+
         ResetElectionDeadline();
     }
 
@@ -119,7 +129,8 @@ internal sealed partial class RaftCore
     public ulong DurableIndex => _durableIndex;
 
     /// <summary>When the next Tick has work to do, in the shell's milliseconds.</summary>
-    public long NextDeadlineMs => _role == RaftRole.Leader ? Math.Min(_heartbeatDue, _transferDeadline) : _electionDeadline;
+    public long NextDeadlineMs =>
+        Math.Min(_role == RaftRole.Leader ? Math.Min(_heartbeatDue, _transferDeadline) : _electionDeadline, LivesDeadline);
 
     /// <summary>True while the oldest unfinished write is older than a working disk's would be (rule 11).</summary>
     public bool IsDiskStalled =>
@@ -130,7 +141,7 @@ internal sealed partial class RaftCore
     /// <summary>The sequence number of the write that will cover everything changed so far.</summary>
     private ulong CoveringSequence => HasUnwritten ? _writeSequence + 1 : _writeSequence;
 
-    private bool HasUnwritten => _hardStateDirty || _resetDirty || _writeNext <= _log.LastIndex;
+    private bool HasUnwritten => _hardStateDirty || _resetDirty || _writeNext <= _log.LastIndex || _lives is { IsWriteWanted: true };
 
     /// <summary>Says what time it is on a monotonic clock, before messages are stepped; no timer fires.</summary>
     public void AdvanceClock(long nowMs)
@@ -144,6 +155,7 @@ internal sealed partial class RaftCore
     public void Tick(long nowMs)
     {
         AdvanceClock(nowMs);
+        TickLives();
         if (_role == RaftRole.Leader) TickLeader();
         else if (_now >= _electionDeadline) StartPreVote();
     }
@@ -178,6 +190,20 @@ internal sealed partial class RaftCore
     public void Step(in Message message)
     {
         Invariant.Require(message.To == Self && message.From != Self, "The transport delivers to the addressee.");
+        switch (message.Kind)
+        {
+            case MessageKind.Claim:
+                HandleClaim(message);
+                return;
+            case MessageKind.ClaimReply:
+                HandleClaimReply(message);
+                return;
+            case MessageKind.Committed:
+                HandleCommitted(message);
+                return;
+        }
+
+        if (!IsHeard(message)) return;
         switch (message.Kind)
         {
             case MessageKind.PreVote:
@@ -265,12 +291,22 @@ internal sealed partial class RaftCore
         _resetDirty = false;
 
         // The hint must not speak of entries that a torn tail could take with it; all of them are in this write or before it.
-        return new WriteBatch(_writeSequence, hardState, new EntryId(_log.TermAt(first - 1), first - 1), entries, isReset);
+        return new WriteBatch(_writeSequence, hardState, new EntryId(_log.TermAt(first - 1), first - 1), entries, isReset) { Lives = TakeLives() };
+    }
+
+    private KnownLife[]? TakeLives()
+    {
+        if (_lives is not { IsWriteWanted: true }) return null;
+        _lives.IsWriteWanted = false;
+        _lives.WriteSequence = _writeSequence;
+        var committed = ConfigurationAt(_commit);
+        return _lives.Witness.Take(committed.HasLeft);
     }
 
     private void AppendToLog(in LogEntry entry)
     {
         _log.Append(entry);
+        _lives?.Lineage.Append(entry);
         if (_role == RaftRole.Leader) _uncommittedBytes += entry.SizeBytes;
         if (entry.Type == EntryType.Configuration) Adopt(entry);
     }
@@ -279,6 +315,7 @@ internal sealed partial class RaftCore
     {
         Invariant.Require(index > _commit, "Committed entries are never truncated (Raft paper 5.4.3).");
         _log.TruncateFrom(index);
+        _lives?.Lineage.TruncateFrom(index);
         _durableIndex = Math.Min(_durableIndex, index - 1);
         _writeNext = Math.Min(_writeNext, index);
         if (!Mutants.StaleWriteCounts && !Mutants.AckByIndex)

@@ -46,6 +46,12 @@ internal sealed record RaftCoreOptions
     /// that run at nearly the same rate, so it is off unless asked for. All nodes of a cluster must agree on it.</summary>
     public bool LeaseReads { get; init; }
 
+    /// <summary>What is known of peers' lives, and told of this node's, is brought up to date so often.</summary>
+    public int LivesMs { get; init; } = 1000;
+
+    /// <summary>How long a node that starts waits for voters that do not answer, once a majority has confirmed it.</summary>
+    public int GraceMs => 2 * ElectionTimeoutMaxMs;
+
     /// <summary>How much faster one node's clock may run than another's, in parts per thousand.</summary>
     public int ClockDriftPermille { get; init; } = 10;
 }

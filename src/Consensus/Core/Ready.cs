@@ -22,7 +22,11 @@ internal readonly record struct OutboundMessage(Message Message, ulong ReleaseAf
 /// <param name="Entries">Contiguous, possibly empty.</param>
 /// <param name="IsReset">A snapshot was installed, whose last entry is <paramref name="Previous"/>: the log before is gone, whole, and
 /// goes on from there. The snapshot is durable before this is written.</param>
-internal sealed record WriteBatch(ulong Sequence, HardState HardState, EntryId Previous, LogEntry[] Entries, bool IsReset = false);
+internal sealed record WriteBatch(ulong Sequence, HardState HardState, EntryId Previous, LogEntry[] Entries, bool IsReset = false)
+{
+    /// <summary>What is known of the peers' lives, whole, in place of what was written before; null if nothing new is. Durable no later than the rest.</summary>
+    public KnownLife[]? Lives { get; init; }
+}
 
 /// <summary>Why a proposal or a read was not taken. None of them leaves anything behind.</summary>
 internal enum Refusal
@@ -68,6 +72,10 @@ internal sealed class Ready
     /// <summary>Another configuration is in force: connections may have to change.</summary>
     public bool MembersChanged { get; set; }
 
+    /// <summary>Something was found, or has ended, against this node's directory or history, or a peer's: see <see cref="RaftCore.Old"/>,
+    /// <see cref="RaftCore.Conflict"/>, <see cref="RaftCore.RefusedPeers"/>.</summary>
+    public bool LivesChanged { get; set; }
+
     /// <summary>Fetch this snapshot, or go on fetching it.</summary>
     public OfferedSnapshot? Offer { get; set; }
 
@@ -85,6 +93,7 @@ internal sealed class Ready
         Reads.Clear();
         StateChanged = false;
         MembersChanged = false;
+        LivesChanged = false;
         Offer = null;
         Installed = null;
         CompactTo = 0;

@@ -21,6 +21,16 @@ internal enum MessageKind : byte
     /// <summary>What you need next is gone from my log: fetch the snapshot whose last entry is <see cref="Message.Log"/> (Raft paper 7). Round is
     /// its length in bytes, Hint.Index its CRC-32C. Answered by an AppendReply once it is installed.</summary>
     InstallSnapshot = 10,
+
+    /// <summary>This is who I am, and how far I have bound myself; <see cref="Message.IsTransfer"/> asks for a reply. Changes nobody's term
+    /// (design §14.24). Rejected: I know that my directory is old, and this is what is known of me, in Log and Hint as in a reply.</summary>
+    Claim = 11,
+
+    /// <summary>I know nothing that contradicts your claim, and remember it; or, if rejected, what I know.</summary>
+    ClaimReply = 12,
+
+    /// <summary>This entry was committed here, and somebody has another one for committed.</summary>
+    Committed = 13,
 }
 
 /// <summary>One message between cores. Immutable.</summary>
@@ -32,17 +42,19 @@ internal readonly record struct Message
 
     public required NodeId To { get; init; }
 
-    /// <summary>The sender's term; in a pre-vote and its grant, the term that would be campaigned for.</summary>
+    /// <summary>The sender's term; in a pre-vote and its grant, the term that would be campaigned for; in a claim, the one in which the sender is
+    /// bound, up to the index <see cref="Commit"/>.</summary>
     public required ulong Term { get; init; }
 
     /// <summary>(Pre)Vote: the candidate's last entry. Append: the entry before the first. AppendReply: Index is the match
-    /// if granted, else the index that was asked for and refused.</summary>
+    /// if granted, else the index that was asked for and refused. Rejected ClaimReply: how far the claimant had bound itself. Committed: the entry.</summary>
     public EntryId Log { get; init; }
 
     /// <summary>Append: the leader's commit index. Heartbeat: the smaller of that and the receiver's match.</summary>
     public ulong Commit { get; init; }
 
-    /// <summary>Heartbeat and its reply: the round, numbered from 1 by the leader when it sends; 0 in one that wants no reply.</summary>
+    /// <summary>Heartbeat and its reply: the round, numbered from 1 by the leader when it sends; 0 in one that wants no reply.
+    /// ClaimReply: the start that was claimed. Append, Committed: the start of who led in the term of Log; 0 if unknown.</summary>
     public ulong Round { get; init; }
 
     /// <summary>Replies: no.</summary>
@@ -52,11 +64,14 @@ internal readonly record struct Message
     public bool IsTransfer { get; init; }
 
     /// <summary>Refused append: where the logs may agree. Heartbeat: Index is the checkpoint whose digest is wanted, 0 for none; its reply:
-    /// the same with the digest as Term, if it is known.</summary>
+    /// the same with the digest as Term, if it is known. Rejected ClaimReply: the start that is known as Term, its incarnation as Index.</summary>
     public EntryId Hint { get; init; }
 
     /// <summary>Append: contiguous from Log.Index + 1.</summary>
     public ReadOnlyMemory<LogEntry> Entries { get; init; }
+
+    /// <summary>Claim: the sender's life.</summary>
+    public NodeLife? Life { get; init; }
 
     /// <inheritdoc/>
     public override string ToString() =>

@@ -17,6 +17,9 @@ internal static partial class Log
     [LoggerMessage(1003, LogLevel.Information, "Node {Node} has stopped")]
     public static partial void Stopped(ILogger logger, NodeId node);
 
+    [LoggerMessage(1014, LogLevel.Critical, "Node {Node} takes no part in the log: {Reason}")]
+    public static partial void CastOut(ILogger logger, NodeId node, string reason);
+
     [LoggerMessage(1004, LogLevel.Warning, "Dropped Raft messages of peers: {Count} inputs are waiting")]
     public static partial void InboxFull(ILogger logger, int count);
 

@@ -1,18 +1,28 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Win32.SafeHandles;
+using RaftMirror.Consensus.Core;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Node;
 
 /// <summary>node.json: who this data directory belongs to. Members are those of the cluster's first start; for a node that joined a running
 /// cluster, those that it was told then, which says where to dial and nothing about who votes. EnactedReceipt: SHA-256 of the receipt of the
-/// salvaged log that this identity was made for; without it such a log is refused.</summary>
+/// salvaged log that this identity was made for; without it such a log is refused. Starts: random identities of the last starts, newest first, 16
+/// hexadecimal digits each; the first one is that of Incarnation. Seeded: what the directory was last seeded anew with.</summary>
 internal sealed record NodeRecord(
     int Format, Guid ClusterId, string ClusterName, ushort NodeId, ulong Incarnation, SortedDictionary<ushort, string> Members,
-    bool Joined = false, string? EnactedReceipt = null);
+    bool Joined = false, string? EnactedReceipt = null, string[]? Starts = null, SeedRecord? Seeded = null);
+
+/// <summary>What a directory that gave its own history up builds on (design §14.24).</summary>
+/// <param name="FloorTerm">It votes for nobody whose log lacks this entry: its term.</param>
+/// <param name="FloorIndex">Its index.</param>
+/// <param name="ForgivenTerm">What it had promised in terms up to this binds it no more.</param>
+/// <param name="ForgivenIndex">And up to this index.</param>
+internal sealed record SeedRecord(ulong FloorTerm, ulong FloorIndex, ulong ForgivenTerm, ulong ForgivenIndex);
 
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(NodeRecord))]
@@ -33,6 +43,17 @@ internal sealed class NodeIdentity : IDisposable
 
     public NodeRecord Record { get; }
 
+    /// <summary>This process life, for the peers.</summary>
+    /// <param name="recovered">What the log had.</param>
+    public NodeLife LifeWith(Promised recovered)
+    {
+        var seeded = Record.Seeded ?? new SeedRecord(0, 0, 0, 0);
+        ulong[] starts = [.. Record.Starts!.Select(start => ulong.Parse(start, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture))];
+        return new NodeLife(
+            Record.Incarnation, starts, recovered, new Promised(seeded.ForgivenTerm, seeded.ForgivenIndex),
+            new EntryId(seeded.FloorTerm, seeded.FloorIndex));
+    }
+
     /// <exception cref="InvalidOperationException">Locked, damaged, or of another node or cluster.</exception>
     public static NodeIdentity Open(RaftNodeOptions options)
     {
@@ -45,7 +66,8 @@ internal sealed class NodeIdentity : IDisposable
             var path = Path.Combine(options.DataDirectory, FileName);
             var record = File.Exists(path) ? Load(path, options) : First(options);
             if (OfflineNode.Recovery.WhyRefused(options.DataDirectory, record) is { } refusal) throw new InvalidOperationException(refusal);
-            record = record with { Incarnation = record.Incarnation + 1 };
+            record = Reseeding.Finish(options, record);
+            record = Next(record, LifeNote.Load(options.DataDirectory).Old?.KnownIncarnation ?? 0);
             Save(path, record);
             return new NodeIdentity(fileLock, record);
         }
@@ -67,6 +89,18 @@ internal sealed class NodeIdentity : IDisposable
     }
 
     public void Dispose() => _lock.Dispose();
+
+    /// <summary>The next life. A directory that is known to be old starts behind the lives that it does not remember: peers who have seen these would
+    /// not let it in, and it could not tell what is wrong nor be seeded anew.</summary>
+    private static NodeRecord Next(NodeRecord record, ulong knownIncarnation) => knownIncarnation > record.Incarnation
+        ? record with { Incarnation = knownIncarnation + 1, Starts = [NewStart()] }
+        : record with
+        {
+            Incarnation = record.Incarnation + 1,
+            Starts = [NewStart(), .. (record.Starts ?? []).Take(NodeLife.MaxStarts - 1)],
+        };
+
+    private static string NewStart() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
 
     private static NodeRecord First(RaftNodeOptions options)
     {
@@ -96,10 +130,12 @@ internal sealed class NodeIdentity : IDisposable
             throw new InvalidOperationException($"{path} is damaged: {error.Message}", error);
         }
 
-        if (record is null || record.Format != Format || record.Members is null)
+        if (record is null || record.Format != Format || record.Members is null || record.Starts?.Any(start => !IsStart(start)) == true)
             throw new InvalidOperationException($"{path} has an unknown format.");
         return record;
     }
+
+    private static bool IsStart(string text) => text.Length == 16 && text.All(char.IsAsciiHexDigitLower);
 
     public static void Save(string path, NodeRecord record) =>
         DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(record, NodeRecordJson.Default.NodeRecord));

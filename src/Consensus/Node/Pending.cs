@@ -94,6 +94,14 @@ internal abstract record LoopInput
     /// <summary>A connection on which this peer spoke has ended.</summary>
     internal sealed record PeerLost(NodeId Peer) : LoopInput;
 
+    /// <summary>The replicated state, a disk, or a peer that does not let this node in, knows a life that this directory does not remember.</summary>
+    internal sealed record FoundOld(KnownLife Known, NodeId By = default) : LoopInput;
+
+    internal sealed record AskStand(TaskCompletionSource<Promised> Answer) : LoopInput;
+
+    /// <summary>Where this node stands, for one that gives its own history up; without leading only if forced. Null if not.</summary>
+    internal sealed record AskSeed(bool IsForced, TaskCompletionSource<SeedPoint?> Answer) : LoopInput;
+
     internal sealed record Transfer(NodeId? Target, TaskCompletionSource<string?> Answer) : LoopInput;
 }
 

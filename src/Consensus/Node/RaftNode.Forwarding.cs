@@ -56,6 +56,7 @@ public sealed partial class RaftNode
         _transport.Handle(MembersMethod, AnswerMembersAsync);
         _transport.Handle(SnapshotReadCodec.Method, AnswerChunkAsync);
         _transport.Handle(NewestSnapshotMethod, AnswerNewestAsync);
+        _transport.Handle(SeedMethod, AnswerSeedAsync);
     }
 
     private async Task ForwardProposalAsync(NodeId leader, PendingProposal proposal)

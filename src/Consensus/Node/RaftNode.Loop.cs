@@ -87,6 +87,15 @@ public sealed partial class RaftNode
             case LoopInput.Avoid avoid:
                 _core.Avoid(avoid.Members);
                 break;
+            case LoopInput.FoundOld found:
+                _core.FoundOld(found.Known, found.By);
+                break;
+            case LoopInput.AskStand ask:
+                ask.Answer.TrySetResult(Stand());
+                break;
+            case LoopInput.AskSeed ask:
+                BeginSeed(ask);
+                break;
             case LoopInput.PeerLost lost:
                 _core.PeerLost(lost.Peer);
                 break;
@@ -120,6 +129,8 @@ public sealed partial class RaftNode
         ConnectMembers();
 
         FinishChanges();
+        if (_seedMarks.Count > 0) FinishSeeds();
+        if (ready.LivesChanged) PublishLives();
         RefreshView(ready);
         if (ready.StateChanged)
         {

@@ -78,13 +78,14 @@ public sealed partial class RaftNode
         }
     }
 
-    /// <summary>Replaces this node's state by another's: fetches that node's newest snapshot, removes the own ones, ends the quarantine. The
-    /// caller then disposes this object and starts the node again, which restores from it and applies the log behind it.</summary>
+    /// <summary>Replaces this node's state by another's. After divergence: fetches that node's newest snapshot, removes the own ones, ends the quarantine.
+    /// A node that takes no part (<see cref="Outcast"/>) gives its log up too. The caller then disposes this object and starts the node again, which restores from it and applies the log behind it.</summary>
     /// <param name="source">Whose; the leader if null.</param>
     /// <param name="cancellationToken">Gives up; the node stays as it is.</param>
     /// <returns>Null if done, else why not; nothing was changed then.</returns>
     public async Task<string?> ReseedAsync(NodeId? source, CancellationToken cancellationToken)
     {
+        if (_outcast is not null) return await GiveUpHistoryAsync(source, cancellationToken);
         if (_quarantine is null) return "this node is not quarantined: its state is the majority's";
         if ((source ?? _view.Leader) is not { } from) return "no leader is known; name the node to take the state from";
         if (from == Self) return "a node cannot be seeded from itself";

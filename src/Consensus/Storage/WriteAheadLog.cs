@@ -24,6 +24,7 @@ internal sealed partial class WriteAheadLog : IDisposable
 
     private const int FirstBufferBytes = 64 * 1024;
     private readonly IWalStorage _storage;
+    private readonly KnownLives _lives;
     private readonly long _segmentBytes;
     private readonly ulong _incarnation;
     private IWalFile? _mark;
@@ -55,6 +56,7 @@ internal sealed partial class WriteAheadLog : IDisposable
         _storage = storage;
         _segmentBytes = segmentBytes;
         _incarnation = incarnation;
+        _lives = new KnownLives(storage);
         try
         {
             Recovered = Recover();
@@ -68,6 +70,9 @@ internal sealed partial class WriteAheadLog : IDisposable
 
     /// <summary>What the log held when it was opened.</summary>
     public RecoveredLog Recovered { get; private set; }
+
+    /// <summary>What was known of peers' lives when the log was opened.</summary>
+    public IReadOnlyList<KnownLife> KnownLives => _lives.Recovered;
 
     /// <summary>Sequence of the last frame appended.</summary>
     public ulong LastSequence => _sequence;
@@ -85,6 +90,7 @@ internal sealed partial class WriteAheadLog : IDisposable
         RequireFits(batch);
         try
         {
+            if (batch.Lives is { } lives) _lives.Write(lives);
             ReadOnlySpan<LogEntry> entries = batch.Entries;
             var previous = batch.Previous;
             var isReset = batch.IsReset;
@@ -140,6 +146,7 @@ internal sealed partial class WriteAheadLog : IDisposable
         if (!_isDirty) return;
         try
         {
+            _lives.Flush();
             FlushSegment();
             WriteMark(); // Before anyone is told: recovery then knows that these frames must be there.
         }
@@ -154,6 +161,7 @@ internal sealed partial class WriteAheadLog : IDisposable
     {
         _segment?.Dispose();
         _mark?.Dispose();
+        _lives.Dispose();
     }
 
     private void RequireFits(WriteBatch batch)

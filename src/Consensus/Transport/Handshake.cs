@@ -33,7 +33,7 @@ internal enum HandshakeStatus : ushort
     /// <summary>The dialler wanted another node.</summary>
     WrongNode = 5,
 
-    /// <summary>A later life of this peer has been seen: a process that should be dead is not, or its state was rolled back.</summary>
+    /// <summary>A later life of this peer has been seen: a process that should be dead is not, or its directory was put back (design §14.24).</summary>
     StaleIncarnation = 6,
 
     /// <summary>Too many connections.</summary>
@@ -152,7 +152,7 @@ internal readonly record struct Hello(
 /// <param name="Features">What it can do.</param>
 /// <param name="Nonce">The hello's.</param>
 /// <param name="Challenge">Random: the dialler must repeat it before anything it says counts, so that a recorded dialler
-/// is not taken for a live one.</param>
+/// is not taken for a live one. Refused for a stale incarnation: the later one that was seen.</param>
 internal readonly record struct HelloReply(
     HandshakeStatus Status, VersionRange Versions, Guid ClusterId, NodeId Node, ulong Incarnation, ulong Features, ulong Nonce, ulong Challenge)
 {
@@ -212,4 +212,7 @@ internal sealed class HandshakeRefusedException(HandshakeStatus status, string d
     : IOException($"handshake refused: {status}{(detail.Length > 0 ? $" ({detail})" : string.Empty)}")
 {
     public HandshakeStatus Status { get; } = status;
+
+    /// <summary>If the peer has seen a later life of this node: which.</summary>
+    public ulong LaterIncarnation { get; init; }
 }

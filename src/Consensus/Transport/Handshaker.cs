@@ -100,7 +100,14 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
         await stream.ReadExactlyAsync(buffer, cancellationToken);
         var reply = HelloReply.Decode(buffer) ?? throw new ProtocolException("the answer to the handshake is damaged");
         if (reply.Status == HandshakeStatus.VersionMismatch) throw Mismatch(reply.Versions);
-        if (reply.Status != HandshakeStatus.Accepted) throw new HandshakeRefusedException(reply.Status, $"said by node {peer}");
+        if (reply.Status != HandshakeStatus.Accepted)
+        {
+            throw new HandshakeRefusedException(reply.Status, $"said by node {peer}")
+            {
+                LaterIncarnation = reply.Status == HandshakeStatus.StaleIncarnation && reply.Nonce == hello.Nonce ? reply.Challenge : 0,
+            };
+        }
+
         if (directory.Versions.CommonWith(reply.Versions) is not { } version) throw Mismatch(reply.Versions);
         if (reply.Nonce != hello.Nonce) throw new ProtocolException("the answer to the handshake belongs to another one");
         if (reply.ClusterId != directory.ClusterId) throw new HandshakeRefusedException(HandshakeStatus.WrongCluster, "said by us");
@@ -133,7 +140,8 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
         }
 
         var reply = new HelloReply(
-            status, directory.Versions, directory.ClusterId, directory.Self, directory.Incarnation, directory.Features, hello.Nonce, Random());
+            status, directory.Versions, directory.ClusterId, directory.Self, directory.Incarnation, directory.Features, hello.Nonce,
+            status == HandshakeStatus.StaleIncarnation ? directory.NewestLifeOf(hello.From) : Random());
         reply.Encode(buffer);
         await stream.WriteAsync(buffer, cancellationToken);
         if (status != HandshakeStatus.Accepted)

@@ -104,6 +104,12 @@ internal sealed class PeerDirectory(
         lock (_gate) return life >= _lives.GetValueOrDefault(peer).Incarnation;
     }
 
+    /// <summary>The latest life of the peer that has been seen; 0 for none.</summary>
+    public ulong NewestLifeOf(NodeId peer)
+    {
+        lock (_gate) return _lives.GetValueOrDefault(peer).Incarnation;
+    }
+
     /// <summary>Remembers a life of a peer that has proven to be live.</summary>
     /// <returns>False if a later one has been seen.</returns>
     public bool Admit(NodeId peer, ulong life, ulong features)

@@ -79,7 +79,7 @@ internal sealed partial class PeerTransport
             }
 
             foreach (var id in wanted.Where(id => !links.ContainsKey(id)))
-                links.Add(id, new RaftLink(_directory, _handshaker, _connections, _limits, id, text => OnRemoved(id, text), _logger));
+                links.Add(id, new RaftLink(_directory, _handshaker, _connections, _limits, id, refusal => OnRefused(id, refusal), _logger));
             _raftLinks = links;
         }
     }
@@ -119,6 +119,12 @@ internal sealed partial class PeerTransport
         {
             if (key.Peer == id) link.Reset(reason);
         }
+    }
+
+    private void OnRefused(NodeId by, HandshakeRefusedException refusal)
+    {
+        if (refusal.LaterIncarnation > 0) Outlived?.Invoke(by, refusal.LaterIncarnation);
+        else OnRemoved(by, refusal.Message);
     }
 
     private void OnRemoved(NodeId by, string text)

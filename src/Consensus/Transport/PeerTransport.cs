@@ -57,6 +57,9 @@ internal sealed partial class PeerTransport : IAsyncDisposable
     /// <summary>A peer says, for the first time, that this node has been removed from the cluster: who, and a text. On a pool thread.</summary>
     public event Action<NodeId, string>? Removed;
 
+    /// <summary>A peer says that it has seen a later life of this node: who, and which. On a pool thread, again and again.</summary>
+    public event Action<NodeId, ulong>? Outlived;
+
     /// <summary>The connection on which this peer sent Raft messages has ended. On any thread, and not while this node stops.</summary>
     public event Action<NodeId>? RaftEnded;
 

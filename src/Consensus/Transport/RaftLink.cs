@@ -17,7 +17,7 @@ internal sealed class RaftLink : IAsyncDisposable
     private readonly TransportLimits _limits;
     private readonly NodeId _peer;
     private readonly ILogger _logger;
-    private readonly Action<string> _removed;
+    private readonly Action<HandshakeRefusedException> _refused;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _nudge = new(0, 1);
     private readonly object _gate = new();
@@ -31,18 +31,18 @@ internal sealed class RaftLink : IAsyncDisposable
     /// <param name="connections">Watches connections.</param>
     /// <param name="limits">Bounds.</param>
     /// <param name="peer">The other end.</param>
-    /// <param name="removed">Told when the peer says that this node has been removed.</param>
+    /// <param name="refused">Told when the peer says that this node has been removed, or that it has seen a later life of it.</param>
     /// <param name="logger">For connections and refusals.</param>
     public RaftLink(
         PeerDirectory directory, Handshaker handshaker, PeerConnections connections, TransportLimits limits, NodeId peer,
-        Action<string> removed, ILogger logger)
+        Action<HandshakeRefusedException> refused, ILogger logger)
     {
         _directory = directory;
         _handshaker = handshaker;
         _connections = connections;
         _limits = limits;
         _peer = peer;
-        _removed = removed;
+        _refused = refused;
         _logger = logger;
         _run = Task.Run(RunAsync);
     }
@@ -117,10 +117,10 @@ internal sealed class RaftLink : IAsyncDisposable
             catch (Exception error) when (error is IOException or OperationCanceledException or ObjectDisposedException)
             {
                 reason = error.Message;
-                if (error is HandshakeRefusedException { Status: HandshakeStatus.Removed })
+                if (error is HandshakeRefusedException { Status: HandshakeStatus.Removed } or HandshakeRefusedException { LaterIncarnation: > 0 })
                 {
                     backoff = _limits.MaxBackoff * 10; // It will not change its mind.
-                    _removed(error.Message);
+                    _refused((HandshakeRefusedException)error);
                 }
             }
 

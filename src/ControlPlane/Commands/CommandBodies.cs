@@ -24,12 +24,16 @@ public sealed record BootstrapCluster(string Name, Guid ClusterId) : CommandBody
 /// <param name="Clocks">Node → how far its clock is ahead of <paramref name="ToMs"/>, ms: the evidence, for people.</param>
 public sealed record CorrectClock(long ToMs, ImmutableSortedDictionary<string, long> Clocks) : CommandBody;
 
-/// <summary>A node's process has started. A repeat of the current incarnation only refreshes the addresses.</summary>
+/// <summary>A node's process has started. A repeat of the current incarnation only refreshes the addresses. Start: the process's random identity, 16
+/// hexadecimal digits: another one for the same incarnation means that the node's directory was put back (design §14.24).</summary>
 public sealed record RegisterNode(
     string Node, ushort NodeId, ulong Incarnation, string Api, string Peer, string Nbd) : CommandBody
 {
     /// <summary>Identifies the boot of its machine; empty if it does not say.</summary>
     public string BootId { get; init; } = "";
+
+    /// <summary>The process's random identity; empty if it does not say.</summary>
+    public string Start { get; init; } = "";
 }
 
 /// <summary>A node stops cleanly. It asserts: clients are gone, all leg I/O has ended and was flushed, no region is dirty, it will do no

@@ -33,12 +33,15 @@ public sealed partial class Decider
             $"The node that '{c.Node}' replaces was in incarnation {old?.Incarnation}; this one is in {c.Incarnation}.");
         if (old is not null && old.Incarnation == c.Incarnation)
         {
+            Check(old.Start == c.Start, "wentBack",
+                $"Incarnation {c.Incarnation} of '{c.Node}' was another process: its data directory is an older copy, or there are two of them.");
             Check(old.Status is not (NodeStatus.Fenced or NodeStatus.Down), "fenced",
                 $"Incarnation {c.Incarnation} of '{c.Node}' is {old.Status}: start the process anew.");
             Emit(new NodeRegistered(c.Node, c.NodeId, c.Incarnation, c.Api, c.Peer, c.Nbd,
                 old.Predecessor?.Incarnation ?? 0, old.Predecessor?.Status)
             {
                 BootId = c.BootId,
+                Start = c.Start,
             });
             return new ResultData(Status: old.Status.ToString());
         }
@@ -61,6 +64,7 @@ public sealed partial class Decider
             c.Node, c.NodeId, c.Incarnation, c.Api, c.Peer, c.Nbd, predecessor?.Incarnation ?? 0, predecessor?.Status)
         {
             BootId = c.BootId,
+            Start = c.Start,
         });
         EndIoOfEarlierBoots(c.Node, c.BootId);
         Settle(c.Node);

@@ -46,6 +46,9 @@ public sealed record NodeRegistered(
 {
     /// <summary>Identifies the boot of its machine; empty if it did not say.</summary>
     public string BootId { get; init; } = "";
+
+    /// <summary>The process's random identity; empty if it did not say.</summary>
+    public string Start { get; init; } = "";
 }
 
 /// <summary>An incarnation may now hold leases.</summary>

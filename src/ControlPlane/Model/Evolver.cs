@@ -221,6 +221,7 @@ public static class Evolver
             e.Node, e.NodeId, e.Incarnation, NodeStatus.Starting, at, index, false, e.Api, e.Peer, e.Nbd, predecessor)
         {
             BootId = e.BootId,
+            Start = e.Start,
         };
         return state with { Nodes = state.Nodes.SetItem(e.Node, node) };
     }

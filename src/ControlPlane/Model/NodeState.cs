@@ -30,6 +30,9 @@ public sealed record NodeState(
     /// <summary>Identifies the boot of the machine that the current incarnation runs on; empty if it did not say.</summary>
     public string BootId { get; init; } = "";
 
+    /// <summary>Random identity of that process, 16 hexadecimal digits; empty if it did not say.</summary>
+    public string Start { get; init; } = "";
+
     /// <summary>May hold a lease now.</summary>
     public bool IsLive => Status is NodeStatus.Up or NodeStatus.Draining;
 }

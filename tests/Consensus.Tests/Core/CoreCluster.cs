@@ -13,6 +13,8 @@ internal sealed class CoreCluster
     private readonly Queue<Message> _network = new();
     private readonly Configuration _initial;
     private readonly RaftCoreOptions _options;
+    private readonly bool _hasLives;
+    private ulong _starts;
 
     /// <summary>A cluster that nobody leads yet.</summary>
     /// <param name="voters">Nodes 1 to this many; they know the configuration from the start.</param>
@@ -20,13 +22,24 @@ internal sealed class CoreCluster
     /// <param name="spares">Nodes after these that know of nobody.</param>
     /// <param name="priorities">Of the voters, where they are not the default.</param>
     public CoreCluster(int voters, RaftCoreOptions? options = null, int spares = 0, params byte[] priorities)
+        : this(voters, hasLives: false, options, spares, priorities)
     {
+    }
+
+    /// <param name="hasLives">Nodes guard against directories that were put back.</param>
+    public CoreCluster(int voters, bool hasLives, RaftCoreOptions? options = null, int spares = 0, params byte[] priorities)
+    {
+        _hasLives = hasLives;
         _options = options ?? new RaftCoreOptions();
         NodeId[] ids = [.. Enumerable.Range(1, voters).Select(Id)];
         _initial = new Configuration(
             ids, details: ids.Zip(priorities, (id, priority) => new Member(id, string.Empty, string.Empty, priority)));
         for (var id = 1; id <= voters + spares; id++)
-            Nodes.Add(new CoreNode(Id(id), Core(Id(id), id <= voters ? _initial : Configuration.Empty, null)));
+        {
+            var node = new CoreNode(Id(id));
+            node.Core = Core(Id(id), id <= voters ? _initial : Configuration.Empty, node);
+            Nodes.Add(node);
+        }
     }
 
     public List<CoreNode> Nodes { get; } = [];
@@ -150,9 +163,27 @@ internal sealed class CoreCluster
         Settle();
     }
 
-    private RaftCore Core(NodeId id, Configuration initial, CoreNode? disk) => new(
-        id, initial, _options, disk?.HardState ?? default, disk?.Start ?? default, disk?.Entries ?? [], disk?.Snapshots.LastOrDefault(),
-        new Xoshiro(id.Value), NowMs);
+    /// <summary>The node dies and starts from an older copy of its disk.</summary>
+    public void PutBack(int id, CoreNode copy)
+    {
+        Nodes[id - 1].PutBack(copy);
+        Restart(id);
+    }
+
+    private RaftCore Core(NodeId id, Configuration initial, CoreNode disk)
+    {
+        LifeStart? lives = null;
+        if (_hasLives)
+        {
+            disk.Starts.Insert(0, ++_starts);
+            var life = new NodeLife(
+                (ulong)disk.Starts.Count, [.. disk.Starts], new Promised(disk.HardState.Term, disk.Last.Index), disk.Seeded.Forgiven, disk.Seeded.Floor);
+            lives = new LifeStart(life, disk.Known);
+        }
+
+        return new RaftCore(
+            id, initial, _options, disk.HardState, disk.Start, disk.Entries, disk.Snapshots.LastOrDefault(), new Xoshiro(id.Value), NowMs, lives);
+    }
 
     private void Pump(CoreNode node)
     {
@@ -178,13 +209,13 @@ internal sealed class CoreCluster
 }
 
 /// <summary>One core with a gate, a disk and a state machine that only remembers what it applied.</summary>
-internal sealed class CoreNode(NodeId id, RaftCore core)
+internal sealed class CoreNode(NodeId id)
 {
     private OutboundGate _gate = new();
 
     public NodeId Id { get; } = id;
 
-    public RaftCore Core { get; set; } = core;
+    public RaftCore Core { get; set; } = null!;
 
     /// <summary>Writes that have begun and not finished.</summary>
     public Queue<WriteBatch> Writes { get; } = new();
@@ -214,6 +245,12 @@ internal sealed class CoreNode(NodeId id, RaftCore core)
 
     public List<LogEntry> Entries { get; } = [];
 
+    public List<ulong> Starts { get; } = [];
+
+    public KnownLife[] Known { get; private set; } = [];
+
+    public (Promised Forgiven, EntryId Floor) Seeded { get; set; }
+
     public EntryId Last => Entries.Count == 0 ? Start : Entries[^1].Id;
 
     public Ready Take(List<Message> released)
@@ -242,6 +279,7 @@ internal sealed class CoreNode(NodeId id, RaftCore core)
     {
         var write = Writes.Dequeue();
         HardState = write.HardState;
+        Known = write.Lives ?? Known;
         if (write.IsReset)
         {
             Entries.Clear();
@@ -260,6 +298,32 @@ internal sealed class CoreNode(NodeId id, RaftCore core)
         var isInstalled = Core.InstallSnapshot(snapshot);
         if (isInstalled && Applies) Core.Applied(snapshot.Last.Index);
         return isInstalled;
+    }
+
+    /// <summary>What is on the disk now.</summary>
+    public CoreNode CopyDisk()
+    {
+        var copy = new CoreNode(Id);
+        copy.PutBack(this);
+        return copy;
+    }
+
+    public void PutBack(CoreNode copy)
+    {
+        (HardState, Start, Known, Seeded) = (copy.HardState, copy.Start, copy.Known, copy.Seeded);
+        Entries.Clear();
+        Entries.AddRange(copy.Entries);
+        Starts.Clear();
+        Starts.AddRange(copy.Starts);
+        Snapshots.Clear();
+        Snapshots.AddRange(copy.Snapshots);
+    }
+
+    /// <summary>Its history is given up.</summary>
+    public void Clear(HardState hardState)
+    {
+        PutBack(new CoreNode(Id));
+        HardState = hardState;
     }
 
     public void Crash()

@@ -28,6 +28,10 @@ internal sealed partial class ClusterChecker
                 $"8 monotonic: leader {node.Id} goes back to {progress.Next} for node {peer}, which is known to match up to {progress.Match}");
         }
 
+        // A new life starts with nothing known.
+        var start = node.Core.RefusedPeers.ContainsKey(peer) ? 0 : node.Core.KnownOf(peer)?.Start ?? 0;
+        if (node.SeenStart.GetValueOrDefault(peer) != start) node.SeenMatch.Remove(peer);
+        node.SeenStart[peer] = start;
         var seen = node.SeenMatch.GetValueOrDefault(peer);
         if (progress.Match < seen && node.LedTerm == node.Core.Term)
             throw new SimulationException($"8 monotonic: what leader {node.Id} knows of node {peer} falls from {seen} to {progress.Match}");
@@ -91,7 +95,7 @@ internal sealed partial class ClusterChecker
         var index = core.Log.LastIndex;
         while (index > core.Log.Base.Index && core.Log[index].Type == EntryType.Configuration) index--;
         var last = new EntryId(core.Log.TermAt(index), index);
-        if (!nodes[target].Shadow.Has(last))
+        if (!nodes[target].Shadow.Has(last) && nodes[target].Former?.Has(last) != true) // What it was known to have before it was put back.
             throw new SimulationException($"rule 10, transfer: node {core.Self} hands over to node {target}, which does not have {last} on disk");
     }
 

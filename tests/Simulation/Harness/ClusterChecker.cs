@@ -138,6 +138,13 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
         node.Shadow.Reset(found.HardState, found.Base, found.Entries);
     }
 
+    /// <summary>A node was seeded anew: the votes that it forgot are for candidates who cannot win any more, since they lack what it was seeded
+    /// with, which a majority without it has. It may vote again in their terms.</summary>
+    public void Seeded(NodeId node)
+    {
+        foreach (var vote in _votes.Keys.Where(vote => vote.Item1 == node).ToArray()) _votes.Remove(vote);
+    }
+
     private static uint CrcOf(in LogEntry entry) =>
         Crc32C.Append((uint)entry.Type ^ ((uint)entry.Proposal.Sequence << 8) ^ ((uint)entry.Proposal.Node << 2), entry.Payload.Span);
 
@@ -209,7 +216,7 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
         var count = 0;
         foreach (var voter in voters)
         {
-            if (nodes.TryGetValue(voter, out var node) && node.Shadow.Has(id)) count++;
+            if (nodes.TryGetValue(voter, out var node) && (node.Shadow.Has(id) || node.Former?.Has(id) == true)) count++;
         }
 
         return voters.Length == 0 || count > voters.Length / 2;

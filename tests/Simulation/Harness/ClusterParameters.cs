@@ -102,6 +102,9 @@ internal sealed record ClusterParameters
     /// <summary>The others hear at once that a process is gone.</summary>
     public required double PeerLostChance { get; init; }
 
+    /// <summary>Copies of directories are made, and put back later.</summary>
+    public int RestoreEveryMs { get; init; }
+
     public required bool Priorities { get; init; }
 
     /// <summary>One node's state goes wrong silently.</summary>

@@ -92,7 +92,7 @@ internal sealed partial class ClusterSimulation
         node.Damage = what;
     }
 
-    private bool IsSound(NodeId id) => _nodes.TryGetValue(id, out var node) && node is { IsGone: false, Damage: null };
+    private bool IsSound(NodeId id) => _nodes.TryGetValue(id, out var node) && node is { IsGone: false, Damage: null, IsOld: false };
 
     private void Fill(SimNode node)
     {

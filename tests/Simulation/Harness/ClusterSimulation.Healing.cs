@@ -52,7 +52,7 @@ internal sealed partial class ClusterSimulation
     /// is wrong knows it.</summary>
     private bool HasServed() =>
         Acknowledged > _healedAtAcknowledged && Reads > _healedAtReads
-        && Living().All(node => node.Core is { } core && (node.IsQuarantined || (!node.IsCorrupt && core.AppliedIndex >= _healedAtCommit)));
+        && Living().All(node => node.Core is { } core && (node.IsQuarantined || node.IsOld || (!node.IsCorrupt && core.AppliedIndex >= _healedAtCommit)));
 
     /// <summary>One leader whom all members follow, nothing owed, everyone has applied the same.</summary>
     private bool IsConverged()
@@ -192,7 +192,7 @@ internal sealed partial class ClusterSimulation
         ? string.Create(
             CultureInfo.InvariantCulture,
             $"node {node.Id} {core.Role} term {core.Term} leader {core.Leader} log {core.Log.Base.Index}..{core.Log.LastIndex} commit {core.Commit} applied {core.AppliedIndex} {core.Configuration}"
-            + $"{(core.IsBarred ? " barred" : "")}{(node.IsCorrupt ? " corrupt" : "")}{(node.Receiver!.Progress.Offer is { } offer ? $" fetching {offer.Last.Index}" : "")}")
+            + $"{(core.IsBarred ? " barred" : "")}{(core.IsAdmitted ? "" : " not admitted")}{(node.IsOld ? " old" : "")}{(node.IsCorrupt ? " corrupt" : "")}{(node.Receiver!.Progress.Offer is { } offer ? $" fetching {offer.Last.Index}" : "")}")
         : $"node {node.Id} {(node.IsGone ? "gone" : "down")}"))
         + string.Concat(_nodes.Values.Where(node => node.Core?.Role == RaftRole.Leader).Select(node => $"; owed: {_workload.Unsettled(node.StateMachine!)}"));
 }

@@ -101,6 +101,7 @@ internal sealed partial class ClusterSimulation
         var error = MessageCodec.TryDecode(bytes, from, to, out var message);
         if (error is not null) throw new SimulationException($"a message of node {from} does not decode: {error}");
         Trace(message.Kind.ToString(), to, message.Term, message.Log.Index);
+        _trace?.Invoke($"        {message}{(message.Life is { } life ? $" life {life.Incarnation} {life.Start:x} {life.Recovered} asks {message.IsTransfer}" : "")}");
         Step(node, core =>
         {
             if (core.Role == RaftRole.Leader && message.Term == core.Term) node.HeardMs[from] = node.LocalTime(_now);

@@ -37,12 +37,17 @@ internal sealed partial class ClusterSimulation
     private bool _isHealed;
     private bool _isResting;
 
-    public ClusterSimulation(ulong seed, Func<Xoshiro, IWorkload> workload, Action<string>? trace)
+    /// <param name="seed">Decides everything.</param>
+    /// <param name="workload">Makes what is replicated.</param>
+    /// <param name="trace">Takes one line per event; null for none.</param>
+    /// <param name="restores">Directories are put back to older copies.</param>
+    public ClusterSimulation(ulong seed, Func<Xoshiro, IWorkload> workload, Action<string>? trace, bool restores = false)
     {
         _random = new Xoshiro(seed);
         _trace = trace;
         _workload = workload(_random.Fork());
         _parameters = ClusterParameters.Draw(_random, _workload.IsElastic);
+        if (restores) _parameters = WithRestores(_parameters);
 
         if (_workload.SnapshotBytes > 0)
         {
@@ -93,10 +98,12 @@ internal sealed partial class ClusterSimulation
         Every(_parameters.ReadEveryMs, ReadSomewhere);
         ScheduleFaults();
         ScheduleMembership();
+        ScheduleRestores();
         RunUntil(() => _now >= _parameters.FaultPhaseMs);
         Heal();
         Demand(HasServed, "nothing served");
         if (_nodes.Values.FirstOrDefault(static node => node.IsQuarantined) is { } wrong) Reseed(wrong);
+        SeedTheOld();
         Exercise();
 
         // Nothing slows a leader down for its slowest follower: while a majority is offered all it can take, the others may lag
@@ -109,7 +116,8 @@ internal sealed partial class ClusterSimulation
             _hash, _order, _now,
             $"{_parameters.Nodes} nodes, {_nodes.Count} ever, {_checker.CommittedCount} committed, {Acknowledged} acknowledged, {Reads} reads, "
             + $"{Crashes} crashes, {_memberChanges} changes of members, {_snapshotsTaken} snapshots, {_snapshotsInstalled} installed, "
-            + $"{_receptionsResumed} receptions resumed, {_sourcesChanged} from another node{_workload.Summary}");
+            + $"{_receptionsResumed} receptions resumed, {_sourcesChanged} from another node{_workload.Summary}"
+            + (_restores > 0 ? $", {_restores} directories put back, {_seedings} seeded anew" : string.Empty));
     }
 
     private void At(long delayMs, Action action) => _events.Enqueue(action, (_now + Math.Max(delayMs, 0), _order++));
@@ -219,6 +227,7 @@ internal sealed partial class ClusterSimulation
             answer(read);
         }
 
+        if (ready.LivesChanged) Judged(node);
         if (ready.Offer is { } offer) Offered(node, offer);
         if (ready.Installed is { } || ready.Committed.Count > 0)
             QueueApply(node, new ApplyItem([.. ready.Committed], ready.Installed));
@@ -246,6 +255,7 @@ internal sealed partial class ClusterSimulation
         {
             foreach (var batch in node.WriteQueue)
             {
+                if (batch.Lives is { } lives) node.WrittenLives = lives;
                 node.Shadow.Written(batch);
                 wal.Append(batch);
             }
@@ -288,6 +298,8 @@ internal sealed partial class ClusterSimulation
         }
 
         node.Shadow.Flushed();
+        node.DurableLives = node.WrittenLives ?? node.DurableLives;
+        node.WrittenLives = null;
         ClusterChecker.Flushed(node);
         node.IsFlushing = false;
         if (node.WriteQueue.Count > 0) node.WriteSinceMs = node.QueueSinceMs;
@@ -305,6 +317,7 @@ internal sealed partial class ClusterSimulation
     {
         if (node.IsGone || node.IsKeptDown || node.IsUp) return;
         node.Incarnation++;
+        node.Starts.Insert(0, NewStart(node));
         RecoveredState recovered;
         WriteAheadLog? wal = null;
         if (!_isHealed && node.Damage is null && _parameters.DiskPowerEveryMs > 0 && _random.Chance(0.2)) node.Power.FailBefore(1 + _random.Next(6));
@@ -381,7 +394,7 @@ internal sealed partial class ClusterSimulation
         node.LedTerm = 0;
         node.Core = new RaftCore(
             node.Id, node.Initial, _options, recovered.HardState, recovered.Base, recovered.Entries, snapshot?.Meta, node.Random.Fork(),
-            node.LocalTime(_now));
+            node.LocalTime(_now), LivesOf(node, recovered, wal.KnownLives));
         wal.ForgetRecovered();
         if (node.IsQuarantined) node.Core.Bar();
         Trace("boot", node.Id, recovered.HardState.Term, node.Core.Log.LastIndex);
@@ -410,6 +423,7 @@ internal sealed partial class ClusterSimulation
         node.Applying.Clear();
         node.OwnDigests.Clear();
         node.HeardMs.Clear();
+        node.WrittenLives = null;
         node.IsApplying = false;
         node.IsWritingSnapshot = false;
         node.IsFlushing = false;

@@ -96,6 +96,27 @@ internal sealed class SimDisk(Xoshiro random, DiskPower power) : IWalStorage
         }
     }
 
+    /// <summary>What is on stable storage, as a copy of the directory has it.</summary>
+    public SortedDictionary<string, byte[]> Copy()
+    {
+        var copy = new SortedDictionary<string, byte[]>(StringComparer.Ordinal);
+        foreach (var (name, file) in _files) copy.Add(name, [.. file.Durable]);
+        return copy;
+    }
+
+    /// <summary>Puts a copy in place of all there is.</summary>
+    public void PutBack(IReadOnlyDictionary<string, byte[]> copy)
+    {
+        _files.Clear();
+        foreach (var (name, bytes) in copy)
+        {
+            var file = new SimFile(this, bytes.Length);
+            bytes.CopyTo(file.Cached.AsSpan());
+            bytes.CopyTo(file.Durable.AsSpan());
+            _files[name] = file;
+        }
+    }
+
     private void UsePower() => power.Use();
 
     private sealed class SimFile(SimDisk disk, int length) : IWalFile

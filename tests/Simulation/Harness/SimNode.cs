@@ -33,6 +33,27 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
 
     public ulong Incarnation { get; set; }
 
+    /// <summary>Random identities of its starts, newest first; on its disk.</summary>
+    public List<ulong> Starts { get; } = [];
+
+    /// <summary>What the directory was last seeded anew with.</summary>
+    public (Promised Forgiven, EntryId Floor) Seeded { get; set; }
+
+    /// <summary>What is known of the peers' lives, on its disk.</summary>
+    public IReadOnlyList<KnownLife> DurableLives { get; set; } = [];
+
+    /// <summary>An older copy of its directory.</summary>
+    public DirectoryCopy? Copy { get; set; }
+
+    /// <summary>The directory was put back to an older copy, and was not seeded anew since.</summary>
+    public bool IsOld { get; set; }
+
+    /// <summary>What the node has found out about that; survives restarts.</summary>
+    public OldDirectory? KnownOld { get; set; }
+
+    /// <summary>What was on its disk before it was put back, and so acknowledged.</summary>
+    public ShadowLog? Former { get; set; }
+
     /// <summary>Never comes back: its disk is damaged, or it was taken out of service.</summary>
     public bool IsGone { get; set; }
 
@@ -91,6 +112,9 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
 
     public ulong CompactTo { get; set; }
 
+    /// <summary>Given to the log, not flushed yet.</summary>
+    public IReadOnlyList<KnownLife>? WrittenLives { get; set; }
+
     public bool IsFlushing { get; set; }
 
     /// <summary>Own time at which the oldest unfinished write was wanted.</summary>
@@ -129,6 +153,9 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
 
     /// <summary>What each peer was known to match in the term that the node leads.</summary>
     public Dictionary<NodeId, ulong> SeenMatch { get; } = [];
+
+    /// <summary>Of which life of each peer that was; 0 while the peer is refused.</summary>
+    public Dictionary<NodeId, ulong> SeenStart { get; } = [];
 
     public ulong LedTerm { get; set; }
 

@@ -66,6 +66,22 @@ internal sealed class SimSnapshotDisk(Xoshiro random, DiskPower power) : ISnapsh
         }
     }
 
+    /// <summary>What is on stable storage, as a copy of the directory has it.</summary>
+    public SortedDictionary<string, byte[]> Copy()
+    {
+        var copy = new SortedDictionary<string, byte[]>(StringComparer.Ordinal);
+        foreach (var (name, content) in _files) copy.Add(name, content.Bytes[..content.Synced]);
+        return copy;
+    }
+
+    /// <summary>Puts a copy in place of all there is.</summary>
+    public void PutBack(IReadOnlyDictionary<string, byte[]> copy)
+    {
+        _files.Clear();
+        _deleted.Clear();
+        foreach (var (name, bytes) in copy) _files[name] = new Content { Bytes = [.. bytes], Length = bytes.Length, Synced = bytes.Length };
+    }
+
     private void UsePower() => power.Use();
 
     private sealed class Content

@@ -1,0 +1,191 @@
+using System.Text.Json.Nodes;
+using RaftMirror.Integration.Tests.Harness;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace RaftMirror.Integration.Tests;
+
+/// <summary>A node's data directory is put back to an older copy (design §14.24): it has forgotten what it acknowledged.</summary>
+public sealed class RestoredDirectoryTests(ITestOutputHelper output)
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(90);
+    private static readonly string[] Made = ["w0", "w1", "w2"];
+
+    /// <summary>The peer that was down all the time knows the later start of the one that was put back: with it alone no majority arises.</summary>
+    [Fact]
+    public Task OneOfThreePutBack_WhoKnowsMoreIsDown_NobodyLeadsUntilItIsBackAndNothingIsLost() => TestCluster.RunAsync(output, async cluster =>
+    {
+        var (a, b, c) = (cluster["a"], cluster["b"], cluster["c"]);
+        await cluster.CreateSetAsync("s", disks: 2, megabytes: 128);
+        b.Kill();
+        var copy = CopyOf(b);
+        await cluster.RestartAsync(b);
+        c.Kill();
+        foreach (var volume in Made) await cluster.CliAsync("mirror", "create", $"s/{volume}", "--size", "8M", "--on", "d0,d1");
+        a.Kill();
+        b.Kill();
+        PutBack(b, copy);
+        cluster.Start(b);
+        cluster.Start(c);
+
+        await BarredAsync(cluster, b, "outdated");
+        Assert.Contains(b.Directory, await UnreadyAsync(cluster, b), StringComparison.Ordinal);
+        await Eventually.TrueAsync("c says why nobody leads", Limit, async () =>
+            (await UnreadyAsync(cluster, c)).Contains("'b'", StringComparison.Ordinal), c.Output);
+        var refused = await c.CliAsync("status");
+        Assert.NotEqual(0, refused.ExitCode);
+        Assert.Contains("raft reseed b", refused.Error, StringComparison.Ordinal);
+        b.Kill();
+        cluster.Start(b); // It does not become newer by being started once more.
+        await BarredAsync(cluster, b, "outdated");
+
+        cluster.Start(a);
+        await cluster.WaitUntilReadyAsync(a, c);
+        foreach (var node in (NodeProcess[])[a, c]) Assert.Equal(Made, await VolumesAsync(cluster, node));
+        var status = await cluster.StatusAsync(a);
+        Assert.Equal("outdated", (string?)Node(status, "b")["standing"]);
+        Assert.Contains(status["disksets"]![0]!["causes"]!.AsArray(), cause => ((string?)cause!["code"])!.StartsWith("RM1461", StringComparison.Ordinal));
+
+        await a.CliAsync("raft", "reseed", "b").Expect();
+        await cluster.WaitUntilReadyAsync(b);
+        a.Kill(); // Now b counts again: it has to have everything.
+        await cluster.WaitUntilReadyAsync(b, c);
+        Assert.Equal(Made, await VolumesAsync(cluster, b));
+    });
+
+    [Fact]
+    public Task LeaderPutBack_OthersServe_IsRefusedAndSeededAnew() => TestCluster.RunAsync(output, async cluster =>
+    {
+        var leader = await cluster.LeaderAsync();
+        var others = cluster.Nodes.Where(node => node != leader).ToArray();
+        leader.Kill();
+        var copy = CopyOf(leader);
+        await cluster.RestartAsync(leader);
+        leader.Kill();
+        await cluster.RestartAsync(leader); // Two starts later: the others do not even let the older one in.
+        await Eventually.TrueAsync($"{leader.Name} leads again", Limit, async () =>
+            await cluster.LeaderAsync() == leader || (await others[0].CliAsync("raft", "transfer", "--to", leader.Name)).ExitCode == 0);
+        await cluster.CreateEmptySetAsync(leader, "made");
+        leader.Kill();
+        PutBack(leader, copy);
+        cluster.Start(leader);
+        await BarredAsync(cluster, leader, "outdated");
+        await cluster.WaitUntilReadyAsync(others);
+        Assert.NotNull((await cluster.StatusAsync(others[0]))["disksets"]!.AsArray().Single(set => (string?)set!["name"] == "made"));
+        await others[0].CliAsync("raft", "reseed", leader.Name).Expect();
+        await cluster.WaitUntilReadyAsync();
+        var peers = await MembershipTests.PeersAsync(others[0]);
+        Assert.Equal(3, MembershipTests.Voters(peers));
+    });
+
+    [Fact]
+    public Task TwoOfThreePutBack_ThirdKnows_NobodyLeadsAndTheNewerDirectoriesEndIt() => TestCluster.RunAsync(output, async cluster =>
+    {
+        var (a, b, c) = (cluster["a"], cluster["b"], cluster["c"]);
+        NodeProcess[] old = [a, b];
+        foreach (var node in cluster.Nodes) node.Kill();
+        var copies = old.ToDictionary(node => node, CopyOf);
+        foreach (var node in cluster.Nodes) cluster.Start(node);
+        await cluster.WaitUntilReadyAsync();
+        await cluster.CreateEmptySetAsync(c, "made");
+        foreach (var node in cluster.Nodes) node.Kill();
+        var newer = old.ToDictionary(node => node, CopyOf);
+        foreach (var node in old) PutBack(node, copies[node]);
+        foreach (var node in cluster.Nodes) cluster.Start(node);
+        foreach (var node in old) await BarredAsync(cluster, node, "outdated");
+        Assert.NotEqual(0, (await c.CliAsync("status")).ExitCode);
+
+        foreach (var node in old)
+        {
+            node.Kill();
+            PutBack(node, newer[node]);
+        }
+
+        // With the third dead for good, too: a cold start does not wait for it.
+        c.Kill();
+        foreach (var node in old) cluster.Start(node);
+        await cluster.WaitUntilReadyAsync(old);
+        Assert.NotNull((await cluster.StatusAsync(a))["disksets"]!.AsArray().Single(set => (string?)set!["name"] == "made"));
+    });
+
+    /// <summary>Nobody who is up knows, and there is no disk to ask: a majority goes another way. When the third comes back, all stop until
+    /// it is said whose history counts.</summary>
+    [Fact]
+    public Task MajorityWentAnotherWay_WhoKnowsComesBack_AllStopUntilOneHistoryIsGivenUp() => TestCluster.RunAsync(output, async cluster =>
+    {
+        var (a, b, c) = (cluster["a"], cluster["b"], cluster["c"]);
+        c.Kill();
+        b.Kill();
+        var copy = CopyOf(b);
+        await cluster.RestartAsync(b);
+        await cluster.CreateEmptySetAsync(a, "first");
+        await cluster.CreateEmptySetAsync(a, "second"); // So that both know that the first is committed.
+        a.Kill();
+        b.Kill();
+        PutBack(b, copy);
+        cluster.Start(b);
+        cluster.Start(c);
+        await cluster.WaitUntilReadyAsync(b, c);
+        await cluster.CreateEmptySetAsync(b, "other");
+        await cluster.CreateEmptySetAsync(b, "another");
+
+        cluster.Start(a);
+        await BarredAsync(cluster, b, "outdated", "conflicting");
+        await BarredAsync(cluster, a, "conflicting");
+        await BarredAsync(cluster, c, "conflicting");
+
+        foreach (var node in (NodeProcess[])[b, c]) await node.CliAsync("raft", "reseed", node.Name, "--from", "a").Expect();
+        await cluster.WaitUntilReadyAsync();
+        var sets = (await cluster.StatusAsync(c))["disksets"]!.AsArray().Select(set => (string)set!["name"]!).Order(StringComparer.Ordinal).ToArray();
+        Assert.Equal(["first", "second"], sets);
+    });
+
+    private static async Task BarredAsync(TestCluster cluster, NodeProcess node, params string[] words)
+    {
+        var seen = "";
+        await Eventually.TrueAsync($"node {node.Name} is {string.Join(" or ", words)}", Limit, async () =>
+        {
+            seen = await UnreadyAsync(cluster, node);
+            return words.Any(word => seen.Contains($"this node is {word}", StringComparison.Ordinal));
+        }, () => seen + node.Output());
+    }
+
+    private static async Task<string> UnreadyAsync(TestCluster cluster, NodeProcess node)
+    {
+        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
+        using var answer = await http.GetAsync(new Uri(node.Api, "/readyz"));
+        return await answer.Content.ReadAsStringAsync();
+    }
+
+    private static JsonNode Node(JsonNode status, string name) => status["nodes"]!.AsArray().Single(node => (string?)node!["name"] == name)!;
+
+    private static async Task<string[]> VolumesAsync(TestCluster cluster, NodeProcess node) =>
+    [
+        .. (await cluster.StatusAsync(node))["disksets"]!.AsArray().SelectMany(set => set!["volumes"]!.AsArray())
+            .Select(volume => (string)volume!["name"]!).Order(StringComparer.Ordinal),
+    ];
+
+    private static string CopyOf(NodeProcess node)
+    {
+        var copy = $"{node.Directory}.copy{System.IO.Directory.GetDirectories(Path.GetDirectoryName(node.Directory)!).Length}";
+        Copy(node.Directory, copy);
+        return copy;
+    }
+
+    private static void PutBack(NodeProcess node, string copy)
+    {
+        System.IO.Directory.Delete(node.Directory, recursive: true);
+        Copy(copy, node.Directory);
+    }
+
+    private static void Copy(string from, string to)
+    {
+        System.IO.Directory.CreateDirectory(to);
+        foreach (var file in System.IO.Directory.GetFiles(from))
+        {
+            if (!file.EndsWith(".sock", StringComparison.Ordinal)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
+        }
+
+        foreach (var directory in System.IO.Directory.GetDirectories(from)) Copy(directory, Path.Combine(to, Path.GetFileName(directory)));
+    }
+}

@@ -1,0 +1,22 @@
+using RaftMirror.Simulation.Harness;
+using Xunit.Abstractions;
+
+namespace RaftMirror.Simulation.Consensus;
+
+/// <summary>Directories that are put back (design §14.24): the slice that every test run does.</summary>
+public sealed class RestoreTests(ITestOutputHelper output)
+{
+    [Fact]
+    public void Seeds_TimeBoxedSlice_FindNothing()
+    {
+        var report = SimulationRunner.Run(new RestoreSuite(), from: 1, count: 600, TimeSpan.FromSeconds(12), workers: 2, minimum: 150);
+        output.WriteLine(report.Describe());
+        Console.WriteLine(report.Describe());
+        Assert.Empty(report.Failures);
+        Assert.True(report.Totals.GetValueOrDefault("directories put back") > 30, report.Describe());
+        Assert.True(report.Totals.GetValueOrDefault("seeded anew") > 20, report.Describe());
+    }
+
+    [Fact]
+    public void TwoHistories_WhoKnowsComesBack_AllStopUntilOneIsGivenUp() => HistoryConflictStory.Run();
+}
