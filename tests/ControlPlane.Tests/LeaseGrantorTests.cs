@@ -69,4 +69,78 @@ public sealed class LeaseGrantorTests
         Assert.Equal([("a", 10ul), ("b", 10ul)], fences.Select(static f => (f.Node, f.Incarnation)));
         Assert.False(grantor.Renew("b", 20, 60_000, bench.State).IsGranted);
     }
+
+    [Theory] // ADR 0019: the one with fewer links, of equals the higher name; not before both have said so twice.
+    [InlineData("c", "b", "", "c")]
+    [InlineData("b", "c", "", "c")]
+    [InlineData("a", "b", "c", "a")]
+    public void Tick_TwoLiveNodesApart_OneIsSuspectedAndFenced(string by, string of, string alsoOf, string victim)
+    {
+        var bench = Bench.Cluster();
+        var grantor = new LeaseGrantor(new LeaseOptions(), "a");
+        grantor.LeadershipGained(0, 1);
+        string? suspected = null;
+        long suspectedAt = 0, lastGrant = 0, fencedAt = 0;
+        for (long now = 0; now < 20_000 && fencedAt == 0; now += 100)
+        {
+            foreach (var node in new[] { "a", "b", "c" })
+            {
+                if (now % 500 != 0 || now == 0) continue;
+                string[] unheard = node == by && now >= 2000 ? [of, alsoOf] : [];
+                if (grantor.Renew(node, 10, now, bench.State, unheard).IsGranted && node == victim) lastGrant = now;
+            }
+
+            foreach (var proposal in grantor.Tick(now, bench.State))
+            {
+                if (proposal.Body is SuspectNode suspect) (suspected, suspectedAt) = (suspect.Node, now);
+                if (proposal.Body is FenceNode) fencedAt = now;
+                bench.Ok(proposal.Body);
+            }
+        }
+
+        Assert.Equal(victim, suspected);
+        Assert.Equal(2500, suspectedAt);
+        Assert.True(fencedAt - lastGrant >= grantor.Options.HorizonMs, $"fenced at {fencedAt}, granted at {lastGrant}");
+        Assert.Equal(NodeStatus.Fenced, bench.State.Nodes[victim].Status);
+    }
+
+    [Fact] // They hear each other again before the horizon: nobody is lost.
+    public void Tick_ApartAndTogetherAgain_IsCleared()
+    {
+        var bench = Bench.Cluster();
+        var grantor = new LeaseGrantor(new LeaseOptions(), "a");
+        grantor.LeadershipGained(0, 1);
+        var bodies = new List<string>();
+        for (long now = 500; now < 9000; now += 500)
+        {
+            foreach (var node in new[] { "a", "b", "c" }) grantor.Renew(node, 10, now, bench.State, node == "c" && now < 3000 ? ["b"] : []);
+            foreach (var proposal in grantor.Tick(now, bench.State))
+            {
+                bodies.Add(proposal.Body.GetType().Name);
+                bench.Ok(proposal.Body);
+            }
+        }
+
+        Assert.Equal([nameof(SuspectNode), nameof(ClearSuspicion)], bodies);
+        Assert.Equal(NodeStatus.Up, bench.State.Nodes["c"].Status);
+    }
+
+    [Fact] // A node that stands still is unheard by all; when it goes on, nobody is judged by what was said meanwhile.
+    public void Tick_NodeThatStoodStill_IsNotApart()
+    {
+        var bench = Bench.Cluster();
+        var grantor = new LeaseGrantor(new LeaseOptions(), "a");
+        grantor.LeadershipGained(0, 1);
+        for (long now = 500; now < 9000; now += 100)
+        {
+            var isStill = now is > 2000 and < 3300;
+            if (now % 500 == 0)
+            {
+                foreach (var node in new[] { "a", "b" }) grantor.Renew(node, 10, now, bench.State, now is > 3000 and <= 3500 ? ["c"] : []);
+            }
+
+            if (now % 500 == 0 && !isStill) grantor.Renew("c", 10, now, bench.State);
+            Assert.Empty(grantor.Tick(now, bench.State));
+        }
+    }
 }

@@ -23,6 +23,7 @@ internal sealed partial class LeaseService(
     Func<LeaseProposal, CancellationToken, Task<CommandResult?>> proposeAsLeader,
     Action<LeaseGrant> granted,
     Func<bool> isBarred,
+    Func<IReadOnlyList<string>> unheard,
     ILogger logger)
 {
     private readonly Lock _gate = new();
@@ -102,7 +103,7 @@ internal sealed partial class LeaseService(
             var reply = await peers.CallAsync(
                 leader,
                 PeerMethods.RenewLease,
-                new RenewRequest(self.Name, self.Incarnation),
+                new RenewRequest(self.Name, self.Incarnation, unheard()),
                 DaemonJson.Default.RenewRequest,
                 DaemonJson.Default.RenewReply,
                 TimeSpan.FromMilliseconds(times.LeaseMs),
@@ -144,7 +145,7 @@ internal sealed partial class LeaseService(
         {
             var after = log.Status;
             if (!after.IsLeader || after.Epoch != before.Epoch || _leadingTerm != after.Epoch) return Refused("Leadership has changed.");
-            var answer = _grantor.Renew(request.Node, request.Incarnation, NowMs(), feed.Current);
+            var answer = _grantor.Renew(request.Node, request.Incarnation, NowMs(), feed.Current, request.Unheard);
             return new RenewReply(
                 answer.IsGranted,
                 answer.LengthMs,

@@ -37,6 +37,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private readonly CommandService _commands;
     private readonly ClockService _clocks;
     private readonly LeaseService _leases;
+    private readonly PeerLinks _links;
     private readonly SetAgents _agents;
     private readonly NodeExports _exports;
     private readonly NodeDisks _disks;
@@ -78,8 +79,9 @@ internal sealed partial class NodeRun : IAsyncDisposable
             _self, _feed, (set, name) => _agents!.Find(set)?.DataPlane.Look(name), () => _standing.Barred, _raft.ReadBarrierAsync);
         _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), reason => _ended.TrySetResult(reason), _logger);
         _stamps = new SetStamps(_self, _feed, _disks, () => _agents.HasLease, static () => default, (body, token) => SubmitOwn(body, null, token));
+        _links = new PeerLinks(_self, _feed, _peers);
         _leases = new LeaseService(
-            _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, IsBarred, _logger);
+            _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, IsBarred, _links.Unheard, _logger);
         _members = new MembershipService(_self, _raft, _feed, _peers, _directory, raft.ClusterName, raft.ClusterId, _leases.HorizonMs);
         _api = new NodeApi(
             _self, _raft, _machine, _feed, _commands, _members, _peers, _directory, _standing, spans, Figures, UnreadyReasons, ReseedAsync,
@@ -89,6 +91,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _commands.Register();
         _clocks.Register();
         _leases.Register();
+        _links.Register();
         _members.Register();
         _api.Register();
         _peers.Handle(PeerMethods.CheckDisk, DaemonJson.Default.DiskRequest, DaemonJson.Default.DiskReply,
@@ -228,6 +231,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         Run(_agents.RunAsync(_stopping.Token));
         Run(_clocks.RunAsync(_stopping.Token));
         Run(_leases.RunAsync(_stopping.Token));
+        Run(_links.RunAsync(_stopping.Token));
         Run(duties.RunAsync(_stopping.Token));
         Run(WatchFencingAsync(_stopping.Token));
         Run(WatchStandingAsync(_stopping.Token));

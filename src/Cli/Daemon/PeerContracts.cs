@@ -16,6 +16,9 @@ internal static class PeerMethods
     /// <summary>A lease renewal, for the leader.</summary>
     public const string RenewLease = "lease.renew";
 
+    /// <summary>Do you hear me?</summary>
+    public const string Ping = "peer.ping";
+
     /// <summary>A node's wall clock, and on the leader the cluster's time.</summary>
     public const string ReadClock = "clock.read";
 
@@ -60,7 +63,12 @@ internal static class PeerMethods
     public const string SetMessage = "set.message";
 }
 
-internal sealed record RenewRequest(string Node, ulong Incarnation);
+/// <summary>Asks for a lease, and names the live nodes that it does not hear any more.</summary>
+internal sealed record RenewRequest(string Node, ulong Incarnation, IReadOnlyList<string>? Unheard = null);
+
+internal sealed record PingRequest(ulong Incarnation);
+
+internal sealed record PingReply(ulong Incarnation);
 
 /// <summary>A grant, or why not. Times in ms.</summary>
 internal sealed record RenewReply(
@@ -175,6 +183,8 @@ internal sealed record ReseedRequest(string? From, int TimeoutMs);
 [JsonSerializable(typeof(JoinRequest))]
 [JsonSerializable(typeof(RaftSnapshot[]))]
 [JsonSerializable(typeof(RenewRequest))]
+[JsonSerializable(typeof(PingRequest))]
+[JsonSerializable(typeof(PingReply))]
 [JsonSerializable(typeof(RenewReply))]
 [JsonSerializable(typeof(ClockReply))]
 [JsonSerializable(typeof(DiskRequest))]

@@ -15,6 +15,8 @@ public sealed class LeaseGrantor
     private readonly LeaseOptions _options;
     private readonly string _self;
     private readonly SortedDictionary<(string Node, ulong Incarnation), Track> _tracks = new(OrdinalKeys.Instance);
+    private readonly LinkJudge _links;
+    private SortedDictionary<string, string> _apart = new(StringComparer.Ordinal);
     private ulong? _term;
     private long _leaderSinceMs;
 
@@ -25,6 +27,7 @@ public sealed class LeaseGrantor
     {
         _options = options;
         _self = self;
+        _links = new LinkJudge(options);
     }
 
     /// <summary>The times in use.</summary>
@@ -35,6 +38,7 @@ public sealed class LeaseGrantor
     {
         if (_term == term) return;
         _tracks.Clear();
+        _links.Forget();
         _term = term;
         _leaderSinceMs = nowMs;
     }
@@ -51,13 +55,15 @@ public sealed class LeaseGrantor
     /// <param name="incarnation">Its incarnation.</param>
     /// <param name="nowMs">Now: after the barrier.</param>
     /// <param name="state">A state at or after a quorum read barrier that began after the request arrived.</param>
-    public LeaseAnswer Renew(string node, ulong incarnation, long nowMs, ClusterState state)
+    /// <param name="unheard">Nodes that it has heard and does not hear any more; null for none.</param>
+    public LeaseAnswer Renew(string node, ulong incarnation, long nowMs, ClusterState state, IReadOnlyList<string>? unheard = null)
     {
         if (_term is null) return Refuse("this node does not lead");
         if (state.Node(node) is not { } known) return Refuse($"node '{node}' is not registered");
         if (known.Incarnation != incarnation) return Refuse($"incarnation {incarnation} is not the current {known.Incarnation}");
         var track = TrackOf(node, incarnation, nowMs);
         track.LastAskedMs = nowMs;
+        _links.Reported(node, incarnation, nowMs, unheard ?? []);
         if (!known.IsLive) return Refuse($"the node is {known.Status}");
         if (IsDecided(track, known)) return Refuse("the node is being suspected");
         track.LastGrantMs = nowMs;
@@ -72,6 +78,7 @@ public sealed class LeaseGrantor
     {
         if (_term is not { } term) return [];
         var proposals = new List<LeaseProposal>();
+        _apart = _links.Judge(nowMs, state);
         foreach (var node in state.Nodes.Values)
         {
             var body = node.Status switch
@@ -104,13 +111,15 @@ public sealed class LeaseGrantor
         track.SuspicionIndex = 0;
         if (!IsDecided(track, node))
         {
-            if (nowMs - Math.Max(track.LastAskedMs, _leaderSinceMs) < _options.SuspectAfterMs) return null;
+            var isSilent = nowMs - Math.Max(track.LastAskedMs, _leaderSinceMs) >= _options.SuspectAfterMs;
+            if (!isSilent && !_apart.ContainsKey(node.Name)) return null;
             track.DecidedAtIndex = index;
             track.ProposedMs = null;
         }
 
         return MayPropose(track, nowMs)
-            ? new SuspectNode(node.Name, node.Incarnation, $"no lease request for {nowMs - track.LastAskedMs} ms")
+            ? new SuspectNode(
+                node.Name, node.Incarnation, _apart.GetValueOrDefault(node.Name) ?? $"no lease request for {nowMs - track.LastAskedMs} ms")
             : null;
     }
 
@@ -125,7 +134,7 @@ public sealed class LeaseGrantor
             track.ProposedMs = null;
         }
 
-        if (mayClear && !track.IsFenceProposed && track.LastAskedMs >= track.SuspicionSeenMs
+        if (mayClear && !_apart.ContainsKey(node) && !track.IsFenceProposed && track.LastAskedMs >= track.SuspicionSeenMs
             && track.HasAsked && nowMs - track.LastAskedMs < _options.SuspectAfterMs)
         {
             return MayPropose(track, nowMs) ? new ClearSuspicion(node, incarnation) : null;

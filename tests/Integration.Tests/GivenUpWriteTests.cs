@@ -1,0 +1,100 @@
+using System.Diagnostics;
+using RaftMirror.Integration.Tests.Harness;
+using RaftMirror.Integration.Tests.Nbd;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace RaftMirror.Integration.Tests;
+
+/// <summary>Design §14.25: a client with standing connections to b and c gives up a write that b was given and had not begun, because b
+/// stands still; it writes the same, then newer data, through c, flushed; b goes on. With RAFTMIRROR_SWEEP=10 in the environment: stops of
+/// 0.8 to 3.4 s in steps of 0.2 s, ten rounds each, which takes about twenty minutes a kind.</summary>
+public sealed class GivenUpWriteTests(ITestOutputHelper output)
+{
+    private const long VolumeBytes = 64 << 20;
+    private const int BlockBytes = 4096;
+    private static readonly TimeSpan SafeTimeout = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+
+    [ToolFact("cmp")]
+    public Task OneWriter_NodeStandsStill_NewerWriteStays() => SweepAsync();
+
+    [ToolFact("cmp")]
+    public Task AllWrite_NodeStandsStill_NewerWriteStays() => SweepAsync("--writers", "all");
+
+    [ToolFact("cmp")]
+    public Task Abr_NodeStandsStill_NewerWriteStays() => SweepAsync("--recovery", "app");
+
+    private Task SweepAsync(params string[] kind) => TestCluster.RunAsync(output, async cluster =>
+    {
+        var isWide = int.TryParse(Environment.GetEnvironmentVariable("RAFTMIRROR_SWEEP"), out var rounds);
+        if (!isWide) rounds = 2;
+        double[] stops = isWide ? [.. Enumerable.Range(0, 14).Select(static step => 0.8 + (0.2 * step))] : [1.2, 2.0];
+        await cluster.CreateSetAsync("given", disks: 2, megabytes: 256);
+        await cluster.CreateMirrorAsync("given/v", "64M", kind);
+        var (tried, longest) = (0, TimeSpan.Zero);
+        foreach (var stop in stops)
+        {
+            for (var round = 0; round < rounds; round++)
+            {
+                var waited = await RoundAsync(cluster, offset: (long)(tried % 60) << 20, TimeSpan.FromSeconds(stop));
+                tried++;
+                if (waited > longest) longest = waited;
+                await cluster.WaitUntilHealthyAsync("given/v");
+            }
+        }
+
+        output.WriteLine($"{tried} writes given up, none came back; the newer ones took {longest.TotalSeconds:0.00} s at most");
+        await Legs.AssertIdenticalAsync(cluster, "given/v", VolumeBytes);
+    });
+
+    /// <returns>How long the three requests through the other node took.</returns>
+    private static async Task<TimeSpan> RoundAsync(TestCluster cluster, long offset, TimeSpan stop)
+    {
+        var (b, c) = (cluster["b"], cluster["c"]);
+        await using var first = await NbdClient.ConnectAsync(b, "given/v");
+        await using var second = await NbdClient.ConnectAsync(c, "given/v");
+        Assert.Equal(0u, await first.WriteAsync(offset, Block(9)));
+        Assert.Equal(0u, await second.WriteAsync(offset + BlockBytes, Block(9)));
+        b.Pause();
+        var stopped = Stopwatch.StartNew();
+        var given = first.WriteAsync(offset, Block(1));
+        var goesOn = ContinueAsync(b, stop - stopped.Elapsed);
+        await Task.Delay(SafeTimeout); // The client's time-out is what is tested.
+        if (b.IsStopped) Assert.False(given.IsCompleted, "b has not even read it.");
+        var watch = Stopwatch.StartNew();
+        Assert.Equal(0u, await second.WriteAsync(offset, Block(1)));
+        Assert.Equal(0u, await second.WriteAsync(offset, Block(2)));
+        Assert.Equal(0u, await second.FlushAsync());
+        watch.Stop();
+        await goesOn;
+        await Record.ExceptionAsync(() => given.WaitAsync(Limit)); // However it ended, it has ended.
+        Assert.True(given.IsCompleted, "b goes on and ends what it was given, or drops its client.");
+        foreach (var node in cluster.Nodes)
+        {
+            await Eventually.TrueAsync($"{node.Name} shows the newer write", Limit, async () =>
+            {
+                await using var reader = await NbdClient.ConnectAsync(node, "given/v");
+                var block = new byte[BlockBytes];
+                await reader.ReadAsync(offset, block);
+                Assert.Equal(Block(2), block);
+                return true;
+            });
+        }
+
+        return watch.Elapsed;
+    }
+
+    private static async Task ContinueAsync(NodeProcess node, TimeSpan delay)
+    {
+        if (delay > TimeSpan.Zero) await Task.Delay(delay);
+        node.Continue();
+    }
+
+    private static byte[] Block(byte value)
+    {
+        var block = new byte[BlockBytes];
+        Array.Fill(block, value);
+        return block;
+    }
+}
