@@ -119,7 +119,7 @@ internal static class Samples
     public static VolumeState Volume() => new(
         1, "d10", 128 << 20, 1 << 20, RecoveryMode.Log, WriterMode.One, ReadMode.RoundRobin, WriteMode.Parallel, 1,
         [Leg("d10-0", "d0", SubmirrorStatusOkay), Leg("d10-1", "d1", SubmirrorStatusOkay)],
-        new OwnerState("a", 7, 4), null, null, false, []);
+        new OwnerState("a", 7, 4), null, null, null, []);
 
     public static SubmirrorState Leg(string name, string disk, ControlPlane.Model.SubmirrorStatus status) =>
         new(name, status, [new ExtentState(disk, 64 << 20, 0, 128 << 20)]);
