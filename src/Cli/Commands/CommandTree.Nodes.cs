@@ -28,11 +28,16 @@ internal sealed partial class CommandTree
         var peerCert = new Option<string>("--peer-cert") { HelpName = "FILE", Description = "Mutual TLS between nodes: certificate for DNS:node-N (PEM)." };
         var peerKey = new Option<string>("--peer-key") { HelpName = "FILE", Description = "Its private key (PEM)." };
         var peerCa = new Option<string>("--peer-ca") { HelpName = "FILE", Description = "The authority that signed all nodes' certificates (PEM)." };
+        var diskDirs = new Option<string>("--disk-dirs")
+        {
+            HelpName = "DIR[,DIR…]",
+            Description = $"Where disks are looked for by their labels when their paths have changed. Default {DataPlane.Metadata.DiskFinder.DefaultDirectory}; none: an empty value.",
+        };
         var clusterName = new Option<string>("--cluster-name") { HelpName = "NAME", Hidden = true };
         var snapshotEntries = new Option<int?>("--snapshot-entries") { HelpName = "N", Hidden = true, Description = "For tests; the same on all nodes." };
         var faultHash = new Option<ulong>("--fault-hash-from") { HelpName = "INDEX", Hidden = true, Description = "Fault injection for tests: a wrong state hash from this log index on." };
         var times = TimeOptions.Select(option => new Option<int?>(option) { HelpName = "MS", Hidden = true, Description = "For tests." }).ToArray();
-        var run = new Command("run", "Runs a node in the foreground.") { name, data, api, peer, nbd, cluster, join, peerCert, peerKey, peerCa, clusterName, snapshotEntries, faultHash };
+        var run = new Command("run", "Runs a node in the foreground.") { name, data, api, peer, nbd, cluster, join, diskDirs, peerCert, peerKey, peerCa, clusterName, snapshotEntries, faultHash };
         foreach (var time in times) run.Options.Add(time);
         Add(group, run, async (parsed, _, token) =>
         {
@@ -52,6 +57,7 @@ internal sealed partial class CommandTree
                     ? entries >= 16 ? entries : throw CliFailure.Usage($"--snapshot-entries: {entries} is less than 16.") : null,
                 FaultHashFrom = parsed.GetValue(faultHash),
             });
+            if (parsed.GetValue(diskDirs) is { } directories) options = options with { DiskDirectories = ParseDirectories(directories) };
             if (parsed.GetValue(clusterName) is { } text) options = options with { ClusterName = Arguments.Name(text, "cluster") };
             options = WithTimes(options, [.. times.Select(time => Time(time.Name, parsed.GetValue(time)))]);
             return (ExitCode)await _runNode(options, token);
@@ -154,6 +160,17 @@ internal sealed partial class CommandTree
         return nodes.Values.Distinct().Count() == nodes.Count
             ? nodes
             : throw CliFailure.Usage("--cluster: two nodes have the same address.");
+    }
+
+    private static string[] ParseDirectories(string text)
+    {
+        var directories = text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        foreach (var directory in directories)
+        {
+            if (!Path.IsPathRooted(directory)) throw CliFailure.Usage($"--disk-dirs: '{directory}' is not an absolute path.");
+        }
+
+        return directories;
     }
 
     private static IReadOnlyList<NodeAddress> ParseJoin(string text) =>

@@ -25,6 +25,9 @@ internal sealed record NodeRunOptions
     /// <summary>Absolute path of the NBD server's Unix socket; null for none.</summary>
     public string? NbdSocket { get; init; }
 
+    /// <summary>Directories in which disks are looked for by their labels when their paths have changed.</summary>
+    public IReadOnlyList<string> DiskDirectories { get; init; } = [DataPlane.Metadata.DiskFinder.DefaultDirectory];
+
     /// <summary>Peer addresses of the first start by node name, this node included. Node ids are their places in ordinal order of
     /// names, from 1. Later starts ignore it; empty if it was not given.</summary>
     public IReadOnlyDictionary<string, HostPort> Cluster { get; init; } = new Dictionary<string, HostPort>();

@@ -44,7 +44,7 @@ internal sealed class DiskRelocation(PeerClient peers)
     {
         if (state.Node(node) is not { IsLive: true }) return new NodeAnswer(node, false, "is not up, so it cannot look: start it first");
         var request = new DiskRequest(
-            set.Name, set.Id, state.Id, disk.Id, path, disk.IsDirectIo, set.MetadataBytes, set.MaxNodes, set.Generation, DiskStep.Recognize);
+            set.Name, set.Id, state.Id, disk.Id, path, disk.IsDirectIo, set.MetadataBytes, set.MaxNodes, set.Generation, DiskStep.Recognize, 0, default, 0);
         try
         {
             var reply = await peers.CallAsync(

@@ -31,6 +31,8 @@ internal sealed partial class DutyRunner(
     private readonly ConcurrentDictionary<string, long> _slotOpenedMs = new(StringComparer.Ordinal);
     private Dictionary<(string Volume, ulong Epoch), long> _transfersSeenMs = []; // When this node first saw each: log time may be corrected.
     private readonly Dictionary<string, Task> _underWay = new(StringComparer.Ordinal);
+    private readonly LogOnce _once = new();
+    private readonly DiskDuties _diskDuties = new(self, feed, disks, (body, token) => submit(body, null, token), logger);
 
     /// <summary>Runs until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -54,13 +56,14 @@ internal sealed partial class DutyRunner(
         try
         {
             var result = await duty(cancellationToken);
-            if (result is { Outcome: not ApiOutcome.Applied }) LogRefused(logger, key, result.Code, result.Message);
+            if (result is { Outcome: not ApiOutcome.Applied }) _once.Log(key, $"{result.Code} {result.Message}", () => LogRefused(logger, key, result.Code, result.Message));
+            else _once.Over(key);
             // Not at once again after a refusal or failure: the state may be about to change.
             if (result is not { Outcome: ApiOutcome.Applied }) await feed.WaitChangeAsync(feed.Current.Index, Again, cancellationToken);
         }
         catch (IOException failure)
         {
-            LogFailed(logger, key, failure.Message);
+            _once.Log(key, failure.Message, () => LogFailed(logger, key, failure.Message));
             await feed.WaitChangeAsync(feed.Current.Index, Again, cancellationToken);
         }
         catch (OperationCanceledException)
@@ -107,6 +110,7 @@ internal sealed partial class DutyRunner(
                     yield return ($"slot {set.Name}", token => OpenSlotAsync(set.Name, disks, token));
             }
 
+            foreach (var duty in _diskDuties.Due(state, set, member)) yield return duty;
             if (stamps.IsBeatDue(state, set)) yield return ($"labels {set.Name}", token => BeatAsync(set.Name, token));
         }
     }
@@ -152,7 +156,8 @@ internal sealed partial class DutyRunner(
         using var span = Telemetry.Tracing.StartRoot("merge dirty maps");
         span?.SetTag("diskset.name", setName).SetTag("raft.node.id", victim);
         var marks = await resources.ReadSlotAsync(state, set, member.SlotNumber, slot, () => disks.CommittedAsync(cancellationToken));
-        if (marks.Doubt is not null) LogDoubt(logger, setName, victim, marks.Doubt);
+        if (marks.Doubt is not null && marks.IsEverythingDirty) LogDoubt(logger, setName, victim, marks.Doubt);
+        else if (marks.Doubt is not null) LogHalf(logger, setName, victim, marks.Doubt);
         return await submit(
             new MergeDirtyLog(
                 setName,
@@ -196,6 +201,9 @@ internal sealed partial class DutyRunner(
 
     [LoggerMessage(3402, LogLevel.Warning, "Duty {Duty} failed and is tried again: {Reason}")]
     private static partial void LogFailed(ILogger logger, string duty, string reason);
+
+    [LoggerMessage(3405, LogLevel.Warning, "Dirty log of node {Node} in set {Set} was read from a part of its disks, which have all its marks: {Doubt}")]
+    private static partial void LogHalf(ILogger logger, string set, string node, string doubt);
 
     [LoggerMessage(3403, LogLevel.Error, "Dirty log of node {Node} in set {Set} is in doubt, so everything counts as dirty: {Doubt}")]
     private static partial void LogDoubt(ILogger logger, string set, string node, string doubt);

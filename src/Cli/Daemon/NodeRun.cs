@@ -61,7 +61,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _peers = new PeerClient(_raft, _directory);
         var proof = new ProofOfSameness(_self, (node, request, token) => _peers.CallAsync(
             node, PeerMethods.ProveDisk, request, DaemonJson.Default.ProofRequest, DaemonJson.Default.ProofReply, ProofLimit, token));
-        _disks = new NodeDisks(_self, _feed, async token => await _raft.ReadBarrierAsync(token), proof, _logger);
+        _disks = new NodeDisks(_self, _feed, async token => await _raft.ReadBarrierAsync(token), proof, new DataPlane.Metadata.DiskFinder(options.DiskDirectories), _logger);
         _resources = new SetResources(_disks, _logger);
         _commands = new CommandService(
             _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), _standing, () => _clocks!);

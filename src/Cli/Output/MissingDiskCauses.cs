@@ -28,7 +28,7 @@ internal static class MissingDiskCauses
         var complaints = member.DisksBy == incarnation
             ? member.Disks.Where(complaint => set.Disks.ContainsKey(complaint.Disk)).ToList()
             : [];
-        return complaints.Count == 0 ? null : string.Join("; ", complaints.Select(complaint => $"disk {complaint.Disk}: {complaint.Detail}"));
+        return complaints.Count == 0 ? null : string.Join("; ", complaints.Select(complaint => complaint.Detail));
     }
 
     private static IEnumerable<HealthCause> OfLastLeg(SetState set, VolumeState volume)

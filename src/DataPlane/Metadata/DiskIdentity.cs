@@ -55,7 +55,11 @@ public sealed record DiskVerdict(DiskFinding Finding, string Message, LabelStamp
 /// <param name="SizeBytes">Size when it was added.</param>
 /// <param name="Others">Names of the set's other disks, by id.</param>
 public sealed record ExpectedDisk(
-    string Name, string Path, Guid Cluster, Guid Set, Guid Disk, long SizeBytes, IReadOnlyDictionary<Guid, string> Others);
+    string Name, string Path, Guid Cluster, Guid Set, Guid Disk, long SizeBytes, IReadOnlyDictionary<Guid, string> Others)
+{
+    /// <summary>Paths of the set's other disks: names may have been exchanged.</summary>
+    public IReadOnlyList<string> OtherPaths { get; init; } = [];
+}
 
 /// <summary>Both copies of a label as they were read, before anybody judged them.</summary>
 /// <param name="Status">Not Ok if neither could be read.</param>

@@ -32,7 +32,7 @@ public sealed record DataPlanePorts(
 /// a volume once the volume has enacted what the grant asks for, so a slow disk ends service rather than safety.</remarks>
 public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
 {
-    private static readonly TimeSpan ReopenAfter = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan ReopenAfter = TimeSpan.FromSeconds(1);
 
     private readonly string _self;
     private readonly ulong _incarnation;
@@ -246,6 +246,12 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
 
     private void Take(Command command)
     {
+        if (command.IsDiskChange)
+        {
+            if (_configuration is { } current) ApplyVolumes(current);
+            return;
+        }
+
         if (command.Configuration is not { } configuration)
         {
             PostAll(new(MirrorVolume.InputKind.EnactedUpTo, command.Index));
@@ -284,11 +290,8 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         }
     }
 
-    // The loop looks again, and so tries again after a while.
-    private void Opened(IOException? failure)
-    {
-        if (failure is not null) _commands.Writer.TryWrite(new Command(null, 0));
-    }
+    // The loop looks again: volumes wait for the disk no more, or it tries again after a while.
+    private void Opened(IOException? failure) => _commands.Writer.TryWrite(new Command(null, 0, IsDiskChange: true));
 
     private void ApplyVolumes(SetConfiguration configuration)
     {
@@ -326,9 +329,29 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         }
     }
 
-    private static void Configure(MirrorVolume shell, SetConfiguration configuration, VolumeConfiguration volume) =>
+    private void Configure(MirrorVolume shell, SetConfiguration configuration, VolumeConfiguration volume)
+    {
+        if (volume.WaitsFor is null && NotOpen(configuration, volume) is { } disk)
+            volume = volume with { WaitsFor = $"disk '{disk}' is not open here" };
         shell.Post(new(MirrorVolume.InputKind.Configuration, Payload: new VolumeView(
             configuration.Index, configuration.Self, configuration.Members, volume)));
+    }
+
+    /// <summary>A disk that a leg in use needs and that this node has not opened: a call to it would fail, and a path that is missing here
+    /// says nothing against the leg (design §14.21). One that is failed is not opened, and its legs are to be reported.</summary>
+    private string? NotOpen(SetConfiguration configuration, VolumeConfiguration volume)
+    {
+        foreach (var disk in configuration.Disks)
+        {
+            if (disk.IsFailed || FindDisk(disk.Name) is { State: DiskPortState.Open }) continue;
+            foreach (var leg in volume.Legs)
+            {
+                if (leg.IsWritable && leg.Extents.Any(extent => extent.Disk == disk.Name)) return disk.Name;
+            }
+        }
+
+        return null;
+    }
 
     private static ExportInfo Describe(SetConfiguration configuration, VolumeConfiguration volume)
     {
@@ -373,5 +396,5 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         foreach (var volume in _volumes.Values) volume.Post(input);
     }
 
-    private readonly record struct Command(SetConfiguration? Configuration, ulong Index);
+    private readonly record struct Command(SetConfiguration? Configuration, ulong Index, bool IsDiskChange = false);
 }

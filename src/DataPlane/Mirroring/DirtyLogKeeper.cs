@@ -133,7 +133,8 @@ internal sealed class DirtyLogKeeper(
         {
             if (find(name) is not { } port || await port.Opened is not { } device)
             {
-                Lose(slot, new DirtyLogFailure("A disk of the dirty log cannot be opened.", name));
+                // That this node does not see it says nothing against the disk: the next log lies on others.
+                Lose(slot, new DirtyLogFailure($"Disk '{name}' of the dirty log cannot be opened here.", null));
                 return;
             }
 

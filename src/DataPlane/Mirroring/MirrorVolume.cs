@@ -302,6 +302,7 @@ internal sealed class MirrorVolume : IExport
         ServiceState.MergeOwed => "what a lost node wrote last is not merged",
         ServiceState.WindowsUnknown => "the node that runs the resync has not told what it copies",
         ServiceState.NoLeg => "no submirror can be read",
+        ServiceState.NoDisk => "a disk that it needs is lost or cannot be used on this node; see raftmirror status",
         _ => "this node has just begun with the volume",
     };
 

@@ -83,6 +83,16 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
         IsStopped = false;
     }
 
+    /// <summary>SIGTERM: a clean stop.</summary>
+    /// <returns>Its exit code.</returns>
+    public async Task<int> TerminateAsync(TimeSpan limit)
+    {
+        Note("--- SIGTERM");
+        Signals.Send(Id, Signals.Terminate);
+        await _process!.WaitForExitAsync().WaitAsync(limit);
+        return _process.ExitCode;
+    }
+
     /// <summary>SIGSTOP: from now on it does nothing, and does not know.</summary>
     public void Pause()
     {

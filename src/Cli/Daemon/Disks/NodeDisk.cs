@@ -13,6 +13,9 @@ internal sealed class NodeDisk(string name)
     private readonly SemaphoreSlim _one = new(1, 1);
     private volatile Admitted? _admitted;
 
+    /// <summary>Taken while the disk is opened, judged and taken into use.</summary>
+    public SemaphoreSlim Admission { get; } = new(1, 1);
+
     /// <summary>The open device, once it was judged and proven; null before.</summary>
     public Admitted? Current => _admitted;
 

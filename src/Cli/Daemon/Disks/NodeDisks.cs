@@ -15,14 +15,16 @@ namespace RaftMirror.Cli.Daemon.Disks;
 /// <param name="feed">Applied states.</param>
 /// <param name="readBarrier">Ends once everything committed before the call is applied here.</param>
 /// <param name="proof">Proves with serving nodes that a disk is the one that they use.</param>
+/// <param name="finder">Finds disks whose paths have changed.</param>
 /// <param name="logger">Log.</param>
 internal sealed partial class NodeDisks(
-    NodeIdentity self, StateFeed feed, Func<CancellationToken, ValueTask> readBarrier, ProofOfSameness proof, ILogger logger)
+    NodeIdentity self, StateFeed feed, Func<CancellationToken, ValueTask> readBarrier, ProofOfSameness proof, DiskFinder finder, ILogger logger)
 {
     private static readonly TimeSpan FirstVerdict = TimeSpan.FromSeconds(3);
     private readonly ConcurrentDictionary<(string Set, Guid Disk), NodeDisk> _disks = new();
     private readonly ConcurrentDictionary<(string Set, Guid Disk), Task> _underWay = new();
     private readonly ConcurrentDictionary<(string Set, Guid Disk), long> _grown = new();
+    private readonly LogOnce _found = new();
 
     /// <summary>The disk's device, if it is in use here; null else.</summary>
     public FileBlockDevice? Find(string set, Guid disk) => _disks.GetValueOrDefault((set, disk))?.Current?.Device;
@@ -59,6 +61,44 @@ internal sealed partial class NodeDisks(
         var wanted = set.Disks.Values.Where(disk => disk.Status == DiskStatus.Okay).ToList();
         var verdicts = await Task.WhenAll(wanted.Select(disk => AdmitOneAsync(state, set, disk, serves, cancellationToken)));
         return wanted.Zip(verdicts).ToDictionary(pair => pair.First.Name, pair => pair.Second, StringComparer.Ordinal);
+    }
+
+    /// <summary>Looks at every disk of a set that is not in use here, the lost ones too: one that is okay and usable is taken into use if this
+    /// node serves the set, a lost one is judged only.</summary>
+    /// <returns>A verdict for each disk that is okay or lost, by name.</returns>
+    /// <exception cref="IOException">The committed state cannot be read now.</exception>
+    public async Task<IReadOnlyDictionary<string, DiskVerdict>> LookAsync(string setName, CancellationToken cancellationToken)
+    {
+        var state = await CommittedAsync(cancellationToken);
+        if (state.Set(setName) is not { } set) return ImmutableDictionary<string, DiskVerdict>.Empty;
+        var serves = set.Members.GetValueOrDefault(self.Name)?.JoinedIncarnation == self.Incarnation;
+        var wanted = set.Disks.Values.Where(disk => disk.Status == DiskStatus.Lost || (disk.Status == DiskStatus.Okay && serves)).ToList();
+        var verdicts = await Task.WhenAll(wanted.Select(disk => disk.Status == DiskStatus.Lost
+            ? JudgeAsync(state, set, disk, cancellationToken)
+            : AdmitOneAsync(state, set, disk, serves, cancellationToken)));
+        return wanted.Zip(verdicts).ToDictionary(pair => pair.First.Name, pair => pair.Second, StringComparer.Ordinal);
+    }
+
+    /// <summary>A verdict on a disk, without taking it into use.</summary>
+    public async Task<DiskVerdict> JudgeAsync(ClusterState state, SetState set, DiskState disk, CancellationToken cancellationToken)
+    {
+        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name));
+        try
+        {
+            var expected = StateWords.Expected(state, set, disk, self.Name);
+            var (device, reading) = await own.RunAsync(
+                () => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose());
+            using (device)
+            {
+                var after = await CommittedAsync(cancellationToken);
+                return DiskIdentity.Judge(
+                    expected, device.CurrentSizeBytes, reading, StateWords.Stamps(set, after.Set(set.Name) ?? set, disk.Name));
+            }
+        }
+        catch (IOException failure)
+        {
+            return new DiskVerdict(DiskFinding.Missing, $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) cannot be used: {failure.Message}");
+        }
     }
 
     /// <summary>Puts the stamp that the state asks for on the disks in use. Each has its own bounded time.</summary>
@@ -141,7 +181,25 @@ internal sealed partial class NodeDisks(
         ClusterState state, SetState set, DiskState disk, bool serves, CancellationToken cancellationToken)
     {
         var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name));
-        if (serves && own is { Current: not null, Verdict: { } standing }) return standing;
+        // One at a time: of two the later would close the device that the data plane has taken from the earlier.
+        await own.Admission.WaitAsync(cancellationToken);
+        try
+        {
+            return await AdmitInTurnAsync(own, state, set, disk, serves, cancellationToken);
+        }
+        finally
+        {
+            own.Admission.Release();
+        }
+    }
+
+    private bool Serves(string set) =>
+        feed.Current.Set(set)?.Members.GetValueOrDefault(self.Name) is { } member && member.JoinedIncarnation == self.Incarnation;
+
+    private async Task<DiskVerdict> AdmitInTurnAsync(
+        NodeDisk own, ClusterState state, SetState set, DiskState disk, bool serves, CancellationToken cancellationToken)
+    {
+        if ((serves || Serves(set.Name)) && own is { Current: not null, Verdict: { } standing }) return standing;
         FileBlockDevice? device = null;
         DiskVerdict verdict;
         try
@@ -154,6 +212,12 @@ internal sealed partial class NodeDisks(
             verdict = DiskIdentity.Judge(expected, device.CurrentSizeBytes, reading, StateWords.Stamps(set, now, disk.Name));
             if (verdict.IsUsable)
                 verdict = await proof.ProveAsync(after, now, now.Disks.GetValueOrDefault(disk.Name) ?? disk, verdict, device, own, cancellationToken);
+            if (verdict.IsUsable && own is { Current: not null, Verdict: { } inUse } && Serves(set.Name))
+            {
+                device.Dispose(); // The node has joined meanwhile, so that the former one may be in use.
+                return inUse;
+            }
+
             if (verdict.IsUsable)
             {
                 own.Admit(new NodeDisk.Admitted(device, now.Activation), verdict);
@@ -175,7 +239,11 @@ internal sealed partial class NodeDisks(
         ClusterState state, SetState set, DiskState disk, ReadOnlyMemory<byte> logPosition, Func<bool> mayWrite, CancellationToken cancellationToken)
     {
         if (_disks.GetValueOrDefault((set.Name, disk.Id)) is not { Current.Device: { } device } own)
-            return VerdictOn(set.Name, disk.Id) ?? new DiskVerdict(DiskFinding.Silent, $"disk '{disk.Name}' is not open here yet");
+        {
+            // Not in use here, which says nothing against it: this node told the others, and they decide together.
+            return new DiskVerdict(DiskFinding.Silent, VerdictOn(set.Name, disk.Id)?.Message ?? $"disk '{disk.Name}' is not open here yet");
+        }
+
         try
         {
             var label = StateWords.Label(state, set, disk, logPosition);
@@ -216,9 +284,13 @@ internal sealed partial class NodeDisks(
                 expected, Math.Min(device.CurrentSizeBytes, expected.SizeBytes - 1), new LabelReading(DeviceStatus.Ok, label, IsEndBlank: true), stamps)
             : LabelStamper.Stamp(device, expected, stamps, label, mayWrite);
 
-    private static (FileBlockDevice Device, LabelReading Reading) Open(ExpectedDisk expected, bool isDirect)
+    /// <summary>Opens what is under the disk's path, or, if that is not the disk, what carries its label elsewhere.</summary>
+    private (FileBlockDevice Device, LabelReading Reading) Open(ExpectedDisk expected, bool isDirect)
     {
-        var device = FileBlockDevice.Open(expected.Name, expected.Path, isDirect, limitBytes: expected.SizeBytes);
+        var place = finder.Find(new DiskIds(expected.Cluster, expected.Set, expected.Disk), expected.Path, expected.OtherPaths);
+        if (place.Doubt is { } doubt) throw new IOException(doubt);
+        if (place.IsElsewhere) _found.Log(expected.Name, place.Path, () => LogFound(logger, expected.Name, place.Path, expected.Path));
+        var device = FileBlockDevice.Open(expected.Name, place.Path, isDirect, limitBytes: expected.SizeBytes);
         try
         {
             return (device, DiskIdentity.Read(device, expected.SizeBytes));
@@ -229,6 +301,9 @@ internal sealed partial class NodeDisks(
             throw;
         }
     }
+
+    [LoggerMessage(3513, LogLevel.Warning, "Disk {Disk} was found by its label at {Path}, not at {Configured}; to look there first: raftmirror disk set SET {Disk} --path NODE=PATH")]
+    private static partial void LogFound(ILogger logger, string disk, string path, string configured);
 
     [LoggerMessage(3510, LogLevel.Error, "Set {Set}: {Verdict}")]
     private static partial void LogRefused(ILogger logger, string set, string verdict);

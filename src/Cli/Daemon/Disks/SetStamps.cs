@@ -26,6 +26,7 @@ internal sealed class SetStamps(
 {
     private readonly ConcurrentDictionary<string, SemaphoreSlim> _gates = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, (ulong Number, long SeenMs)> _seen = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, long> _missingSinceMs = new(StringComparer.Ordinal);
 
     /// <summary>True if this node is to stamp the set's disks now.</summary>
     public bool IsBeatDue(ClusterState state, SetState set)
@@ -44,10 +45,32 @@ internal sealed class SetStamps(
     {
         var state = feed.Current;
         if (state.Set(setName) is not { } set || !Stamps.IsEnterable(state, set, self.Name, self.Incarnation)) return null;
-        if (Stamps.NeedsActivation(set)) return await ActivateAsync(setName, cancellationToken);
-        var complaints = StateWords.Complaints(await disks.AdmitAsync(setName, cancellationToken));
-        if (complaints.Length > 0) return await TellAsync(setName, complaints, cancellationToken);
-        return await submit(new JoinSet(setName, self.Name, self.Incarnation), cancellationToken);
+        // The lost ones too: a disk is taken back only once each member that serves has seen it.
+        var (usable, lost) = (await disks.AdmitAsync(setName, cancellationToken), await disks.LookAsync(setName, cancellationToken));
+        var complaints = StateWords.Complaints(usable.Concat(lost).ToDictionary());
+        var hasWaited = HasWaited(setName, complaints.Length > 0);
+        if (Stamps.NeedsActivation(set))
+        {
+            // One node's word takes no disk from the others: they hear what is missed here, and whoever misses less goes first.
+            if (complaints.Length > 0) await TellAsync(setName, complaints, cancellationToken);
+            if (feed.Current.Set(setName) is not { } told || !DiskLossRules.MayEnterFirst(feed.Current, told, self.Name, hasWaited)) return null;
+            return await ActivateAsync(setName, cancellationToken);
+        }
+
+        if (!DiskLossRules.HasPart(set, complaints)) return await TellAsync(setName, complaints, cancellationToken);
+        return await submit(new JoinSet(setName, self.Name, self.Incarnation) { Disks = complaints }, cancellationToken);
+    }
+
+    /// <summary>True once this node has missed a disk of the set for so long that nodes which may see it need not be waited for.</summary>
+    private bool HasWaited(string setName, bool isMissing)
+    {
+        if (!isMissing)
+        {
+            _missingSinceMs.TryRemove(setName, out _);
+            return false;
+        }
+
+        return Environment.TickCount64 - _missingSinceMs.GetOrAdd(setName, Environment.TickCount64) >= DiskDuties.WaitForOthers.TotalMilliseconds;
     }
 
     /// <summary>Says why this node does not serve the set, once.</summary>

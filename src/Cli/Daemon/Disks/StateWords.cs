@@ -12,7 +12,10 @@ internal static class StateWords
     /// <summary>The disk that should be under a node's path.</summary>
     public static ExpectedDisk Expected(ClusterState cluster, SetState set, DiskState disk, string node) => new(
         disk.Name, disk.PathOn(node), cluster.Id, set.Id, disk.Id, disk.SizeBytes,
-        set.Disks.Values.Where(other => other.Id != disk.Id).ToDictionary(other => other.Id, other => other.Name));
+        set.Disks.Values.Where(other => other.Id != disk.Id).ToDictionary(other => other.Id, other => other.Name))
+    {
+        OtherPaths = [.. set.Disks.Values.Where(other => other.Id != disk.Id).Select(other => other.PathOn(node))],
+    };
 
     /// <summary>What its label may carry, by states that enclose the reading of the label.</summary>
     /// <param name="before">Contains all that was committed before the label was read.</param>

@@ -27,6 +27,9 @@ internal enum ServiceState
 
     /// <summary>No leg can be read.</summary>
     NoLeg,
+
+    /// <summary>A disk that a leg in use needs is lost, or cannot be used on this node.</summary>
+    NoDisk,
 }
 
 // Service and who may be told of it (design §14.26): a client that hears that it has the export sends writes at once, so it hears it only
@@ -60,6 +63,7 @@ internal sealed partial class MirrorCore
         if (_view is null) return ServiceState.NoConfiguration;
         if (!IsJoined) return ServiceState.NotJoined;
         if (!HasLease) return ServiceState.NoLease;
+        if (Volume.WaitsFor is not null) return ServiceState.NoDisk;
         if (IsLogged && !_hasLog) return ServiceState.NoLog;
         if (IsLogged && IsMergePending) return ServiceState.MergeOwed;
         if (!AreWindowsKnown()) return ServiceState.WindowsUnknown;

@@ -1,0 +1,104 @@
+using System.Collections.Immutable;
+
+namespace RaftMirror.ControlPlane.Model;
+
+/// <summary>What the members of a set, taken together, say of a disk.</summary>
+public enum DiskView
+{
+    /// <summary>A member that is up can use it, or nobody has said anything against it.</summary>
+    Seen,
+
+    /// <summary>Each member that has spoken misses it; another one may still come that does not.</summary>
+    MissedSoFar,
+
+    /// <summary>Every member is up and misses it.</summary>
+    Missed,
+}
+
+/// <summary>Who may go on without a disk, and when a lost one may come back (design §14.21): path is not media, so one node's word never
+/// takes a disk from the others. Pure.</summary>
+public static class DiskLossRules
+{
+    /// <summary>What all members say of a disk, lost or not.</summary>
+    public static DiskView ViewOf(ClusterState state, SetState set, string disk)
+    {
+        var (isMissed, isOpen) = (false, false);
+        foreach (var member in set.Members.Values)
+        {
+            if (member.HasLeft) continue;
+            if (state.Node(member.Node) is not { IsLive: true } node || member.DisksBy != node.Incarnation)
+            {
+                isOpen = true; // Down, or has not looked yet.
+                continue;
+            }
+
+            if (member.ComplaintOf(disk, node.Incarnation) is null) return DiskView.Seen;
+            isMissed = true;
+        }
+
+        return !isMissed ? DiskView.Seen : isOpen ? DiskView.MissedSoFar : DiskView.Missed;
+    }
+
+    /// <summary>Disks in use that no member sees, so that the set must go on without them; those that a member who is not there yet may see
+    /// only if the wait for it is over.</summary>
+    public static ImmutableArray<string> ToLose(ClusterState state, SetState set, bool hasWaited) =>
+    [
+        .. set.Disks.Values.Where(disk => disk.Status == DiskStatus.Okay && ViewOf(state, set, disk.Name) switch
+        {
+            DiskView.Missed => true,
+            DiskView.MissedSoFar => hasWaited,
+            _ => false,
+        }).Select(static disk => disk.Name),
+    ];
+
+    /// <summary>True if a node may be the first to serve a set although it misses disks: no member that is up misses fewer, and, unless the
+    /// wait for them is over, none may still come.</summary>
+    public static bool MayEnterFirst(ClusterState state, SetState set, string self, bool hasWaited)
+    {
+        var own = Missed(set, set.Members[self]);
+        if (own == 0) return true;
+        foreach (var member in set.Members.Values)
+        {
+            if (member.Node == self || member.HasLeft) continue;
+            if (state.Node(member.Node) is not { IsLive: true } node || member.DisksBy != node.Incarnation)
+            {
+                if (!hasWaited) return false;
+                continue;
+            }
+
+            var isBetter = Missed(set, member) < own || (Missed(set, member) == own && node.Id < state.Nodes[self].Id);
+            if (isBetter) return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>Disks in use that a member misses; lost ones are missed by all alike.</summary>
+    private static int Missed(SetState set, MemberState member) =>
+        member.Disks.Count(complaint => set.Disks.GetValueOrDefault(complaint.Disk)?.Status == DiskStatus.Okay);
+
+    /// <summary>True if a node has a part in the set: it can use a disk, or there is none to use. A node that can use none serves nothing, and
+    /// stays out, which status shows.</summary>
+    public static bool HasPart(SetState set, IReadOnlyCollection<DiskComplaint> complaints) =>
+        set.Disks.Values.All(static disk => disk.Status != DiskStatus.Okay)
+        || set.Disks.Values.Any(disk => disk.Status == DiskStatus.Okay && complaints.All(complaint => complaint.Disk != disk.Name));
+
+    /// <summary>True if nothing stands against the return of a lost disk but its content: each member that serves the set sees it, and nothing of
+    /// the loss is under way.</summary>
+    public static bool MayReturn(ClusterState state, SetState set, DiskState disk)
+    {
+        if (disk.Status != DiskStatus.Lost || !disk.Users.IsEmpty) return false;
+        foreach (var volume in set.Volumes.Values)
+        {
+            foreach (var barrier in volume.Barriers)
+            {
+                if (barrier.Kind == BarrierType.LegLoss && volume.Submirrors.Any(leg => leg.Name == barrier.Submirror && leg.IsOn(disk.Name)))
+                    return false;
+            }
+        }
+
+        var joined = set.Members.Values.Where(member => state.Node(member.Node) is { } node && Duties.IsJoined(node, member)).ToList();
+        return joined.Count > 0 && joined.TrueForAll(member =>
+            member.DisksBy == member.JoinedIncarnation && member.ComplaintOf(disk.Name, member.JoinedIncarnation) is null);
+    }
+}
