@@ -190,6 +190,14 @@ public static partial class Linux
         return 0;
     }
 
+    /// <summary>True if a descriptor is open and survives exec(2): at the start of a process, those that it inherited and no others.</summary>
+    public static bool IsInheritable(int descriptor)
+    {
+        const int getFlags = 1, closeOnExec = 1;
+        var flags = NativeFcntl(descriptor, getFlags);
+        return flags >= 0 && (flags & closeOnExec) == 0;
+    }
+
     /// <summary>Nanoseconds since boot, time spent suspended included (CLOCK_BOOTTIME): the clock of leases.</summary>
     public static long BootTimeNanoseconds()
     {
@@ -236,6 +244,9 @@ public static partial class Linux
 
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     private static unsafe partial int NativeIoctl(SafeFileHandle fd, nuint request, void* argument);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int NativeFcntl(int fd, int command);
 
     [LibraryImport("libc", EntryPoint = "clock_gettime", SetLastError = true)]
     private static partial int NativeClockGetTime(int clock, out TimeSpec time);

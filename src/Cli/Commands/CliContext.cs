@@ -67,7 +67,23 @@ internal sealed record CliContext(
         By = By,
     };
 
-    public void WriteResult(ApiResult result, Func<ApiResult, string> done)
+    /// <summary>Prints the result of a command that changes something.</summary>
+    public void WriteResult(ApiResult result, Func<ApiResult, string> done) => WriteAfter(result, () => PrintResult(result, done));
+
+    /// <summary>Prints what came of a command that changes something: if that fails, the person must still learn whether it did.</summary>
+    public static void WriteAfter(ApiResult result, Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (OutputFailure failure)
+        {
+            throw CliFailure.OfOutput(failure, result.Outcome == ApiOutcome.Applied ? "yes" : "no");
+        }
+    }
+
+    private void PrintResult(ApiResult result, Func<ApiResult, string> done)
     {
         if (IsJson)
         {

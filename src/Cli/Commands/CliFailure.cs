@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Output;
 
 namespace RaftMirror.Cli.Commands;
 
@@ -33,6 +34,19 @@ internal sealed class CliFailure(ExitCode exitCode, Problem problem) : Exception
         Applied = "no",
         Retryable = true,
         Help = help,
+    });
+
+    /// <summary>Stdout does not take the result.</summary>
+    /// <param name="failure">Why.</param>
+    /// <param name="applied">Whether the command had changed anything by then: yes, no or unknown.</param>
+    public static CliFailure OfOutput(OutputFailure failure, string applied) => new(ExitCode.OutputFailed, new Problem
+    {
+        Title = "The output cannot be written",
+        Status = StatusCodes.Status409Conflict,
+        Detail = failure.Message,
+        Code = "outputFailed",
+        Applied = applied,
+        Help = "Let stdout go where there is room for it; look at the state with raftmirror status before repeating a command that changes something.",
     });
 
     /// <summary>A problem that a node answered with.</summary>

@@ -76,14 +76,16 @@ internal sealed partial class CommandTree
             TraceId = result.TraceId,
             RequestId = result.RequestId,
         };
-        if (context.IsJson) context.WriteJson(report, ApiJson.Indented.OwnerReport);
-        else
+        CliContext.WriteAfter(result, () =>
         {
-            context.Terminal.Out.WriteLine(
-                $"owner of {set}/{name}: {(before is null ? "none" : $"{before.Node}@{before.Epoch}")} -> {now.Node}@{now.Epoch} "
-                + $"in {report.DurationMs} ms; raftmirror trace show {result.TraceId?[..8]}");
-        }
-
+            if (context.IsJson) context.WriteJson(report, ApiJson.Indented.OwnerReport);
+            else
+            {
+                context.Terminal.Out.WriteLine(
+                    $"owner of {set}/{name}: {(before is null ? "none" : $"{before.Node}@{before.Epoch}")} -> {now.Node}@{now.Epoch} "
+                    + $"in {report.DurationMs} ms; raftmirror trace show {result.TraceId?[..8]}");
+            }
+        });
         return ExitCode.Ok;
     }
 

@@ -81,6 +81,12 @@ internal sealed partial class CommandTree
             FailureWriter.Write(terminal, failure, isJson, args);
             return failure.ExitCode;
         }
+        catch (OutputFailure failure)
+        {
+            // Commands that change something say themselves what they had changed.
+            FailureWriter.Write(terminal, CliFailure.OfOutput(failure, "no"), isJson, args);
+            return ExitCode.OutputFailed;
+        }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             return ExitCode.Interrupted;

@@ -33,6 +33,9 @@ internal enum ExitCode
     /// <summary>A bug.</summary>
     InternalError = 10,
 
+    /// <summary>The output cannot be written: stdout is full, closed or broken. Standing apart from every answer, since none was seen.</summary>
+    OutputFailed = 11,
+
     /// <summary>SIGINT.</summary>
     Interrupted = 130,
 

@@ -16,7 +16,8 @@ internal sealed record Terminal(TextWriter Out, TextWriter Error, bool IsInterac
         var dumb = Environment.GetEnvironmentVariable("TERM") is null or "" or "dumb";
         var interactive = !Console.IsOutputRedirected && !dumb;
         var noColor = !string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
-        return new Terminal(Console.Out, Console.Error, interactive, interactive && !noColor, IsUtf8Locale());
+        StandardStreams.GuardConsole();
+        return new Terminal(StandardStreams.OpenOut(), StandardStreams.OpenError(), interactive, interactive && !noColor, IsUtf8Locale());
     }
 
     /// <summary>A state word, coloured by how bad it is.</summary>
