@@ -211,9 +211,9 @@ public static class OfflineNode
             var commit = Math.Max(recovered.HardState.Commit, snapshot?.Last.Index ?? 0);
 
             // What is left of the log ends before the snapshot: it begins anew there, as after a snapshot that came from a leader.
-            if (isBehind) wal.Append(new WriteBatch(1, new HardState(term, default, commit), previous, [], IsReset: true));
-            wal.Append(new WriteBatch(2, new HardState(term, default, commit), previous, [entry]));
-            wal.Flush();
+            if (isBehind) wal.AppendAll(new WriteBatch(1, new HardState(term, default, commit), previous, [], IsReset: true));
+            wal.AppendAll(new WriteBatch(2, new HardState(term, default, commit), previous, [entry]));
+            wal.FlushAll();
         }
 
         var enacted = record with

@@ -67,7 +67,11 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
             Advertised = options.InitialMembers.GetValueOrDefault(options.Self) ?? options.PeerEndpoint.ToString(),
         };
         var tls = options.Tls is null ? null : new PeerTls(options.Tls, options.Self, logger);
-        var limits = (options.TransportLimits ?? TransportLimits.Default) with { SnapshotBytesPerSecond = options.SnapshotBytesPerSecond };
+        var limits = (options.TransportLimits ?? TransportLimits.Default) with
+        {
+            SnapshotBytesPerSecond = options.SnapshotBytesPerSecond,
+            DescriptorsBelow = options.DescriptorsBelow,
+        };
         _transport = new PeerTransport(directory, listener, Deliver, logger, tls, limits);
         _transport.Removed += OnRemoved;
         _transport.Outlived += (peer, incarnation) => Post(new LoopInput.FoundOld(new KnownLife(Self, incarnation, 0, default), peer));
@@ -114,6 +118,9 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
 
     /// <summary>Completes, with the cause, if the node had to stop by itself. Never faults and never completes otherwise.</summary>
     public Task<Exception> Failure => _failure.Task;
+
+    /// <summary>What nodes that connect are turned away for at this moment; null if they are not.</summary>
+    public AcceptEpisode? RefusingPeers => _transport.Refusing;
 
     /// <summary>How often this data directory has been started: 1 and up, greater with each start.</summary>
     public ulong Incarnation => _identity.Record.Incarnation;

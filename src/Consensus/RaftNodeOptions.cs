@@ -76,6 +76,9 @@ public sealed record RaftNodeOptions
     /// <summary>What this node sends of snapshots per second, in bytes, to all others together.</summary>
     public long SnapshotBytesPerSecond { get; init; } = 256L * 1024 * 1024;
 
+    /// <summary>Connections of nodes whose descriptor's number is not below this are closed at once; see docs/operations.md.</summary>
+    public int DescriptorsBelow { get; init; } = int.MaxValue;
+
     /// <summary>A listener that is bound already, so that tests need no fixed ports. The node owns it.</summary>
     internal Socket? BoundListener { get; init; }
 

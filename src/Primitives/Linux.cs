@@ -140,6 +140,36 @@ public static partial class Linux
         return 0;
     }
 
+    /// <summary>The number of the mount that an open file lies on; 0 if it cannot be told.</summary>
+    public static ulong MountOf(SafeFileHandle handle)
+    {
+        try
+        {
+            const string name = "mnt_id:";
+            var line = File.ReadLines($"/proc/self/fdinfo/{handle.DangerousGetHandle()}").FirstOrDefault(text => text.StartsWith(name, StringComparison.Ordinal));
+            return line is not null && ulong.TryParse(line.AsSpan(name.Length).Trim(), out var mount) ? mount : 0;
+        }
+        catch (IOException)
+        {
+            return 0;
+        }
+    }
+
+    /// <summary>Gives a range of a file its space, without changing what it reads as: fallocate(2).</summary>
+    /// <returns>Zero, also where the file system cannot do it; else a negated errno.</returns>
+    public static int Allocate(SafeFileHandle handle, long offset, long lengthBytes)
+    {
+        const int keepSize = 1;
+        while (NativeFallocate(handle, keepSize, offset, lengthBytes) != 0)
+        {
+            var error = Marshal.GetLastPInvokeError();
+            if (error is 95 or 19 or 22) return 0; // EOPNOTSUPP, ENODEV, EINVAL: not this kind of file.
+            if (error != EIntr) return -error;
+        }
+
+        return 0;
+    }
+
     /// <summary>Position of the end: the length of a file or block device (for which the framework says 0).</summary>
     public static long SeekEnd(SafeFileHandle handle)
     {

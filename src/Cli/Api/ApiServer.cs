@@ -49,11 +49,13 @@ internal sealed partial class ApiServer : IAsyncDisposable
     /// <param name="socketPath">Unix socket, mode 0600, in a directory that only its owner may enter; null for none. A
     /// socket that a dead process left there is replaced.</param>
     /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="door">Bounds the connections; null for the defaults.</param>
     /// <exception cref="ArgumentException">The address is not loopback.</exception>
     /// <exception cref="IOException">The port is taken or the socket cannot be made.</exception>
     public static async Task<ApiServer> StartAsync(
-        INodeApi node, HostPort endpoint, string? socketPath, CancellationToken cancellationToken)
+        INodeApi node, HostPort endpoint, string? socketPath, CancellationToken cancellationToken, ApiDoor? door = null)
     {
+        door ??= new ApiDoor();
         if (!System.Net.IPAddress.IsLoopback(endpoint.Address))
             throw new ArgumentException($"{endpoint} is not a loopback address; see --api.", nameof(endpoint));
 
@@ -65,8 +67,8 @@ internal sealed partial class ApiServer : IAsyncDisposable
         {
             options.AddServerHeader = false;
             options.Limits.MaxRequestBodySize = MaxRequestBytes;
-            options.Listen(endpoint.ToEndPoint());
-            if (socketPath is not null) options.ListenUnixSocket(socketPath);
+            options.Listen(endpoint.ToEndPoint(), door.Guard);
+            if (socketPath is not null) options.ListenUnixSocket(socketPath, door.Guard);
         });
         builder.Logging.ClearProviders();
         var app = builder.Build();

@@ -36,6 +36,9 @@ internal sealed record NodeLive(bool IsVoter, ulong? LagEntries, int? NbdClients
 
     /// <summary>So far that it does not lead.</summary>
     public bool ClockWrong { get; init; }
+
+    /// <summary>What has run out on it.</summary>
+    public IReadOnlyList<HealthCause> Causes { get; init; } = [];
 }
 
 /// <summary>One volume, now, summed over the nodes that answered.</summary>
@@ -43,7 +46,11 @@ internal sealed record NodeLive(bool IsVoter, ulong? LagEntries, int? NbdClients
 /// <param name="StaleRegions">Regions owed by the resync owner's count; null if unknown (the committed state counts then).</param>
 /// <param name="Clients">NBD connections.</param>
 /// <param name="Resync">The running resync's figures; null if none runs.</param>
-internal sealed record VolumeLive(long? OpenRegions, long? StaleRegions, int Clients, ResyncLive? Resync);
+internal sealed record VolumeLive(long? OpenRegions, long? StaleRegions, int Clients, ResyncLive? Resync)
+{
+    /// <summary>Why clients were lately answered that there is no space; null if they were not.</summary>
+    public string? Full { get; init; }
+}
 
 /// <summary>A running resync.</summary>
 /// <param name="Kind">optimized, component or submirror; null to derive it from the state.</param>

@@ -12,6 +12,9 @@ internal static class ProblemCodes
     public const string BadRequest = "badRequest";
     public const string NotFound = "notFound";
 
+    /// <summary>The leader's log cannot grow.</summary>
+    public const string LogFull = "logFull";
+
     /// <summary>The problem that tells of a command that was not applied, or maybe not.</summary>
     public static Problem FromResult(ApiResult result)
     {

@@ -81,6 +81,9 @@ internal sealed record NodeStatus
 
     /// <summary>Its clock is so far from a majority of three voters or more that it does not lead.</summary>
     public bool ClockWrong { get; init; }
+
+    /// <summary>What has run out on it; also among the causes of its disk sets.</summary>
+    public IReadOnlyList<HealthCause> Causes { get; init; } = [];
 }
 
 internal sealed record DisksetStatus

@@ -22,7 +22,8 @@ internal sealed class CommandService(
     NodeDirectory directory,
     DiskAdmission disks,
     Standing standing,
-    Func<ClockService> clocks)
+    Func<ClockService> clocks,
+    Func<string?>? logShortage = null)
 {
     private static readonly TimeSpan OneTry = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
@@ -176,6 +177,7 @@ internal sealed class CommandService(
         if (Answered(request.RequestId, digest) is { } answer) return answer;
         var status = log.Status;
         if (!status.IsLeader) return NotLeader(request.RequestId);
+        if (NoRoom(request.RequestId) is { } full && !request.DryRun) return full;
         if (!clocks().IsReady) return NoTimeYet(request.RequestId);
         using var span = Tracing.StartChild(
             request.Type == CommandTypes.MoveOwner ? "move owner" : $"execute {request.Type}", request.TraceParent, ActivityKind.Server);
@@ -242,6 +244,17 @@ internal sealed class CommandService(
             await disks.UndoAsync(feed.Current, (AddDisk)envelope.Body, cancellationToken);
         return result with { Details = answers };
     }
+
+    /// <summary>What is left of the log is for the cluster's own commands, which keep what runs running (design §14.22).</summary>
+    private ApiResult? NoRoom(Guid id) => logShortage?.Invoke() is not { } reason ? null : new ApiResult
+    {
+        Outcome = ApiOutcome.Rejected,
+        Rejection = RejectionKind.Precondition,
+        Code = ProblemCodes.LogFull,
+        Message = $"No command is taken: {reason}. What runs goes on. Nothing was applied.",
+        Help = "Free space there, then repeat the command; no restart is needed. If another voter has space: raftmirror raft transfer --to NODE.",
+        RequestId = id,
+    };
 
     private async ValueTask<ApiResult> AskLeaveAsync(
         LeaveSet leave, CommandRequest request, string digest, CancellationToken cancellationToken)

@@ -93,6 +93,7 @@ internal static class DiskChecks
         if (!HasOwnStamp(request, device)) return Refuse(probe, $"{request.Path} no longer carries the stamp of this check");
         if (!DiskLayout.TryCreate(device.SizeBytes, request.MetadataBytes, request.MaxNodes, out var layout, out var refusal))
             return Refuse(probe, $"{request.Path}: {refusal}");
+        if (Reserve(request, device) is { } full) return Refuse(probe, full);
         if (request.IsOverwrite && SignatureEraser.Erase(device) is { } left) return Refuse(probe, left);
         var label = new DiskLabel(
             request.ClusterId,
@@ -108,6 +109,17 @@ internal static class DiskChecks
             new LabelStamp(request.StampNumber, request.StampNonce, request.StampActivation));
         var status = LabelStore.Write(device, label);
         return status == DeviceStatus.Ok ? Agree(probe) : Refuse(probe, $"{request.Path} could not be labelled ({status})");
+    }
+
+    /// <summary>Labels and dirty logs have their space from the start: without it a full file system would stop writes that need none (design §14.22).</summary>
+    private static string? Reserve(DiskRequest request, FileBlockDevice device)
+    {
+        DeviceErrno.Last = 0;
+        var status = device.Allocate(0, request.MetadataBytes);
+        if (status == DeviceStatus.Ok)
+            status = device.Allocate(DiskLayout.TailLabelOffsetOf(device.SizeBytes), DiskLayout.LabelBytes);
+        return status == DeviceStatus.Ok ? null
+            : $"{request.Path} has no space for its {request.MetadataBytes >> 20} MiB of labels and dirty logs: {RaftMirror.Primitives.ErrnoText.Of(DeviceErrno.Last)}";
     }
 
     /// <summary>Puts back what the stamp was written over. Where nothing was kept the disk was blank, or has been erased: zeros.</summary>

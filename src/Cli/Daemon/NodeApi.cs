@@ -240,7 +240,10 @@ internal static class LiveVolumes
                     isOwner && volume.Resync is { } resync
                         ? new ResyncLive(
                             resync.Kind, resync.DoneBytes, resync.TotalBytes, resync.BytesPerSecond > 0 ? resync.BytesPerSecond : null, null)
-                        : soFar.Resync);
+                        : soFar.Resync)
+                {
+                    Full = soFar.Full ?? volume.Full,
+                };
             }
         }
 

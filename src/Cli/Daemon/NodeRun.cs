@@ -11,6 +11,7 @@ using RaftMirror.ControlPlane.Leases;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.Mirroring;
 using RaftMirror.DataPlane.Nbd.Server;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Cli.Daemon;
 
@@ -45,12 +46,19 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private readonly SetResources _resources;
     private readonly MembershipService _members;
     private readonly NodeApi _api;
+    private readonly DescriptorTiers _tiers;
+    private readonly ApiDoor _door;
+    private readonly ResourceWatch _watch;
     private NbdServer? _nbd;
     private ApiServer? _http;
 
     private NodeRun(
-        NodeRunOptions options, NodeDirectory directory, ControlPlaneMachine machine, StateFeed feed, RaftNode raft, SpanRing spans, ILogger logger)
+        NodeRunOptions options, NodeDirectory directory, ControlPlaneMachine machine, StateFeed feed, RaftNode raft, SpanRing spans,
+        DescriptorTiers tiers, ILogger logger)
     {
+        _tiers = tiers;
+        _door = new ApiDoor(descriptorsBelow: tiers.HttpBelow, logger: logger);
+        _watch = new ResourceWatch(options.Name, options.DataDirectory, tiers, raft, _door, () => _nbd, HasRoomAsync, logger);
         _options = options;
         _logger = logger;
         _directory = directory;
@@ -64,7 +72,8 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _disks = new NodeDisks(_self, _feed, async token => await _raft.ReadBarrierAsync(token), proof, new DataPlane.Metadata.DiskFinder(options.DiskDirectories), _logger);
         _resources = new SetResources(_disks, _logger);
         _commands = new CommandService(
-            _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), _standing, () => _clocks!);
+            _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), _standing, () => _clocks!,
+            () => _watch.LogShortage);
         _clocks = new ClockService(
             _self, _raft, _feed, _peers, _directory, _raft.AvoidLeaders, _commands.ProposeAsLeaderAsync, _logger);
         var leaseMs = (long)options.Lease.TotalMilliseconds;
@@ -108,6 +117,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     public static async Task<NodeRun> StartAsync(
         NodeRunOptions options, SpanRing spans, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
+        var tiers = DescriptorTiers.Of(Descriptors.RaiseLimit());
         var first = await FirstStartAsync(options, cancellationToken);
         var directory = new NodeDirectory(first, options.Name);
         var machine = new ControlPlaneMachine();
@@ -127,6 +137,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
             defaults with
             {
                 Tls = options.PeerTls,
+                DescriptorsBelow = tiers.PeerBelow,
                 MemberNames = first.Members.ToDictionary(member => new NodeId(member.Id), member => member.Name),
                 JoinClusterId = first.JoinedClusterId,
                 AfterIncarnation = first.AfterIncarnation,
@@ -140,7 +151,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
             loggers,
             cancellationToken);
         directory.Follow(raft);
-        var run = new NodeRun(options, directory, machine, feed, raft, spans, loggers.CreateLogger("RaftMirror"));
+        var run = new NodeRun(options, directory, machine, feed, raft, spans, tiers, loggers.CreateLogger("RaftMirror"));
         try
         {
             await run.BeginAsync(cancellationToken);
@@ -221,10 +232,13 @@ internal sealed partial class NodeRun : IAsyncDisposable
 
     private async Task BeginAsync(CancellationToken cancellationToken)
     {
-        _nbd = new NbdServer(new LeaseOnOpen(_exports, _leases.RenewNow), new NbdServerOptions { OnInvariantBroken = Fatal }, _logger);
+        _nbd = new NbdServer(
+            new LeaseOnOpen(_exports, _leases.RenewNow),
+            new NbdServerOptions { OnInvariantBroken = Fatal, DescriptorsBelow = _tiers.NbdBelow },
+            _logger);
         var nbd = _nbd.Listen(NbdEndpoint.Parse(_options.Nbd.ToString())).ToString();
         if (_options.NbdSocket is { } socket) nbd += "," + _nbd.Listen(NbdEndpoint.Parse($"unix:{socket}"));
-        _http = await ApiServer.StartAsync(_api, _options.Api, _options.ApiSocket, cancellationToken);
+        _http = await ApiServer.StartAsync(_api, _options.Api, _options.ApiSocket, cancellationToken, _door);
         var addresses = new NodeAddresses(_http.Endpoint.ToString(), _options.Peer.ToString(), nbd);
         var duties = new DutyRunner(
             _self, _raft, _feed, addresses, _raft.ClusterName, _raft.ClusterId, _resources, _disks, _stamps, TimeSpan.FromSeconds(20), SubmitOwn, IsBarred, _logger);
@@ -232,6 +246,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         Run(_clocks.RunAsync(_stopping.Token));
         Run(_leases.RunAsync(_stopping.Token));
         Run(_links.RunAsync(_stopping.Token));
+        Run(_watch.RunAsync(_stopping.Token));
         Run(duties.RunAsync(_stopping.Token));
         Run(WatchFencingAsync(_stopping.Token));
         Run(WatchStandingAsync(_stopping.Token));
@@ -335,9 +350,20 @@ internal sealed partial class NodeRun : IAsyncDisposable
             volume.Clients,
             volume.Resync is { } resync
                 ? new ResyncFigures(resync.Kind, resync.DoneBytes, resync.TotalBytes, resync.BytesPerSecond)
-                : null)).ToList();
-        return new NodeFigures(_self.Name, volumes.Sum(volume => volume.Clients), volumes) { Barred = _standing.Barred };
+                : null)
+        {
+            Full = volume.Full,
+        }).ToList();
+        return new NodeFigures(_self.Name, volumes.Sum(volume => volume.Clients), volumes)
+        {
+            Barred = _standing.Barred,
+            Causes = _watch.Causes(),
+            HasRoom = _watch.HasRoom,
+        };
     }
+
+    private async Task<bool> HasRoomAsync(NodeId id, CancellationToken cancellationToken) =>
+        _directory.NameOf(id) is { } name && (await _api.AskFiguresAsync(name, cancellationToken))?.HasRoom == true;
 
     private List<string> UnreadyReasons()
     {

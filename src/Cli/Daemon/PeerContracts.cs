@@ -158,11 +158,21 @@ internal sealed record NodeFigures(string Node, int NbdClients, IReadOnlyList<Vo
 {
     /// <summary>Why it does not serve; null if it may.</summary>
     public Standing.Bar? Barred { get; init; }
+
+    /// <summary>What has run out on it.</summary>
+    public IReadOnlyList<HealthCause> Causes { get; init; } = [];
+
+    /// <summary>Its log has room.</summary>
+    public bool HasRoom { get; init; } = true;
 }
 
 /// <summary>One volume on one node.</summary>
 internal sealed record VolumeFigures(
-    string Name, long OpenRegions, long StaleRegions, int Clients, ResyncFigures? Resync);
+    string Name, long OpenRegions, long StaleRegions, int Clients, ResyncFigures? Resync)
+{
+    /// <summary>Why clients were lately answered that there is no space; null if they were not.</summary>
+    public string? Full { get; init; }
+}
 
 internal sealed record ResyncFigures(string Kind, long DoneBytes, long TotalBytes, long BytesPerSecond);
 

@@ -74,7 +74,7 @@ internal sealed partial class VolumeReports(
     public void LegFailed(uint volume, LegFailureReport report) => Run(volume, $"leg {report.Leg}", async state =>
         await submit(
             new FailSubmirror(
-                set, state.Name, report.Leg, self.Name, self.Incarnation, $"{report.Reason} on {report.Disk}"),
+                set, state.Name, report.Leg, self.Name, self.Incarnation, report.Text),
             null,
             stopping));
 

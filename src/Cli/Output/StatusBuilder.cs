@@ -86,6 +86,7 @@ internal static class StatusBuilder
             Reason = live?.Reason,
             ClockAheadMs = live?.ClockAheadMs,
             ClockWrong = live?.ClockWrong ?? false,
+            Causes = live?.Causes ?? [],
             Owns = view.State.Sets.Values.Sum(set => set.Volumes.Values.Count(volume => volume.Owner.Node == node.Name)),
         };
     }
@@ -97,7 +98,9 @@ internal static class StatusBuilder
         var volumes = set.Volumes.Values.OrderBy(volume => volume.Number)
             .Select(volume => BuildVolume(view, set, volume, IsServed(view.State, set, volume))).ToList();
         var causes = HealthCauses.Of(
-            view.State, set, isServed, node => view.Live.Nodes.GetValueOrDefault(node)?.Standing).Concat(ClockTexts.CausesOf(view.Live, set)).ToList();
+            view.State, set, isServed, node => view.Live.Nodes.GetValueOrDefault(node)?.Standing)
+            .Concat(ClockTexts.CausesOf(view.Live, set))
+            .Concat(ResourceCauses.Of(set, view.Live)).ToList();
         return new DisksetStatus
         {
             Name = set.Name,

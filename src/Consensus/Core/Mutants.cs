@@ -53,6 +53,8 @@ internal static class Mutants
         (nameof(AppliesBeforeCommit), 20, "after a restart the whole log counts as committed: reads see state that may never be"),
         (nameof(AppliedIndexApart), 21, "a snapshot's index is taken apart from its state"),
         (nameof(FlushErrorIgnored), 22, "a failed flush of the log is ignored"),
+        (nameof(ShortageIsFatal), 22, "a log that cannot grow for want of space ends the process"),
+        (nameof(ShortageForgotten), 22, "what did not fit into a log that cannot grow counts as written"),
         (nameof(DamageTakenForTorn), 23, "a durable frame that is damaged is cut off as if it were torn"),
         (nameof(DamageUnnoticed), 23, "the log's checksums of entries are not checked when it is read"),
         (nameof(StaleFramesReplayed), 24, "frames that a recycled segment held before are read again"),
@@ -157,6 +159,10 @@ internal static class Mutants
 
     public static bool FlushErrorIgnored => _active == nameof(FlushErrorIgnored);
 
+    public static bool ShortageIsFatal => _active == nameof(ShortageIsFatal);
+
+    public static bool ShortageForgotten => _active == nameof(ShortageForgotten);
+
     public static bool DamageTakenForTorn => _active == nameof(DamageTakenForTorn);
 
     public static bool DamageUnnoticed => _active == nameof(DamageUnnoticed);
@@ -225,6 +231,8 @@ internal static class Mutants
     public const bool AppliesBeforeCommit = false;
     public const bool AppliedIndexApart = false;
     public const bool FlushErrorIgnored = false;
+    public const bool ShortageIsFatal = false;
+    public const bool ShortageForgotten = false;
     public const bool DamageTakenForTorn = false;
     public const bool DamageUnnoticed = false;
     public const bool StaleFramesReplayed = false;

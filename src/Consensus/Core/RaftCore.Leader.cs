@@ -121,7 +121,7 @@ internal sealed partial class RaftCore
     /// and steps down after one election timeout.</summary>
     private bool StepDownFromHungDisk()
     {
-        if (!IsDiskStalled && !IsBarred) return false;
+        if ((!IsDiskStalled || MayLeadWithoutRoom) && !IsBarred) return false;
         if (_now - OldestWriteStartedMs > _options.DiskStallMs + _options.ElectionTimeoutMaxMs || IsBarred)
         {
             if (BestFollower() is { } best) SendTimeoutNow(best);

@@ -14,6 +14,9 @@ namespace RaftMirror.Consensus.Core;
 /// </summary>
 internal sealed partial class RaftCore
 {
+    /// <summary>Writes that may wait for room in a leader's log.</summary>
+    private const int MaxWritesWithoutRoom = 1024;
+
     private readonly RaftCoreOptions _options;
     private readonly RaftLog _log;
     private readonly Xoshiro _random;
@@ -135,6 +138,12 @@ internal sealed partial class RaftCore
     /// <summary>True while the oldest unfinished write is older than a working disk's would be (rule 11).</summary>
     public bool IsDiskStalled =>
         !Mutants.HungDiskLeads && _writes.TryPeek(out var oldest) && _now - oldest.StartedMs > _options.DiskStallMs;
+
+    /// <summary>Set by the shell: this node's log has no room. What waits for it is not a disk that hangs: as long as not much waits, the node leads on,
+    /// since heartbeats, and with them leases, need no entry, and who could lead better the shell knows.</summary>
+    public bool IsLogShort { get; set; }
+
+    private bool MayLeadWithoutRoom => IsLogShort && _writes.Count <= MaxWritesWithoutRoom;
 
     private long OldestWriteStartedMs => _writes.TryPeek(out var oldest) ? oldest.StartedMs : _now;
 

@@ -24,6 +24,7 @@ public sealed partial class RaftNode
     private void Handle(List<LoopInput> inputs)
     {
         _core.AdvanceClock(NowMs());
+        _core.IsLogShort = _wal.Shortage is not null;
         foreach (var input in inputs)
         {
             Handle(input);

@@ -17,6 +17,7 @@ namespace RaftMirror.Consensus;
 public sealed partial class RaftNode
 {
     private const int MaxOwnDigests = 256;
+    private const int SnapshotRetryMs = 5000;
     private const string NewestSnapshotMethod = "raft.snapshot.newest";
 
     private readonly Channel<StoreInput> _storeInputs = Channel.CreateUnbounded<StoreInput>(new UnboundedChannelOptions { SingleReader = true });
@@ -25,6 +26,9 @@ public sealed partial class RaftNode
     private IncomingSnapshot? _incoming;
     private int _queuedJobs;
     private volatile ReceiverProgress? _progress;
+    private volatile string? _snapshotFailure;
+    private SnapshotJob? _failedJob;
+    private long _snapshotRetryMs = long.MaxValue;
 
     /// <summary>A snapshot that is being fetched: bytes here, bytes in all, and the last failure; null for none. Any thread.</summary>
     public (long DoneBytes, long TotalBytes, string? LastError)? SnapshotProgress =>
@@ -33,6 +37,9 @@ public sealed partial class RaftNode
     /// <summary>The newest snapshot on this node's disk; null for none. Any thread.</summary>
     public (ulong Index, long Bytes, uint Crc)? SnapshotInfo =>
         _snapshots.Newest() is { } meta ? (meta.Last.Index, meta.LengthBytes, meta.Crc) : null;
+
+    /// <summary>Why the newest snapshot could not be written, which is tried again; null if it could. Any thread.</summary>
+    public string? SnapshotFailure => _snapshotFailure;
 
     /// <summary>Apply thread. While one is being written the next is left out: the one after will do.</summary>
     private void QueueSnapshot(SnapshotJob job)
@@ -52,6 +59,7 @@ public sealed partial class RaftNode
             while (!_stopping.IsCancellationRequested)
             {
                 while (_storeInputs.Reader.TryRead(out var input)) Handle(input, waiters);
+                if (_failedJob is { } failed && NowMs() >= _snapshotRetryMs) Write(failed);
                 await StepAsync(_receiver.Next(NowMs()), waiters);
                 _progress = _receiver.Progress;
             }
@@ -92,11 +100,14 @@ public sealed partial class RaftNode
         {
             var meta = _snapshots.Write(job.Last, job.Configuration, job.StateChain, job.Source);
             Node.Log.SnapshotWritten(_logger, Self, meta.Last.Index, meta.LengthBytes, meta.Crc);
+            (_snapshotFailure, _failedJob, _snapshotRetryMs) = (null, null, long.MaxValue);
             Post(new LoopInput.SnapshotTaken(meta));
         }
         catch (IOException error)
         {
-            Node.Log.SnapshotFailed(_logger, Self, job.Last.Index, error.Message);
+            // Said once. Without commands no later snapshot is due, and without a snapshot no log space comes free: so this one is tried again.
+            if (_snapshotFailure is null) Node.Log.SnapshotFailed(_logger, Self, job.Last.Index, error.Message);
+            (_snapshotFailure, _failedJob, _snapshotRetryMs) = (error.Message, job, NowMs() + SnapshotRetryMs);
         }
     }
 
@@ -175,6 +186,7 @@ public sealed partial class RaftNode
 
     private async Task WaitForStoreInputAsync(long wakeMs)
     {
+        wakeMs = Math.Min(wakeMs, _snapshotRetryMs);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
         if (wakeMs != long.MaxValue) limit.CancelAfter((int)Math.Clamp(wakeMs - NowMs(), 1, int.MaxValue));
         try

@@ -41,8 +41,8 @@ internal sealed record RecoveredState(HardState HardState, EntryId Base, IReadOn
         var hardState = log.HardState.Term >= covered.Term
             ? log.HardState with { Commit = covered.Index }
             : new HardState(covered.Term, default, covered.Index);
-        wal.Append(new WriteBatch(0, hardState, covered, [], IsReset: true));
-        wal.Flush();
+        wal.AppendAll(new WriteBatch(0, hardState, covered, [], IsReset: true));
+        wal.FlushAll();
         return new RecoveredState(hardState, covered, [], reader);
     }
 }

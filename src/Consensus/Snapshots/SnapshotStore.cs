@@ -63,20 +63,41 @@ internal sealed partial class SnapshotStore
     /// <param name="configuration">Who took part after it, committed.</param>
     /// <param name="stateChain">The chain over everything applied, the same on every node.</param>
     /// <param name="source">The state after it. Read once, on the calling thread.</param>
-    /// <exception cref="IOException">It could not be written; what was there still is.</exception>
+    /// <exception cref="IOException">It could not be written; the newest that was there still is.</exception>
     public SnapshotMeta Write(EntryId last, Configuration configuration, ulong stateChain, ISnapshotSource source)
     {
         Invariant.Require(last.Index > 0, "Before the first entry there is nothing to keep.");
         var name = SnapshotName.OfUnfinished(last);
         SnapshotMeta meta;
-        using (var file = _storage.Create(name))
+        try
         {
+            using var file = _storage.Create(name);
             meta = SnapshotWriter.Write(file, _clusterId, last, configuration, stateChain, source);
             file.Sync();
+        }
+        catch (IOException failure)
+        {
+            MakeRoom(name, isShort: ErrnoText.IsOutOfSpace(failure.HResult));
+            throw;
         }
 
         Publish(name, meta);
         return meta;
+    }
+
+    /// <summary>What was begun goes; without space so does the snapshot to fall back to, which is the price of ever writing a newer one. Best
+    /// effort: the failure that led here is told.</summary>
+    private void MakeRoom(string unfinished, bool isShort)
+    {
+        try
+        {
+            if (_storage.List().Contains(unfinished)) _storage.Delete(unfinished);
+            if (isShort) Prune(kept: 1);
+        }
+        catch (IOException)
+        {
+            // The next opening deletes it.
+        }
     }
 
     /// <summary>Opens a snapshot after checking all of it.</summary>
@@ -195,15 +216,15 @@ internal sealed partial class SnapshotStore
         }
     }
 
-    /// <summary>Deletes what is older than the newest two that are not known to be damaged, the damaged ones among it.</summary>
-    private void Prune()
+    /// <summary>Deletes what is older than the newest <paramref name="kept"/> that are not known to be damaged, the damaged ones among it.</summary>
+    private void Prune(int kept = Kept)
     {
         lock (_lock)
         {
-            var kept = 0;
+            var sound = 0;
             foreach (var last in _known.Keys.Reverse().ToArray())
             {
-                if (kept >= Kept)
+                if (sound >= kept)
                 {
                     _storage.Delete(SnapshotName.Of(last));
                     _known.Remove(last);
@@ -211,7 +232,7 @@ internal sealed partial class SnapshotStore
                 }
                 else if (!_damaged.Contains(last))
                 {
-                    kept++;
+                    sound++;
                 }
             }
         }

@@ -55,6 +55,7 @@ internal sealed class DirectoryStorage : IWalStorage
         catch
         {
             handle.Dispose();
+            RemoveUnfinished(path); // The space that it got is what others lack.
             throw;
         }
     }
@@ -85,6 +86,18 @@ internal sealed class DirectoryStorage : IWalStorage
         catch (UnauthorizedAccessException error)
         {
             throw new IOException(error.Message, error);
+        }
+    }
+
+    private static void RemoveUnfinished(string path)
+    {
+        try
+        {
+            File.Delete(path + Unfinished);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // What went wrong first is told; the next opening removes it.
         }
     }
 

@@ -1,7 +1,8 @@
 namespace RaftMirror.Consensus.Storage;
 
 /// <summary>The files of one write-ahead log: a real directory, or the simulator's. The log's thread uses it, and one
-/// other may create, rename and delete other files meanwhile. Any failure is an <see cref="IOException"/> and final.</summary>
+/// other may create, rename and delete other files meanwhile. Any failure is an <see cref="IOException"/> with errno as its HResult, and final but for <see cref="Create"/> and
+/// <see cref="Open"/>, which leave nothing behind and may be tried again.</summary>
 internal interface IWalStorage
 {
     /// <summary>Names of all files, in ordinal order.</summary>

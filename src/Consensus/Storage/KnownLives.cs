@@ -47,12 +47,24 @@ internal sealed class KnownLives : IDisposable
     public void Write(KnownLife[] lives)
     {
         Invariant.Require(lives.Length <= MaxLives, "Members are fewer than lives that fit.");
-        _file ??= _storage.Create(FileName, 2 * SlotBytes);
+        _file ??= Make();
         _generation++;
         Encode(lives);
-        _file.Write((long)(_generation % 2) * SlotBytes, _slot);
+        try
+        {
+            _file.Write((long)(_generation % 2) * SlotBytes, _slot);
+        }
+        catch (IOException)
+        {
+            _generation--; // Tried again, it is torn in the same slot: the other one has what was durable.
+            throw;
+        }
+
         _isDirty = true;
     }
+
+    /// <summary>An earlier try may have made it and failed only then.</summary>
+    private IWalFile Make() => _storage.List().Contains(FileName) ? _storage.Open(FileName) : _storage.Create(FileName, 2 * SlotBytes);
 
     public void Flush()
     {

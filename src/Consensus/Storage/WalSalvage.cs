@@ -118,8 +118,8 @@ internal static class WalSalvage
     {
         using var log = new WriteAheadLog(to, segmentBytes, incarnation);
         LogEntry[] entries = [.. analysis.Entries];
-        log.Append(new WriteBatch(1, analysis.HardState, analysis.Base, entries, IsReset: analysis.Base.Index > 0));
-        log.Flush();
+        log.AppendAll(new WriteBatch(1, analysis.HardState, analysis.Base, entries, IsReset: analysis.Base.Index > 0));
+        log.FlushAll();
         var copy = WalAnalysis.Read(to);
         Invariant.Require(
             copy.Damage is null && copy.LastId == analysis.LastId && copy.HardState == analysis.HardState && copy.Base == analysis.Base,

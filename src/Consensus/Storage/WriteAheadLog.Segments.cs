@@ -1,4 +1,5 @@
 using RaftMirror.Consensus.Core;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Storage;
 
@@ -17,6 +18,13 @@ internal sealed partial class WriteAheadLog
     private readonly List<ulong> _dropped = [];
     private readonly List<WalSegment> _segments = [];
     private ulong _preparedId;
+    private volatile bool _isDoubtful; // Something failed for want of space or descriptors, and may have been done all the same.
+    private volatile string? _segmentShortage;
+    private volatile string? _writeShortage;
+
+    /// <summary>Why the log cannot be written at the moment, or cannot grow beyond the segment in use, which is at least half full; null if it can.
+    /// Any thread.</summary>
+    public string? Shortage => _writeShortage ?? _segmentShortage;
 
     /// <summary>True if <see cref="Maintain"/> has work that should be done soon. The log's thread.</summary>
     public bool IsMaintenanceDue
@@ -32,17 +40,14 @@ internal sealed partial class WriteAheadLog
     /// Makes spares of dropped segments, or removes them, and prepares the next segment. Takes as long as writing a segment full of zeros if
     /// there is no spare. Any one thread at a time besides the log's; ended before <see cref="Dispose"/>. Need never be called.
     /// </summary>
-    /// <exception cref="WalException">A file could not be made, renamed or removed. The log fails with it.</exception>
+    /// <exception cref="WalException">A file could not be made, renamed or removed, for another reason than a lack of space or descriptors. The log
+    /// fails with it.</exception>
     public void Maintain()
     {
         RequireHealthy();
         try
         {
-            lock (_files)
-            {
-                Recycle();
-                PrepareNext();
-            }
+            lock (_files) TryPrepare();
         }
         catch (IOException error)
         {
@@ -50,20 +55,53 @@ internal sealed partial class WriteAheadLog
         }
     }
 
+    /// <summary>Under <see cref="_files"/>.</summary>
+    /// <returns>False if space or descriptors are lacking: asked again, it tries again.</returns>
+    private bool TryPrepare()
+    {
+        try
+        {
+            Recycle();
+            PrepareNext();
+            _segmentShortage = null;
+            return true;
+        }
+        catch (IOException error) when (IsShortage(error))
+        {
+            _isDoubtful = true;
+            _segmentShortage = ErrnoText.Of(error.HResult);
+            return false;
+        }
+    }
+
+    /// <summary>What an earlier try left under a name that is to be made.</summary>
+    private void Clear(string name)
+    {
+        if (IsLeft(name)) _storage.Delete(name);
+    }
+
+    private bool IsLeft(string name) => _isDoubtful && _storage.List().Contains(name);
+
     /// <summary>
     /// Drops what a snapshot makes superfluous: whole segments at the start, where no later frame goes back before the new start. May
     /// keep more than asked. The new start is durable before the first file goes.
     /// </summary>
     /// <param name="upTo">A durable snapshot covers all entries up to this one, which are committed.</param>
-    /// <exception cref="WalException">The start record could not be written. The log has failed.</exception>
-    public void Compact(ulong upTo)
+    /// <returns>False if there is no space even for the start record: nothing was dropped, and it should be asked for again.</returns>
+    /// <exception cref="WalException">The start record could not be written for another reason. The log has failed.</exception>
+    public bool Compact(ulong upTo)
     {
         RequireHealthy();
         var first = FirstNeeded(upTo);
-        if (first == 0) return;
+        if (first == 0) return true;
         try
         {
             WriteStart(_segments[first]);
+        }
+        catch (IOException error) when (IsShortage(error))
+        {
+            _isDoubtful = true;
+            return false;
         }
         catch (IOException error)
         {
@@ -77,6 +115,7 @@ internal sealed partial class WriteAheadLog
         }
 
         _segments.RemoveRange(0, first);
+        return true;
     }
 
     /// <summary>The last segment that recovery may start with.</summary>
@@ -100,6 +139,7 @@ internal sealed partial class WriteAheadLog
     {
         Span<byte> bytes = stackalloc byte[WalStart.Bytes];
         new WalStart(segment.Id, segment.FirstSequence, segment.ChainCrc, _durableSequence, segment.FirstPrevious).Encode(bytes);
+        Clear(WalFiles.NextStart);
         using (var file = _storage.Create(WalFiles.NextStart, WalFrame.BlockBytes))
         {
             file.Write(0, bytes);
@@ -109,30 +149,42 @@ internal sealed partial class WriteAheadLog
         _storage.Rename(WalFiles.NextStart, WalFiles.Start);
     }
 
-    private void RollSegment()
+    /// <returns>False if there is no next segment to be had; the present one is as it was.</returns>
+    private bool TryRollSegment()
     {
+        IWalFile next;
+        lock (_files)
+        {
+            if (_preparedId != _segmentId + 1 && !TryPrepare()) return false;
+            try
+            {
+                next = _storage.Open(WalFiles.Segment(_segmentId + 1));
+            }
+            catch (IOException error) when (IsShortage(error))
+            {
+                _segmentShortage = ErrnoText.Of(error.HResult);
+                return false;
+            }
+        }
+
         // A flush covers one file, so the old segment is finished before the new one is begun.
         if (_segment is not null)
         {
-            Submit();
-            if (_isDirty) FlushSegment();
-            _segment.Dispose();
-            _segment = null;
-        }
-
-        lock (_files)
-        {
-            if (_preparedId != _segmentId + 1)
+            if (!Submit())
             {
-                Recycle();
-                PrepareNext();
+                next.Dispose();
+                return false;
             }
 
-            _segment = _storage.Open(WalFiles.Segment(_segmentId + 1));
-            _segmentId++;
+            if (_isDirty) FlushSegment();
+            _segment.Dispose();
         }
 
+        _segment = next;
         _position = 0;
+        lock (_files) _segmentId++;
+        _segmentShortage = null;
+        return true;
     }
 
     private void PrepareNext()
@@ -148,6 +200,7 @@ internal sealed partial class WriteAheadLog
         }
         else
         {
+            Clear(name);
             _storage.Create(name, _segmentBytes).Dispose();
         }
 
@@ -156,25 +209,32 @@ internal sealed partial class WriteAheadLog
 
     private void Recycle()
     {
-        ulong[] dropped;
-        lock (_dropped)
+        while (true)
         {
-            dropped = [.. _dropped];
-            _dropped.Clear();
-        }
-
-        foreach (var id in dropped)
-        {
-            var name = WalFiles.Segment(id);
-            if (_spares.Count >= MaxSpares || LengthOf(name) != _segmentBytes)
+            ulong id;
+            lock (_dropped)
             {
-                _storage.Delete(name);
-                continue;
+                if (_dropped.Count == 0) return;
+                id = _dropped[0];
             }
 
-            _storage.Rename(name, WalFiles.Spare(id));
-            _spares.Add(WalFiles.Spare(id));
+            var name = WalFiles.Segment(id);
+            if (!_isDoubtful || IsLeft(name)) Recycle(name, id);
+
+            lock (_dropped) _dropped.RemoveAt(0); // Only now: what failed is tried again.
         }
+    }
+
+    private void Recycle(string name, ulong id)
+    {
+        if (_spares.Count >= MaxSpares || LengthOf(name) != _segmentBytes)
+        {
+            _storage.Delete(name);
+            return;
+        }
+
+        _storage.Rename(name, WalFiles.Spare(id));
+        _spares.Add(WalFiles.Spare(id));
     }
 
     private long LengthOf(string name)

@@ -12,7 +12,8 @@ internal sealed class WalException(string message, Exception? inner = null) : Ex
 /// Entries and hard state in one sequence of frames over preallocated segments. Append encodes, Submit writes, Flush makes durable and then
 /// moves the durable mark; only then may anything be released that depends on it. All that is appended between two flushes shares
 /// one write and one flush. The first failed write or flush is the last call that is accepted: after it the page cache may show what the
-/// disk does not have. One thread at a time, but for <see cref="Maintain"/>. Appending allocates nothing once warm.
+/// disk does not have. Only where nothing was promised yet, in making a segment or a start record, does it take a lack of space or descriptors for
+/// what passes: then <see cref="Append"/> says that there is no room. One thread at a time, but for <see cref="Maintain"/>. Appending allocates nothing once warm.
 /// </summary>
 internal sealed partial class WriteAheadLog : IDisposable
 {
@@ -42,6 +43,8 @@ internal sealed partial class WriteAheadLog : IDisposable
     private ulong _term;
     private ulong _commit;
     private bool _isDirty;
+    private bool _isMarkDue;
+    private Progress? _unfinished;
     private volatile Exception? _failure;
 
     /// <summary>Opens the log, creating it if there is none, and recovers it.</summary>
@@ -83,32 +86,26 @@ internal sealed partial class WriteAheadLog : IDisposable
     public void ForgetRecovered() => Recovered = Recovered with { Entries = [] };
 
     /// <summary>Takes a batch; not durable yet, and perhaps not even written: a crash before <see cref="Flush"/> may lose it.</summary>
+    /// <returns>False if no segment could be had for all of it (<see cref="Shortage"/> says why): nothing is broken and nothing was promised. The same
+    /// batch must be given again, until it fits, before any other; what already went in is not repeated.</returns>
     /// <exception cref="WalException">The log has failed.</exception>
-    public void Append(WriteBatch batch)
+    public bool Append(WriteBatch batch)
     {
         RequireHealthy();
-        RequireFits(batch);
+        var rest = _unfinished ?? Begin(batch);
+        Invariant.Require(rest.Sequence == batch.Sequence, "A batch that did not fit is finished before the next one.");
+        if (_unfinished is null && batch.Lives is { } lives && !TryWriteLives(lives)) return false;
+        _unfinished = null;
         try
         {
-            if (batch.Lives is { } lives) _lives.Write(lives);
-            ReadOnlySpan<LogEntry> entries = batch.Entries;
-            var previous = batch.Previous;
-            var isReset = batch.IsReset;
-            do
+            while (AppendNextFrame(batch, rest) is { } next)
             {
-                var count = 0;
-                long bytes = 0;
-                while (count < entries.Length && (count == 0 || bytes + entries[count].SizeBytes <= FrameBudget))
-                    bytes += entries[count++].SizeBytes;
-
-                // A hint never speaks of entries that a later frame of the same batch brings.
-                var hint = Math.Min(batch.HardState.Commit, previous.Index + (ulong)count);
-                AppendFrame(batch.HardState with { Commit = hint }, previous, entries[..count], isReset);
-                if (count > 0) previous = entries[count - 1].Id;
-                entries = entries[count..];
-                isReset = false;
+                if (next.Entries == batch.Entries.Length && !next.IsFirst) return true;
+                rest = next;
             }
-            while (entries.Length > 0);
+
+            _unfinished = rest;
+            return false;
         }
         catch (IOException error)
         {
@@ -116,15 +113,76 @@ internal sealed partial class WriteAheadLog : IDisposable
         }
     }
 
+    private bool TryWriteLives(KnownLife[] lives)
+    {
+        try
+        {
+            _lives.Write(lives);
+            return true;
+        }
+        catch (IOException error) when (IsShortage(error))
+        {
+            _writeShortage = ErrnoText.Of(error.HResult);
+            return false;
+        }
+        catch (IOException error)
+        {
+            throw Fail("could not be written", error);
+        }
+    }
+
+    /// <summary>As <see cref="Append"/>, for those who cannot wait.</summary>
+    /// <exception cref="IOException">There was no room.</exception>
+    public void AppendAll(WriteBatch batch)
+    {
+        if (!Append(batch)) throw new IOException($"The write-ahead log cannot grow: {Shortage}");
+    }
+
+    /// <summary>As <see cref="Flush"/>, for those who cannot wait.</summary>
+    /// <exception cref="IOException">There was no space.</exception>
+    public void FlushAll()
+    {
+        if (!Flush()) throw new IOException($"The write-ahead log cannot be written: {Shortage}");
+    }
+
+    private Progress Begin(WriteBatch batch)
+    {
+        RequireFits(batch);
+        return new Progress(batch.Sequence, 0, batch.Previous, IsFirst: true);
+    }
+
+    /// <returns>How far the batch then is; null if there was no room.</returns>
+    private Progress? AppendNextFrame(WriteBatch batch, Progress done)
+    {
+        ReadOnlySpan<LogEntry> entries = batch.Entries.AsSpan(done.Entries);
+        var count = 0;
+        long bytes = 0;
+        while (count < entries.Length && (count == 0 || bytes + entries[count].SizeBytes <= FrameBudget))
+            bytes += entries[count++].SizeBytes;
+
+        // A hint never speaks of entries that a later frame of the same batch brings.
+        var hint = Math.Min(batch.HardState.Commit, done.Previous.Index + (ulong)count);
+        if (!AppendFrame(batch.HardState with { Commit = hint }, done.Previous, entries[..count], batch.IsReset && done.IsFirst)) return null;
+        var previous = count > 0 ? entries[count - 1].Id : done.Previous;
+        return new Progress(done.Sequence, done.Entries + count, previous, IsFirst: false);
+    }
+
     /// <summary>Hands what was appended to the system, without waiting until it is durable. <see cref="Flush"/> does it too.</summary>
+    /// <returns>False if there is no space for it, as on file systems that never write in place: nothing was promised yet, and it may be asked for
+    /// again.</returns>
     /// <exception cref="WalException">The log has failed.</exception>
-    public void Submit()
+    public bool Submit()
     {
         RequireHealthy();
-        if (_buffered == 0) return;
+        if (_buffered == 0) return true;
         try
         {
             _segment!.Write(_position - _buffered, _buffer.AsSpan(_bufferStart, _buffered));
+        }
+        catch (IOException error) when (IsShortage(error))
+        {
+            _writeShortage = ErrnoText.Of(error.HResult);
+            return false;
         }
         catch (IOException error)
         {
@@ -133,28 +191,60 @@ internal sealed partial class WriteAheadLog : IDisposable
 
         _buffered = 0;
         _isDirty = true;
-        if (_buffer.Length <= 2 * MaxBufferBytes) return;
+        if (_buffer.Length <= 2 * MaxBufferBytes) return true;
         _buffer = []; // It was one large entry.
         _bufferStart = 0;
+        return true;
     }
 
     /// <summary>Makes everything appended durable.</summary>
-    /// <exception cref="WalException">The log has failed.</exception>
-    public void Flush()
+    /// <returns>False if there is no space to write it: nothing of it may be relied upon, and it must be asked for again.</returns>
+    /// <exception cref="WalException">The log has failed: a flush that fails is never repeated, whatever it fails for.</exception>
+    public bool Flush()
     {
-        Submit();
-        if (!_isDirty) return;
+        if (!Submit()) return false;
+        if (!_isDirty && !_isMarkDue) return true;
         try
         {
-            _lives.Flush();
-            FlushSegment();
-            WriteMark(); // Before anyone is told: recovery then knows that these frames must be there.
+            if (_isDirty)
+            {
+                _lives.Flush();
+                FlushSegment();
+            }
         }
         catch (IOException error)
         {
             throw Fail("could not be flushed", error);
         }
+
+        return TryWriteMark();
     }
+
+    /// <summary>Before anyone is told: recovery then knows that these frames must be there.</summary>
+    private bool TryWriteMark()
+    {
+        _isMarkDue = true;
+        try
+        {
+            WriteMark();
+        }
+        catch (IOException error) when (IsShortage(error))
+        {
+            _writeShortage = ErrnoText.Of(error.HResult);
+            return false;
+        }
+        catch (IOException error)
+        {
+            throw Fail("could not be written", error);
+        }
+
+        _writeShortage = null;
+        _isMarkDue = false;
+        return true;
+    }
+
+    /// <summary>Space or descriptors are lacking where nothing was promised: that passes.</summary>
+    private static bool IsShortage(IOException error) => ErrnoText.IsExhaustion(error.HResult) && !Mutants.ShortageIsFatal;
 
     /// <summary>Closes the files. What was appended and not flushed may be lost.</summary>
     public void Dispose()
@@ -179,7 +269,8 @@ internal sealed partial class WriteAheadLog : IDisposable
             "A batch goes on from an entry of the log; what was compacted is committed and never replaced.");
     }
 
-    private void AppendFrame(HardState hardState, EntryId previous, ReadOnlySpan<LogEntry> entries, bool isReset)
+    /// <returns>False if it needs another segment and there is none; nothing was changed.</returns>
+    private bool AppendFrame(HardState hardState, EntryId previous, ReadOnlySpan<LogEntry> entries, bool isReset)
     {
         var payloadBytes = 0;
         foreach (ref readonly var entry in entries) payloadBytes += entry.Payload.Length;
@@ -187,7 +278,11 @@ internal sealed partial class WriteAheadLog : IDisposable
         Invariant.Require(length <= _segmentBytes, "Proposals are bounded well below a segment.");
 
         // A reset begins a segment, so that all before it can be dropped.
-        if (_segment is null || _position + length > _segment.LengthBytes || (isReset && _position > 0)) RollSegment();
+        if (_segment is null || _position + length > _segment.LengthBytes || (isReset && _position > 0))
+        {
+            if (!TryRollSegment()) return Mutants.ShortageForgotten;
+        }
+
         var frame = new WalFrame
         {
             SegmentId = _segmentId,
@@ -209,6 +304,7 @@ internal sealed partial class WriteAheadLog : IDisposable
         _commit = Math.Max(_commit, hardState.Commit);
         if (isReset) _baseIndex = previous.Index;
         _lastIndex = previous.Index + (ulong)entries.Length;
+        return true;
     }
 
     private void NoteFrame(in WalFrame frame)
@@ -225,9 +321,8 @@ internal sealed partial class WriteAheadLog : IDisposable
         if (_bufferStart + _buffered + length > _buffer.Length)
         {
             var wanted = Math.Max(FirstBufferBytes, _buffered + length);
-            if (wanted > MaxBufferBytes && _buffered > 0)
+            if (wanted > MaxBufferBytes && _buffered > 0 && Submit())
             {
-                Submit();
                 wanted = Math.Max(FirstBufferBytes, length);
             }
 
@@ -276,4 +371,11 @@ internal sealed partial class WriteAheadLog : IDisposable
         _failure = error;
         return new WalException($"The write-ahead log {what}: {error.Message}. The node stops; it must recover from disk.", error);
     }
+
+    /// <summary>How far a batch is in the log.</summary>
+    /// <param name="Sequence">The batch's.</param>
+    /// <param name="Entries">That many of its entries are appended.</param>
+    /// <param name="Previous">The entry before the next frame.</param>
+    /// <param name="IsFirst">No frame is appended yet; a batch without entries has one too.</param>
+    private readonly record struct Progress(ulong Sequence, int Entries, EntryId Previous, bool IsFirst);
 }

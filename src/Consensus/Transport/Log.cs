@@ -44,7 +44,7 @@ internal static partial class Log
     [LoggerMessage(1113, LogLevel.Warning, "The connection of {Remote} was ended to make room: too many do not say who they are")]
     public static partial void HandshakeEvicted(ILogger logger, string remote);
 
-    [LoggerMessage(1114, LogLevel.Warning, "Cannot accept connections: {Reason}")]
+    [LoggerMessage(1114, LogLevel.Warning, "Nodes that connect are turned away: {Reason}. It goes on trying, and says when that is over")]
     public static partial void AcceptFailed(ILogger logger, string reason);
 
     [LoggerMessage(1115, LogLevel.Warning, "Peer address \"{Address}\" is not dialled: {Reason}")]
@@ -52,4 +52,7 @@ internal static partial class Log
 
     [LoggerMessage(1116, LogLevel.Warning, "The system gives no thread for the connection from {Remote}: {Reason}")]
     public static partial void NoThread(ILogger logger, string remote, string reason);
+
+    [LoggerMessage(1117, LogLevel.Information, "Nodes are accepted again; {Count} connections were turned away since {Since:O}")]
+    public static partial void AcceptsAgain(ILogger logger, long count, DateTimeOffset since);
 }

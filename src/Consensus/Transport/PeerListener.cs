@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Transport;
 
@@ -9,9 +10,7 @@ namespace RaftMirror.Consensus.Transport;
 internal sealed class PeerListener : IAsyncDisposable
 {
     private const int MaxThreads = 8;
-    private static readonly TimeSpan PauseAfterError = TimeSpan.FromMilliseconds(100);
 
-    private readonly Socket _listener;
     private readonly Handshaker _handshaker;
     private readonly TransportLimits _limits;
     private readonly Func<PeerConnection, Hello, Arrival, Task> _serve;
@@ -20,7 +19,7 @@ internal sealed class PeerListener : IAsyncDisposable
     private readonly object _gate = new();
     private readonly LinkedList<(Socket Socket, string Remote)> _handshaking = [];
     private readonly HashSet<Task> _serving = [];
-    private readonly Task _accepting;
+    private readonly AcceptLoop _accepting;
     private long _accepted;
 
     /// <param name="listener">Bound and listening; owned from now on.</param>
@@ -32,12 +31,20 @@ internal sealed class PeerListener : IAsyncDisposable
     public PeerListener(
         Socket listener, Handshaker handshaker, TransportLimits limits, Func<PeerConnection, Hello, Arrival, Task> serve, ILogger logger)
     {
-        _listener = listener;
         _handshaker = handshaker;
         _limits = limits;
         _serve = serve;
         _logger = logger;
-        _accepting = Task.Run(AcceptAsync);
+        _accepting = new AcceptLoop(
+            listener,
+            new AcceptOptions
+            {
+                Name = "peer accept",
+                DescriptorsBelow = limits.DescriptorsBelow,
+                Began = episode => Log.AcceptFailed(logger, episode.Reason),
+                Ended = episode => Log.AcceptsAgain(logger, episode.Refused, episode.Since),
+            },
+            Begin);
     }
 
     /// <summary>Connections that have not said who they are.</summary>
@@ -49,12 +56,14 @@ internal sealed class PeerListener : IAsyncDisposable
         }
     }
 
+    /// <summary>What peers are turned away for at this moment; null if they are not.</summary>
+    public AcceptEpisode? Refusing => _accepting.Episode;
+
     /// <summary>Accepts nothing more and ends handshakes; waits for those who serve, whose connections the owner has ended.</summary>
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
-        _listener.Dispose();
-        await _accepting;
+        await Task.Run(_accepting.Dispose);
         Task[] serving;
         lock (_gate)
         {
@@ -65,28 +74,10 @@ internal sealed class PeerListener : IAsyncDisposable
         await Task.WhenAll(serving);
     }
 
-    private async Task AcceptAsync()
+    private string? Begin(Socket socket)
     {
-        while (!_stop.IsCancellationRequested)
-        {
-            try
-            {
-                var socket = await _listener.AcceptAsync(_stop.Token);
-                Begin(socket, socket.RemoteEndPoint?.ToString() ?? "?");
-            }
-            catch (Exception error) when (error is OperationCanceledException or ObjectDisposedException)
-            {
-                return;
-            }
-            catch (SocketException error)
-            {
-                if (_stop.IsCancellationRequested) return;
-
-                // A peer that gave up before it was accepted; or no file descriptor is free, which no event tells the end of.
-                Log.AcceptFailed(_logger, error.Message);
-                await Task.Delay(PauseAfterError, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            }
-        }
+        Begin(socket, socket.RemoteEndPoint?.ToString() ?? "?");
+        return null; // Too many handshakes cost the oldest its place, not the newest.
     }
 
     private void Begin(Socket socket, string remote)

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using RaftMirror.Primitives;
 using RaftMirror.Consensus.Messages;
 
 namespace RaftMirror.Consensus.Transport;
@@ -65,6 +66,9 @@ internal sealed partial class PeerTransport : IAsyncDisposable
 
     /// <summary>Connections that have not said who they are.</summary>
     public int Handshaking => _listener?.Handshaking ?? 0;
+
+    /// <summary>What nodes that connect are turned away for at this moment; null if they are not.</summary>
+    public AcceptEpisode? Refusing => _listener?.Refusing;
 
     /// <summary>Begins to accept and to dial.</summary>
     public void Start()

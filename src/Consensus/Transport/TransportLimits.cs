@@ -15,6 +15,9 @@ internal sealed record TransportLimits
     /// so whoever holds connections open loses them first.</summary>
     public int MaxHandshaking { get; init; } = 256;
 
+    /// <summary>Connections whose descriptor's number is not below this are closed at once: the rest is for the log and the disks.</summary>
+    public int DescriptorsBelow { get; init; } = int.MaxValue;
+
     /// <summary>Peers that no configuration names yet. One more ends the one that connected first.</summary>
     public int MaxUnknownPeers { get; init; } = 16;
 

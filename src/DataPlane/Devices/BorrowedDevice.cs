@@ -14,6 +14,9 @@ public sealed class BorrowedDevice(IBlockDevice owner) : IBlockDevice
     public int SectorBytes => owner.SectorBytes;
 
     /// <inheritdoc/>
+    public ulong SpaceId => owner.SpaceId;
+
+    /// <inheritdoc/>
     public DeviceStatus Read(long offset, Span<byte> buffer) => owner.Read(offset, buffer);
 
     /// <inheritdoc/>

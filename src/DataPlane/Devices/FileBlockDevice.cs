@@ -25,6 +25,7 @@ public sealed class FileBlockDevice : IBlockDevice
         _isBlockDevice = isBlockDevice;
         SectorBytes = sectorBytes;
         SizeBytes = Math.Min(sizeBytes, limitBytes ?? sizeBytes) / sectorBytes * sectorBytes;
+        SpaceId = isBlockDevice ? 0 : Linux.MountOf(handle);
     }
 
     /// <inheritdoc/>
@@ -42,6 +43,9 @@ public sealed class FileBlockDevice : IBlockDevice
 
     /// <summary>True once an I/O met the end of the device before its own, and for good.</summary>
     public bool IsShrunk => _isShrunk;
+
+    /// <inheritdoc/>
+    public ulong SpaceId { get; }
 
     /// <summary>Opens an existing file or block device.</summary>
     /// <param name="name">Name for messages.</param>
@@ -109,6 +113,7 @@ public sealed class FileBlockDevice : IBlockDevice
     {
         if (_hasFlushFailed) return DeviceStatus.IoError;
         var status = StatusOf(Linux.TryDataSync(_handle));
+        if (status == DeviceStatus.NoSpace) status = DeviceStatus.IoError; // It had taken the bytes, and now has not got them.
         if (status != DeviceStatus.Ok) _hasFlushFailed = true;
 
         // A flush that ran beside a failing one may have been told nothing: the error is reported once.
@@ -146,6 +151,14 @@ public sealed class FileBlockDevice : IBlockDevice
         return ZeroSource.Write(this, offset, lengthBytes);
     }
 
+    /// <summary>Makes sure that a range of a sparse file has its space, so that writing it later cannot lack any. The content stays as it is.</summary>
+    /// <returns>Ok too where that cannot be had, as on block devices.</returns>
+    public DeviceStatus Allocate(long offset, long lengthBytes)
+    {
+        RequireRange(offset, lengthBytes);
+        return _isBlockDevice ? DeviceStatus.Ok : StatusOf(Linux.Allocate(_handle, offset, lengthBytes));
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _handle.Dispose();
 
@@ -179,9 +192,16 @@ public sealed class FileBlockDevice : IBlockDevice
         throw new IOException($"{path} takes no direct reads of 512 or 4096 bytes.");
     }
 
-    private static DeviceStatus StatusOf(int result) => -result switch
+    private static DeviceStatus StatusOf(int result)
+    {
+        if (result != 0) DeviceErrno.Last = -result;
+        return Classify(-result);
+    }
+
+    private static DeviceStatus Classify(int errno) => errno switch
     {
         0 => DeviceStatus.Ok,
+        ErrnoText.NoSpace or ErrnoText.QuotaExceeded => DeviceStatus.NoSpace,
         6 or 19 or 67 or 110 or 112 or 113 or 116 => DeviceStatus.Unreachable, // ENXIO ENODEV ENOLINK ETIMEDOUT EHOST… ESTALE
         52 => DeviceStatus.Fenced, // EBADE: SCSI and NVMe reservation conflict.
         _ => DeviceStatus.IoError,

@@ -6,7 +6,7 @@ public enum DeviceStatus
     /// <summary>Done. A write is in the device, durable only after a <see cref="IBlockDevice.Flush"/> that ended well.</summary>
     Ok,
 
-    /// <summary>The device answered with an error (EIO, ENOSPC of a sparse file, …): media failure until a vote says otherwise.</summary>
+    /// <summary>The device answered with an error (EIO, …): media failure until a vote says otherwise.</summary>
     IoError,
 
     /// <summary>The device cannot be reached from this node.</summary>
@@ -14,6 +14,10 @@ public enum DeviceStatus
 
     /// <summary>The storage refuses this node's key: this incarnation is fenced for good. Never a disk error.</summary>
     Fenced,
+
+    /// <summary>There is no space for these bytes (ENOSPC, EDQUOT: a sparse file, a thin volume). The device is sound: what it had it has, and bytes that
+    /// lie in allocated space can still be written. Never of a flush, whose failure loses what was written before.</summary>
+    NoSpace,
 }
 
 /// <summary>The narrow waist between mirrors and disks. Calls block and are safe from many threads at once; the caller
@@ -29,6 +33,10 @@ public interface IBlockDevice : IDisposable
 
     /// <summary>Logical sector: alignment of every call, a power of two from 512 to 4096.</summary>
     int SectorBytes { get; }
+
+    /// <summary>Where its space comes from: files on one mounted file system have the same number, which lets a lack of space that hits two disks
+    /// by turns be told from one that only one of them has. 0 if that is not known.</summary>
+    ulong SpaceId => 0;
 
     /// <summary>Fills <paramref name="buffer"/> from <paramref name="offset"/>; on any failure its content is undefined.</summary>
     DeviceStatus Read(long offset, Span<byte> buffer);

@@ -45,6 +45,9 @@ internal abstract class WrappedDevice(IBlockDevice inner) : IBlockDevice
     public int SectorBytes => Inner.SectorBytes;
 
     /// <inheritdoc/>
+    public ulong SpaceId => Inner.SpaceId;
+
+    /// <inheritdoc/>
     public virtual DeviceStatus Read(long offset, Span<byte> buffer)
     {
         var status = Before(DeviceOperations.Read, offset, buffer.Length);

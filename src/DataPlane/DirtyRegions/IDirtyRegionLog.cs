@@ -23,7 +23,8 @@ public interface IDirtyRegionLog : IAsyncDisposable
 /// <summary>Why a dirty-region log stopped for good.</summary>
 /// <param name="Message">For people.</param>
 /// <param name="Disk">The log disk that failed, if one did.</param>
-public sealed record DirtyLogFailure(string Message, string? Disk);
+/// <param name="IsFull">There was no space for it: no disk is to blame, and another log is to be tried, but not at once.</param>
+public sealed record DirtyLogFailure(string Message, string? Disk, bool IsFull = false);
 
 /// <summary>A dirty-region log could not be opened. Names the disk to blame, so that the next log is placed elsewhere.</summary>
 public sealed class DirtyLogOpenException : IOException

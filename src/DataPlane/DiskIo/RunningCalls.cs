@@ -78,6 +78,8 @@ internal sealed class WatchedDevice(IBlockDevice inner, RunningCalls calls, Func
 
     public int SectorBytes => inner.SectorBytes;
 
+    public ulong SpaceId => inner.SpaceId;
+
     public DeviceStatus Read(long offset, Span<byte> buffer)
     {
         var call = calls.Begin(DeviceOperations.Read, nowNs());

@@ -15,6 +15,8 @@ internal sealed class DirtyLogKeeper(
     Func<string, DiskPort?> find,
     Func<IEnumerable<MirrorVolume>> volumes)
 {
+    private static readonly TimeSpan FullRetry = TimeSpan.FromSeconds(5);
+
     private readonly Lock _gate = new();
     private SlotConfiguration? _slot;
     private OpenLog? _log;
@@ -189,6 +191,7 @@ internal sealed class DirtyLogKeeper(
     private async Task ReportLossAsync(List<Task> quiet, SlotConfiguration slot, DirtyLogFailure failure)
     {
         await Task.WhenAll(quiet);
+        if (failure.IsFull) await Task.Delay(FullRetry); // The report brings another log at once, and space does not come as fast.
         ports.Reports.DirtyLogFailed(slot, failure);
     }
 

@@ -20,11 +20,18 @@ internal sealed class LegCall(MirrorVolume volume) : DiskCall
     /// <summary>The call was not made: the lease had run out.</summary>
     public bool IsLeaseLost { get; private set; }
 
+    /// <summary>The system's error number of a call that failed; 0 if it gave none.</summary>
+    public int Errno { get; private set; }
+
+    /// <summary>Where the disk's space comes from; 0 if that is not known.</summary>
+    public ulong Space { get; private set; }
+
     public void Prepare(in MirrorEffect effect, Memory<byte> buffer)
     {
         Reset();
         Effect = effect;
         IsLeaseLost = false;
+        (Errno, Space) = (0, 0);
         _buffer = buffer;
         if (MemoryMarshal.TryGetMemoryManager<byte, AlignedBuffer>(buffer, out var owner))
         {
@@ -43,6 +50,14 @@ internal sealed class LegCall(MirrorVolume volume) : DiskCall
             return DeviceStatus.IoError;
         }
 
+        DeviceErrno.Last = 0;
+        var status = Call(device);
+        (Errno, Space) = (DeviceErrno.Last, device.SpaceId);
+        return status;
+    }
+
+    private DeviceStatus Call(IBlockDevice device)
+    {
         var (offset, length) = (Effect.Range.Start, Effect.Range.Length);
         return Effect.Kind switch
         {

@@ -5,6 +5,7 @@ using RaftMirror.DataPlane.DiskIo;
 using RaftMirror.DataPlane.Leases.Core;
 using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.DataPlane.Nbd;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Mirroring;
 
@@ -15,11 +16,15 @@ namespace RaftMirror.DataPlane.Mirroring;
 internal sealed class MirrorVolume : IExport
 #pragma warning restore CA1001
 {
+    /// <summary>How long status shows after the last such answer that clients are told that there is no space.</summary>
+    private const long FullShownNs = 30_000_000_000;
+
     private readonly ConcurrentQueue<Input> _mailbox = new();
     private readonly ConcurrentBag<PendingRequest> _pool = [];
     private readonly Stack<LegCall> _callPool = new();
     private readonly List<LegCall> _calls = []; // In a queue or with a disk, and not given up.
     private readonly Dictionary<ulong, RangeCopy> _copies = [];
+    private readonly Dictionary<ulong, RangeEvening> _evenings = [];
     private readonly Dictionary<ulong, PendingRequest> _pending = [];
     private readonly List<MirrorSession> _sessions = [];
     private readonly List<MirrorRequest> _atDoor = []; // Handed over by their connections, not posted yet. Under its own lock.
@@ -151,6 +156,9 @@ internal sealed class MirrorVolume : IExport
     /// <summary>A copy has ended. Any thread.</summary>
     public void CopyEnded(RangeCopy copy, CopyResult result) => Post(new Input(InputKind.CopyCompleted, Id: copy.Id, Payload: result));
 
+    /// <summary>An evening out has ended. Any thread.</summary>
+    public void EveningEnded(RangeEvening evening, CopyResult result) => Post(new Input(InputKind.EvenedOut, Id: evening.Id, Payload: result));
+
     /// <summary>Asked before each device call. Any thread.</summary>
     public bool HasLease() => _host.NowNs < Volatile.Read(ref _leaseExpiresNs);
 
@@ -237,10 +245,14 @@ internal sealed class MirrorVolume : IExport
                 break;
             case InputKind.IoCompleted:
                 var call = (LegCall)input.Payload!;
-                var (made, isLeaseLost) = (call.Effect, call.IsLeaseLost);
+                var (made, isLeaseLost, errno, space) = (call.Effect, call.IsLeaseLost, call.Errno, call.Space);
                 Forget(call);
                 if (!input.IsFlagged) _callPool.Push(call); // One that was given up stays with its thread.
-                _core.IoCompleted(now, made.Id, made.Leg, input.Status, made.Name!, isLeaseLost);
+                _core.IoCompleted(now, made.Id, made.Leg, input.Status, made.Name!, isLeaseLost, errno, space);
+                break;
+            case InputKind.EvenedOut:
+                _evenings.Remove(input.Id);
+                _core.EvenedOut(now, input.Id, (CopyResult)input.Payload!);
                 break;
             case InputKind.CopyCompleted:
                 _copies.Remove(input.Id);
@@ -345,6 +357,11 @@ internal sealed class MirrorVolume : IExport
                 _copies.Add(effect.Id, copy);
                 copy.Start();
                 break;
+            case EffectKind.EvenOut:
+                var evening = new RangeEvening(this, effect.Id, (EvenOutPlan)effect.Payload!, _host.FindDisk);
+                _evenings.Add(effect.Id, evening);
+                evening.Start();
+                break;
             case EffectKind.GiveUp:
                 GiveUp(effect);
                 break;
@@ -423,6 +440,12 @@ internal sealed class MirrorVolume : IExport
             return;
         }
 
+        if (_evenings.TryGetValue(effect.Id, out var evening))
+        {
+            evening.Abandon(effect.Leg);
+            return;
+        }
+
         for (var i = _calls.Count - 1; i >= 0; i--)
         {
             var call = _calls[i];
@@ -488,6 +511,7 @@ internal sealed class MirrorVolume : IExport
         Volatile.Write(ref _statistics, new VolumeStatistics(
             Number, Info.Name, _core.RegionBytes, _core.Tracker?.MarkedCount ?? 0, stale, _core.SessionCount, _core.RequestCount, running)
         {
+            Full = _core.LastNoSpace is { } full && now - full.AtNs < FullShownNs ? $"{full.Disks}: {ErrnoText.Of(full.Errno)}" : null,
             Wait = _core.OldestWait(now) is { } wait ? new VolumeWait(wait.Leg, wait.Disk, wait.AgeNs / 1_000_000) : null,
         });
     }
@@ -500,6 +524,7 @@ internal sealed class MirrorVolume : IExport
         Request,
         IoCompleted,
         CopyCompleted,
+        EvenedOut,
         MarksAppended,
         Configuration,
         EnactedUpTo,

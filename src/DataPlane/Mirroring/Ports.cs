@@ -119,6 +119,9 @@ public enum LegFailureReason
 
     /// <summary>The disk cannot be reached from this node; the leg lacks data if <see cref="LegFailureReport.LacksData"/>.</summary>
     Unreachable,
+
+    /// <summary>The disk had no space for bytes that another leg has.</summary>
+    NoSpace,
 }
 
 /// <summary>A leg that failed on this node. Writes that lack it stay unacknowledged until the configuration calls the leg
@@ -129,7 +132,12 @@ public enum LegFailureReason
 /// <param name="LacksData">True if the leg missed a write or a flush.</param>
 /// <param name="Index">Index of the configuration under which the I/O failed: a report older than the leg's last
 /// state change says nothing about it.</param>
-public sealed record LegFailureReport(string Leg, string Disk, LegFailureReason Reason, bool LacksData, ulong Index);
+/// <param name="Errno">The system's error number, for people; 0 if it gave none.</param>
+public sealed record LegFailureReport(string Leg, string Disk, LegFailureReason Reason, bool LacksData, ulong Index, int Errno = 0)
+{
+    /// <summary>For events and causes.</summary>
+    public string Text => Errno == 0 ? $"{Reason} on {Disk}" : $"{Reason} on {Disk}: {ErrnoText.Of(Errno)}";
+}
 
 /// <summary>How far a resync is.</summary>
 /// <param name="Epoch">Owner epoch.</param>
@@ -170,6 +178,9 @@ public sealed record VolumeStatistics(
     int RequestsInFlight,
     ResyncStatistics? Resync)
 {
+    /// <summary>Why clients were lately answered that there is no space: disk and error; null if they were not.</summary>
+    public string? Full { get; init; }
+
     /// <summary>The oldest leg I/O that this node waits for; null if there is none.</summary>
     public VolumeWait? Wait { get; init; }
 }

@@ -75,7 +75,7 @@ internal sealed class RangeCopy(MirrorVolume volume, ulong id, CopyPlan plan, Fu
         }
         else if (status != DeviceStatus.Ok)
         {
-            End(new CopyResult(status, step.Leg, step.Port.Name, step.Leg > 0, _copied, _compared));
+            End(new CopyResult(status, step.Leg, step.Port.Name, step.Leg > 0, _copied, _compared) { Errno = step.Errno });
         }
         else
         {
@@ -116,6 +116,9 @@ internal sealed class RangeCopy(MirrorVolume volume, ulong id, CopyPlan plan, Fu
 
         public bool IsStopped { get; private set; }
 
+        /// <summary>The system's error number of a call that failed; 0 if it gave none.</summary>
+        public int Errno { get; private set; }
+
         public long Copied { get; private set; }
 
         public long Compared { get; private set; }
@@ -125,7 +128,10 @@ internal sealed class RangeCopy(MirrorVolume volume, ulong id, CopyPlan plan, Fu
         public override DeviceStatus Execute(IBlockDevice device)
         {
             if (!MayGoOn()) return DeviceStatus.IoError;
-            return Leg == 0 ? device.Read(_part.DiskOffset, Source) : CompareAndWrite(device);
+            DeviceErrno.Last = 0;
+            var status = Leg == 0 ? device.Read(_part.DiskOffset, Source) : CompareAndWrite(device);
+            Errno = DeviceErrno.Last;
+            return status;
         }
 
         public override void Ended(DeviceStatus status)
@@ -158,6 +164,7 @@ internal sealed class RangeCopy(MirrorVolume volume, ulong id, CopyPlan plan, Fu
                 }
 
                 if (!MayGoOn()) return DeviceStatus.IoError;
+                DeviceErrno.Last = 0; // Of a read that failed before.
                 var status = device.Write(_part.DiskOffset + at, wanted);
                 if (status != DeviceStatus.Ok) return status;
                 Copied += length;

@@ -9,6 +9,15 @@ internal sealed class MemoryStorage : IWalStorage
 
     public bool FailFlush { get; set; }
 
+    /// <summary>Errno of every file that is to be made; 0 for none.</summary>
+    public int CreateErrno { get; set; }
+
+    /// <summary>What fails so was done all the same, as where the directory cannot be made durable afterwards.</summary>
+    public bool IsDoneAllTheSame { get; set; }
+
+    /// <summary>Errno of every write; 0 for none. Half of it is done all the same.</summary>
+    public int WriteErrno { get; set; }
+
     /// <summary>Offset of a byte in each file that the disk cannot read; -1 for none.</summary>
     public long Unreadable { get; set; } = -1;
 
@@ -23,7 +32,8 @@ internal sealed class MemoryStorage : IWalStorage
 
     public IWalFile Create(string name, long lengthBytes)
     {
-        Files.Add(name, new byte[lengthBytes]);
+        if (CreateErrno == 0 || IsDoneAllTheSame) Files.Add(name, new byte[lengthBytes]);
+        if (CreateErrno != 0) throw new IOException("a test asked for it", CreateErrno);
         return Open(name);
     }
 
@@ -41,7 +51,11 @@ internal sealed class MemoryStorage : IWalStorage
     {
         public long LengthBytes => bytes.Length;
 
-        public void Write(long offset, ReadOnlySpan<byte> data) => data.CopyTo(bytes.AsSpan((int)offset));
+        public void Write(long offset, ReadOnlySpan<byte> data)
+        {
+            data[..(storage.WriteErrno == 0 ? data.Length : data.Length / 2)].CopyTo(bytes.AsSpan((int)offset));
+            if (storage.WriteErrno != 0) throw new IOException("a test asked for it", storage.WriteErrno);
+        }
 
         public void Read(long offset, Span<byte> buffer)
         {

@@ -24,7 +24,7 @@ internal static class WalScript
         catch (WalException)
         {
             Assert.Throws<WalException>(() => log.Append(Next(model, random)));
-            Assert.Throws<WalException>(log.Flush);
+            Assert.Throws<WalException>(() => log.Flush());
             Assert.Throws<WalException>(() => log.Compact(ulong.MaxValue));
             Assert.Throws<WalException>(log.Maintain);
             return false;

@@ -82,9 +82,9 @@ public sealed class WriteAheadLogTests
         using var log = new WriteAheadLog(storage, SegmentBytes, 1);
         storage.FailFlush = true;
         log.Append(Batch(1, 1, 0));
-        Assert.Throws<WalException>(log.Flush);
+        Assert.Throws<WalException>(() => log.Flush());
         storage.FailFlush = false;
-        Assert.Throws<WalException>(log.Flush);
+        Assert.Throws<WalException>(() => log.Flush());
         Assert.Throws<WalException>(() => log.Append(Batch(2, 1, 2)));
     }
 

@@ -30,6 +30,10 @@ internal sealed class DiskFaults
     public void Fail(string disk, string operations, int errno, params IEnumerable<NodeProcess> nodes) =>
         Set(nodes, $"{disk} {operations} {errno} 0 before");
 
+    /// <summary>As <see cref="Fail"/>, of calls from an offset on.</summary>
+    public void FailFrom(string disk, string operations, int errno, long offset, params IEnumerable<NodeProcess> nodes) =>
+        Set(nodes, $"{disk} {operations} {errno} 0 before {offset}");
+
     /// <summary>Calls on the disk wait before they reach it, on these nodes, until the fault ends; then they land.</summary>
     public void Hang(string disk, string operations, params IEnumerable<NodeProcess> nodes) =>
         Set(nodes, $"{disk} {operations} 0 -1 before");

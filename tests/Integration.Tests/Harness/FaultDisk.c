@@ -1,7 +1,7 @@
 // Stands in for libc in one node process: pread, pwrite, fdatasync and fallocate on chosen files fail or wait, by the rules in the file
-// named by FAULT_DISK_RULES, which may change while the process runs. A line of it: SUBSTRING-OF-PATH OPERATIONS ERRNO DELAY-MS MODE,
+// named by FAULT_DISK_RULES, which may change while the process runs. A line of it: SUBSTRING-OF-PATH OPERATIONS ERRNO DELAY-MS MODE [FROM],
 // OPERATIONS any of r w f; ERRNO 0 for none; a DELAY-MS of -1 waits until the rule is gone; MODE "before" waits before the call, "after"
-// behind it, as a device that has done the work and does not say so. Each hit appends a line to FAULT_DISK_RULES.hits.
+// behind it, as a device that has done the work and does not say so; FROM is the lowest offset that is meant. Each hit appends a line to FAULT_DISK_RULES.hits.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -27,14 +27,17 @@ static void load(void) {
   real_fallocate = dlsym(libc, "fallocate");
 }
 
-static int find(const char *path, char operation, int *error, long *delay, char *mode) {
+static int find(const char *path, char operation, off_t offset, int *error, long *delay, char *mode) {
   const char *rules = getenv("FAULT_DISK_RULES");
   FILE *file = rules ? fopen(rules, "re") : NULL;
   if (!file) return 0;
-  char part[256], operations[16];
+  char line[400], part[256], operations[16];
   int found = 0;
-  while (!found && fscanf(file, "%255s %15s %d %ld %15s", part, operations, error, delay, mode) == 5)
-    found = strstr(path, part) && strchr(operations, operation);
+  while (!found && fgets(line, sizeof line, file)) {
+    long long from = 0;
+    if (sscanf(line, "%255s %15s %d %ld %15s %lld", part, operations, error, delay, mode, &from) < 5) continue;
+    found = strstr(path, part) && strchr(operations, operation) && offset >= from;
+  }
   fclose(file);
   return found;
 }
@@ -50,7 +53,7 @@ static void hit(const char *path, char operation) {
 }
 
 // The error to give, or 0; waits as the rule says if it is for this moment.
-static int fault(int descriptor, char operation, const char *when) {
+static int fault(int descriptor, char operation, off_t offset, const char *when) {
   char link[64], path[512], mode[16];
   int error = 0;
   long delay = 0;
@@ -61,7 +64,7 @@ static int fault(int descriptor, char operation, const char *when) {
   struct timespec step = {0, 10000000};
   int seen = 0;
   for (long waited = 0;; waited += 10) {
-    if (!find(path, operation, &error, &delay, mode) || strcmp(mode, when)) return 0;
+    if (!find(path, operation, offset, &error, &delay, mode) || strcmp(mode, when)) return 0;
     if (!seen++) hit(path, operation);
     if (delay >= 0 && waited >= delay) return error;
     nanosleep(&step, 0);
@@ -70,36 +73,36 @@ static int fault(int descriptor, char operation, const char *when) {
 
 ssize_t pread(int descriptor, void *buffer, size_t length, off_t offset) {
   load();
-  int error = fault(descriptor, 'r', "before");
+  int error = fault(descriptor, 'r', offset, "before");
   if (error) { errno = error; return -1; }
   ssize_t result = real_pread(descriptor, buffer, length, offset);
   int saved = errno;
-  fault(descriptor, 'r', "after");
+  fault(descriptor, 'r', offset, "after");
   errno = saved;
   return result;
 }
 
 ssize_t pwrite(int descriptor, const void *buffer, size_t length, off_t offset) {
   load();
-  int error = fault(descriptor, 'w', "before");
+  int error = fault(descriptor, 'w', offset, "before");
   if (error) { errno = error; return -1; }
   ssize_t result = real_pwrite(descriptor, buffer, length, offset);
   int saved = errno;
-  fault(descriptor, 'w', "after");
+  fault(descriptor, 'w', offset, "after");
   errno = saved;
   return result;
 }
 
 int fdatasync(int descriptor) {
   load();
-  int error = fault(descriptor, 'f', "before");
+  int error = fault(descriptor, 'f', 0, "before");
   if (error) { errno = error; return -1; }
   return real_fdatasync(descriptor);
 }
 
 int fallocate(int descriptor, int mode, off_t offset, off_t length) {
   load();
-  int error = fault(descriptor, 'w', "before");
+  int error = fault(descriptor, 'w', offset, "before");
   if (error) { errno = error; return -1; }
   return real_fallocate(descriptor, mode, offset, length);
 }

@@ -29,6 +29,9 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
     /// <summary>Further options.</summary>
     public List<string> Arguments { get; } = [];
 
+    /// <summary>A command and its arguments that run the node: prlimit, for example.</summary>
+    public List<string> Prefix { get; } = [];
+
     /// <summary>Further variables of its process.</summary>
     public Dictionary<string, string> Environment { get; } = [];
 
@@ -52,6 +55,7 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
     public void Start(IReadOnlyList<string> command, IReadOnlyDictionary<string, string> environment)
     {
         if (IsRunning) throw new InvalidOperationException($"Node {Name} runs already.");
+        command = [.. Prefix, .. command];
         var start = new ProcessStartInfo(command[0])
         {
             RedirectStandardOutput = true,

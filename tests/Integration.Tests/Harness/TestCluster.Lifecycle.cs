@@ -8,6 +8,9 @@ internal sealed partial class TestCluster
     private static readonly string Dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "raftmirror.dll");
 
+    /// <summary>The program, for a shell.</summary>
+    public static string CommandLine => $"'{Dotnet}' '{Program}'";
+
     private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(10) };
 
     /// <summary>Starts a node, for the first time or again, and does not wait.</summary>

@@ -175,7 +175,11 @@ internal sealed partial class ClusterSimulation
         if (node.IsGone && !node.IsUp) return;
         if (node.IsUp && !node.IsPaused)
         {
-            Step(node, core => core.Tick(node.LocalTime(_now)));
+            Step(node, core =>
+            {
+                core.IsLogShort = node.Wal!.Shortage is not null;
+                core.Tick(node.LocalTime(_now));
+            });
             ClusterChecker.Ticked(node, _options, node.LocalTime(_now), node.IsFlushing || node.WriteQueue.Count > 0);
         }
 
@@ -248,22 +252,17 @@ internal sealed partial class ClusterSimulation
     private void StartWriting(SimNode node)
     {
         if (node.IsFlushing || node.WriteQueue.Count == 0) return;
-        node.IsFlushing = true;
         node.WriteSinceMs = node.QueueSinceMs;
         var wal = node.Wal!;
+        ulong last = 0;
         try
         {
-            foreach (var batch in node.WriteQueue)
-            {
-                if (batch.Lives is { } lives) node.WrittenLives = lives;
-                node.Shadow.Written(batch);
-                wal.Append(batch);
-            }
-
+            last = AppendWhatFits(node, wal);
             wal.Submit(); // In the system's cache from here on: loss of power may tear it, a kill does not.
         }
-        catch (WalException)
+        catch (WalException failure)
         {
+            RequireNotForSpace(node, failure);
             Trace("write failed", node.Id);
             At(0, () =>
             {
@@ -272,12 +271,58 @@ internal sealed partial class ClusterSimulation
             return;
         }
 
-        var last = node.WriteQueue[^1].Sequence;
-        node.WriteQueue.Clear();
+        if (last == 0)
+        {
+            WaitForRoom(node, wal);
+            return;
+        }
+
+        node.IsFlushing = true;
         var latency = 1 + _random.Next(_parameters.DiskMs);
         if (!_isHealed && _random.Chance(_parameters.StallChance)) latency += _random.Next(_parameters.StallMs);
         node.Disk.FailNextFlush = !_isHealed && _random.Chance(_parameters.FlushErrorChance);
         At(latency, () => FinishWriting(node, wal, last));
+    }
+
+    /// <returns>The sequence of the last batch that is in whole; 0 for none.</returns>
+    private static ulong AppendWhatFits(SimNode node, WriteAheadLog wal)
+    {
+        ulong last = 0;
+        var count = 0;
+        foreach (var batch in node.WriteQueue)
+        {
+            if (node.WrittenSequence < batch.Sequence) node.Shadow.Written(batch);
+            node.WrittenSequence = Math.Max(node.WrittenSequence, batch.Sequence); // Of one that does not fit, the beginning may be written.
+            if (!wal.Append(batch)) break;
+            if (batch.Lives is { } lives) node.WrittenLives = lives;
+            last = batch.Sequence;
+            count++;
+        }
+
+        node.WriteQueue.RemoveRange(0, count);
+        return last;
+    }
+
+    /// <summary>As the shell does: the node lives on, acknowledges nothing, and tries again.</summary>
+    private void WaitForRoom(SimNode node, WriteAheadLog wal)
+    {
+        if (node.IsAwaitingRoom) return;
+        node.IsAwaitingRoom = true;
+        Trace("no room", node.Id);
+        At(20 + _random.Next(200), () =>
+        {
+            node.IsAwaitingRoom = false;
+            if (!ReferenceEquals(node.Wal, wal)) return;
+            if (node.CompactTo > 0 && wal.Compact(node.CompactTo)) node.CompactTo = 0;
+            StartWriting(node);
+        });
+    }
+
+    /// <summary>Design §14.22: a lack of space ends no process, for nothing was promised.</summary>
+    private static void RequireNotForSpace(SimNode node, WalException failure)
+    {
+        if (failure.InnerException is IOException { HResult: ErrnoText.NoSpace })
+            throw new SimulationException($"22 full: node {node.Id} ended for want of space: {failure.Message}");
     }
 
     private void FinishWriting(SimNode node, WriteAheadLog wal, ulong sequence)
@@ -285,19 +330,19 @@ internal sealed partial class ClusterSimulation
         if (!ReferenceEquals(node.Wal, wal)) return; // That process is dead.
         try
         {
-            wal.Flush();
-            if (node.CompactTo > 0) wal.Compact(node.CompactTo);
-            node.CompactTo = 0;
+            Invariant.Require(wal.Flush(), "Simulated disks write in place.");
+            if (node.CompactTo > 0 && wal.Compact(node.CompactTo)) node.CompactTo = 0;
             if (wal.IsMaintenanceDue && _random.Chance(0.5)) wal.Maintain();
         }
-        catch (WalException)
+        catch (WalException failure)
         {
+            RequireNotForSpace(node, failure);
             Trace("flush failed", node.Id);
             Crash(node, power: true);
             return;
         }
 
-        node.Shadow.Flushed();
+        node.Shadow.Flushed(sequence);
         node.DurableLives = node.WrittenLives ?? node.DurableLives;
         node.WrittenLives = null;
         ClusterChecker.Flushed(node);
@@ -427,6 +472,8 @@ internal sealed partial class ClusterSimulation
         node.IsApplying = false;
         node.IsWritingSnapshot = false;
         node.IsFlushing = false;
+        node.IsAwaitingRoom = false;
+        node.WrittenSequence = 0;
         node.IsPaused = false;
         _released.Clear();
         foreach (var command in unknown) _workload.Unknown(command);

@@ -22,10 +22,11 @@ internal sealed class ShadowLog
 
     public void Written(WriteBatch batch) => _pending.Add(batch);
 
-    public void Flushed()
+    /// <param name="sequence">Of the last batch that is in whole; one behind it may be in part.</param>
+    public void Flushed(ulong sequence)
     {
-        foreach (var batch in _pending) Apply(batch);
-        _pending.Clear();
+        foreach (var batch in _pending.Where(batch => batch.Sequence <= sequence)) Apply(batch);
+        _pending.RemoveAll(batch => batch.Sequence <= sequence);
     }
 
     public void Reset(HardState hardState, EntryId start, IEnumerable<LogEntry> entries)

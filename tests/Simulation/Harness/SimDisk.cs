@@ -23,7 +23,7 @@ internal sealed class SimDisk(Xoshiro random, DiskPower power) : IWalStorage
     public IWalFile Create(string name, long lengthBytes)
     {
         power.Use();
-        if (IsFull) throw new IOException("simulated: no space left on device");
+        if (IsFull) throw new IOException("simulated: no space left on device", ErrnoText.NoSpace);
         var file = new SimFile(this, (int)lengthBytes);
         _files[name] = file;
         return file;

@@ -117,6 +117,12 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
 
     public bool IsFlushing { get; set; }
 
+    /// <summary>The log could not grow; it is tried again soon.</summary>
+    public bool IsAwaitingRoom { get; set; }
+
+    /// <summary>Sequence of the last batch of which the log may hold something.</summary>
+    public ulong WrittenSequence { get; set; }
+
     /// <summary>Own time at which the oldest unfinished write was wanted.</summary>
     public long WriteSinceMs { get; set; }
 

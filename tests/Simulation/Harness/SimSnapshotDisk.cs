@@ -17,7 +17,7 @@ internal sealed class SimSnapshotDisk(Xoshiro random, DiskPower power) : ISnapsh
     public ISnapshotFile Create(string name)
     {
         power.Use();
-        if (IsFull) throw new IOException("simulated: no space left on device");
+        if (IsFull) throw new IOException("simulated: no space left on device", ErrnoText.NoSpace);
         var content = new Content();
         _files[name] = content;
         return new File(this, content);
@@ -100,7 +100,7 @@ internal sealed class SimSnapshotDisk(Xoshiro random, DiskPower power) : ISnapsh
         public void Append(ReadOnlySpan<byte> data)
         {
             disk.UsePower();
-            if (disk.IsFull) throw new IOException("simulated: no space left on device");
+            if (disk.IsFull) throw new IOException("simulated: no space left on device", ErrnoText.NoSpace);
             if (content.Length + data.Length > content.Bytes.Length)
             {
                 var larger = new byte[Math.Max(1024, 2 * (content.Length + data.Length))];

@@ -29,6 +29,8 @@ public sealed class MirrorFaultTests(ITestOutputHelper output)
     [InlineData(nameof(MirrorFaults.UnlistedAtSubmit), "I-GIVEN")]
     [InlineData(nameof(MirrorFaults.IgnoreSilentPeer), "I-GIVEN")]
     [InlineData(nameof(MirrorFaults.SessionUnannounced), "I-GIVEN")]
+    [InlineData(nameof(MirrorFaults.LoseFullLegs), "I-FULL")]
+    [InlineData(nameof(MirrorFaults.LeaveUneven), "I-READ")]
     public void Fault_Simulated_IsFound(string name, string by)
     {
         const int limit = 1000;

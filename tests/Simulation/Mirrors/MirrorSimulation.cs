@@ -30,6 +30,7 @@ internal static class MirrorSimulation
             _ => (RecoveryKind.Application, WriterKind.All),
         };
         var world = new MirrorWorld(random, recovery, writers, faults, log);
+        if (seed % 2 == 0) world.FillDisks(new Xoshiro(seed ^ 0x46554c4c)); // Of its own numbers, so that a seed's other faults stay what they are.
         try
         {
             world.Run();

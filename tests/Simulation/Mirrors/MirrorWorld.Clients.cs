@@ -1,3 +1,4 @@
+using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.DataPlane.Nbd;
@@ -144,6 +145,7 @@ internal sealed partial class MirrorWorld
 
         if (request.Kind == RequestKind.Write && effect.Status == IoStatus.Ok) _answeredWrites++;
         if (effect.Status == IoStatus.Drop) CheckDrop(node, request);
+        if (effect.Status == IoStatus.NoSpace) _noSpaceAnswers++;
         var wasAbandoned = request.IsAbandoned;
         var isAcknowledged = effect.Status == IoStatus.Ok && !wasAbandoned;
         request.IsAnswered = !wasAbandoned && effect.Status != IoStatus.Drop;
@@ -281,5 +283,13 @@ internal sealed partial class MirrorWorld
 
         /// <summary>Its client wrote the range again, on another connection, and was told that this is done.</summary>
         public bool IsSuperseded { get; set; }
+
+        private readonly Dictionary<string, DeviceStatus> _outcomes = [];
+
+        /// <summary>A leg's call of the newest try ended.</summary>
+        public void Ended(string disk, DeviceStatus status) => _outcomes[disk] = status;
+
+        /// <summary>How the newest try ended on a disk; null if it has not.</summary>
+        public DeviceStatus? Outcome(string disk) => _outcomes.TryGetValue(disk, out var status) ? status : null;
     }
 }

@@ -28,6 +28,9 @@ internal sealed partial class MirrorWorld
             case EffectKind.Copy:
                 SubmitCopy(node, effect);
                 break;
+            case EffectKind.EvenOut:
+                SubmitEvening(node, effect);
+                break;
             case EffectKind.AppendMarks:
                 node.LogBusyUntilNs = Math.Max(node.LogBusyUntilNs, Now) + ((1 + _random.Next(8)) * Ms / 2);
                 At(node.LogBusyUntilNs, () => Append(node, life, effect), "append");
@@ -56,6 +59,7 @@ internal sealed partial class MirrorWorld
                 break;
             default:
                 if (effect.Kind == EffectKind.Released) CheckReleased(node.Name);
+                if (effect.Payload is LegFailureReport lost) CheckLost(node, lost);
                 Log($"{node.Name} {effect.Kind} {effect.Id} {effect.Payload}");
                 Message(() => Report(node.Name, life, effect));
                 break;
@@ -182,8 +186,7 @@ internal sealed partial class MirrorWorld
         {
             if (request!.IsSuperseded && request.Client is not null) Fail($"I-GIVEN block {block}: {request.Values[slot]} of {node.Name}, given up by its client, lands after newer data was acknowledged (design §14.25)");
             if (request.IsSuperseded) Fail($"I-NOLOSS block {block}: {request.Values[slot]} of {node.Name} lands after its client wrote it again elsewhere, and that was acknowledged (design §14.9)");
-            io.Disk.Cached[block] = request.Values[slot];
-            io.Disk.LastWriter[block] = node.Name;
+            io.IsShort |= !io.Disk.TryWrite(block, request.Values[slot], node.Name);
         }
         else if (!io.IsWrite && !isDead)
         {
@@ -192,8 +195,10 @@ internal sealed partial class MirrorWorld
 
         if (--io.Remaining > 0) return;
         _ios.Remove(io);
-        var status = io is { IsWrite: true, Disk.FailsWrites: true } ? DeviceStatus.IoError : DeviceStatus.Ok;
-        OnNode(node, life, () => node.Core.IoCompleted(Now, effect.Id, effect.Leg, status, effect.Name!));
+        var status = io is { IsWrite: true, Disk.FailsWrites: true } ? DeviceStatus.IoError
+            : io.IsShort ? DeviceStatus.NoSpace : DeviceStatus.Ok;
+        if (io.IsWrite) request!.Ended(io.Disk.Name, status);
+        OnNode(node, life, () => node.Core.IoCompleted(Now, effect.Id, effect.Leg, status, effect.Name!, space: _isSpaceShared ? 1UL : 0));
     }
 
     private void EndFlush(SimNode node, ulong life, SimIo io, MirrorEffect effect)
@@ -260,8 +265,12 @@ internal sealed partial class MirrorWorld
                     continue;
                 }
 
-                disk.Cached[block] = data[i];
-                disk.LastWriter[block] = node.Name;
+                if (!disk.TryWrite(block, data[i], node.Name))
+                {
+                    EndShort(node, life, effect, leg, disk, isCopy: true);
+                    return;
+                }
+
                 copied += BlockBytes;
             }
         }

@@ -103,7 +103,8 @@ internal sealed partial class MirrorWorld
     public string Figures =>
         $"{_control.Volume.Recovery}/{_control.Volume.Writers}: {_answeredWrites} writes, {_answeredReads} reads, {_kills} kills, "
         + $"{_control.Losses} legs offline, {_control.Returns} returned, {_control.Transfers} transfers, {_control.Merges} merges, {_control.Resyncs} resyncs, {_copies} copies, "
-        + $"{_admissions} admissions, {_refusals} refusals, {_givenUp} given up, {_control.Cuts} cut off";
+        + $"{_admissions} admissions, {_refusals} refusals, {_givenUp} given up, {_control.Cuts} cut off, "
+        + $"{_noSpaceAnswers} without space, {_evenings} evened out";
 
     public void Run()
     {

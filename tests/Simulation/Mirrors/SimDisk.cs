@@ -19,6 +19,21 @@ internal sealed class SimDisk(string name, int blocks)
     /// <summary>While it fails: only the way to it is gone, not what is on it.</summary>
     public bool IsPathLost { get; set; }
 
+    /// <summary>Blocks that never had a byte find no space.</summary>
+    public bool IsFull { get; set; }
+
+    private readonly bool[] _isAllocated = new bool[blocks];
+
+    /// <summary>Writes a block, unless there is no space for it.</summary>
+    public bool TryWrite(int block, ulong value, string writer)
+    {
+        if (IsFull && !_isAllocated[block]) return false;
+        _isAllocated[block] = true;
+        Cached[block] = value;
+        LastWriter[block] = writer;
+        return true;
+    }
+
     public void Flush() => Cached.CopyTo(Durable, 0);
 }
 
@@ -41,6 +56,9 @@ internal sealed class SimIo
 
     /// <summary>Blocks that have not landed.</summary>
     public int Remaining { get; set; }
+
+    /// <summary>Some block found no space.</summary>
+    public bool IsShort { get; set; }
 
     /// <summary>A dead node's: when it lands. 0 while its node lives.</summary>
     public long LateUntilNs { get; set; }

@@ -49,14 +49,18 @@ internal sealed partial class MirrorCore
     /// <param name="status">How it ended.</param>
     /// <param name="disk">Disk, for the report.</param>
     /// <param name="isLeaseLost">The call was not made, because the lease had run out.</param>
+    /// <param name="errno">The system's error number; 0 if it gave none.</param>
+    /// <param name="space">Where the disk's space comes from; 0 if that is not known.</param>
     public void IoCompleted(
-        long now, ulong operationId, int legIndex, DeviceStatus status, string disk, bool isLeaseLost = false)
+        long now, ulong operationId, int legIndex, DeviceStatus status, string disk, bool isLeaseLost = false, int errno = 0,
+        ulong space = 0)
     {
         _now = now;
         Invariant.Require(_operations.TryGetValue(operationId, out var operation), "An operation outlives its leg I/O.");
         Invariant.Require(operation.Pending[legIndex] > 0, "Leg I/O ends once.");
         operation.Pending[legIndex]--;
         operation.PendingTotal--;
+        operation.Space[legIndex] = space;
         var leg = operation.Legs[legIndex]!;
         leg.InFlight--;
         if (isLeaseLost)
@@ -67,8 +71,10 @@ internal sealed partial class MirrorCore
         else if (status == DeviceStatus.Fenced) FenceSelf(disk);
         if (status != DeviceStatus.Ok)
         {
-            operation.Status[legIndex] = status;
-            if (!isLeaseLost && status != DeviceStatus.Fenced) LegFailed(leg, disk, status, operation.Kind != RequestKind.Read);
+            operation.Status[legIndex] = FullLegs.Worse(operation.Status[legIndex], status);
+            var isFull = status == DeviceStatus.NoSpace && operation.IsClientWrite && !Has(MirrorFaults.LoseFullLegs);
+            if (isFull) (operation.FullDisk, operation.FullErrno) = (disk, errno); // Judged when every leg has ended.
+            else if (!isLeaseLost && status != DeviceStatus.Fenced) LegFailed(leg, disk, status, operation.Kind != RequestKind.Read, errno);
         }
 
         if (leg.InFlight == 0) _reconsider = true;
@@ -108,14 +114,15 @@ internal sealed partial class MirrorCore
         return false;
     }
 
-    private void LegFailed(Leg leg, string disk, DeviceStatus status, bool lacksData)
+    private void LegFailed(Leg leg, string disk, DeviceStatus status, bool lacksData, int errno = 0)
     {
         // A LastErred leg is committed as failed already; it stays in use because nothing else has the data.
         if (!leg.IsPresent || !leg.IsWritable || leg.State == LegState.LastErred) return;
         if (leg.Failure is not null && (leg.Failure.LacksData || !lacksData)) return;
         var reason = status == DeviceStatus.Unreachable ? LegFailureReason.Unreachable
+            : status == DeviceStatus.NoSpace ? LegFailureReason.NoSpace
             : lacksData ? LegFailureReason.WriteError : LegFailureReason.ReadError;
-        leg.Failure = new LegFailureReport(leg.Name, disk, reason, lacksData, _view!.Index);
+        leg.Failure = new LegFailureReport(leg.Name, disk, reason, lacksData, _view!.Index, errno);
         Emit(new MirrorEffect(EffectKind.LegFailed, Payload: leg.Failure));
         _legReportNs = _now;
     }
@@ -152,11 +159,13 @@ internal sealed partial class MirrorCore
             return;
         }
 
+        LoseFullLegs(operation);
         if (HasLegLossBarrier) return; // Other nodes may still read the lost leg.
         var (mustRetry, isSettled) = (false, false);
         for (var i = 0; i < operation.LegCount; i++)
         {
             if (operation.Status[i] == DeviceStatus.Ok || !operation.Legs[i]!.IsWritable) continue;
+            if (IsAloneFull(operation, i)) continue;
             if (operation.Legs[i]!.State != LegState.LastErred)
             {
                 if (operation.Legs[i]!.Failure is not null) return; // Not committed yet; the report is repeated.
@@ -182,8 +191,14 @@ internal sealed partial class MirrorCore
             return;
         }
 
-        Acknowledge(operation);
+        if (operation.FullDisk is not null && JudgeFull(operation) == FullVerdict.NoSpace) RefuseForSpace(operation);
+        else Acknowledge(operation);
     }
+
+    /// <summary>A leg that is full, and is not lost for that, has nothing that the committed state could settle.</summary>
+    private bool IsAloneFull(Operation operation, int leg) =>
+        operation.Status[leg] == DeviceStatus.NoSpace && !operation.IsFullReported && operation.Legs[leg]!.Failure is null
+        && !Has(MirrorFaults.LoseFullLegs);
 
     /// <summary>True if a leg came into use after the operation was submitted.</summary>
     private bool MissesWritableLeg(Operation operation)

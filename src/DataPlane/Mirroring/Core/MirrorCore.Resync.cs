@@ -40,19 +40,32 @@ internal sealed partial class MirrorCore
         }
 
         if (result.Status == DeviceStatus.Fenced && !result.IsLeaseLost) FenceSelf(result.Disk);
-        var isOk = result.Status == DeviceStatus.Ok && !result.IsLeaseLost && !operation.MustDrop && HasLease;
-        if (result.Status is DeviceStatus.IoError or DeviceStatus.Unreachable && !result.IsLeaseLost)
+        if (result is { Status: DeviceStatus.NoSpace, IsLeaseLost: false } && operation.Legs[result.Leg]!.State == LegState.Okay && !operation.MustDrop && HasLease)
         {
-            LegFailed(operation.Legs[result.Leg]!, result.Disk!, result.Status, result.WasWrite);
+            // Between readable legs no direction is the right one, so another may be one that fits.
+            SubmitEvening(operation);
+            Finish();
+            return;
         }
 
+        if (result.Status is DeviceStatus.IoError or DeviceStatus.Unreachable or DeviceStatus.NoSpace && !result.IsLeaseLost)
+        {
+            LegFailed(operation.Legs[result.Leg]!, result.Disk!, result.Status, result.WasWrite, result.Errno);
+        }
+
+        EndCopyAttempt(operation, result);
+        Finish();
+    }
+
+    private void EndCopyAttempt(Operation operation, CopyResult result)
+    {
+        var isOk = result.Status == DeviceStatus.Ok && !result.IsLeaseLost && !operation.MustDrop && HasLease;
         // A leg that came into use meanwhile did not get these bytes.
         if (isOk && MissesWritableLeg(operation)) isOk = false;
         var isCurrent = operation.Generation == _resyncGeneration;
         if (isOk && isCurrent) _resync.Done(operation.Range, result.CopiedBytes, result.ComparedBytes);
         else if (isCurrent) _copyRetryNs = _now + _options.CopyRetryNs;
         EndCopy(operation, giveBack: isCurrent && !isOk);
-        Finish();
     }
 
     private void ApplyResync(VolumeView? old)

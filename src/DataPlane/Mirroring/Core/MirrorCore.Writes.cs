@@ -255,6 +255,7 @@ internal sealed partial class MirrorCore
     private void SubmitToLegs(Operation operation)
     {
         operation.State = OperationState.Submitted;
+        (operation.FullDisk, operation.IsFullReported, operation.IsEvened) = (null, false, false);
         operation.LegCount = 0;
         foreach (var leg in _legs)
         {

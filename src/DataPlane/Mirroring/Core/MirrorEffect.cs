@@ -50,6 +50,9 @@ internal enum EffectKind
     /// answered at once, as failed; a copy stops, and is answered once no call of it to another leg is under way.</summary>
     GiveUp,
 
+    /// <summary><c>Payload</c> is an <see cref="EvenOutPlan"/>; answered by EvenedOut.</summary>
+    EvenOut,
+
     /// <summary>Append <c>Payload</c> (RegionUpdate[]) to the dirty log, in order; answered by MarksAppended(<c>Id</c>).</summary>
     AppendMarks,
 
@@ -103,6 +106,12 @@ internal readonly record struct LegPart(string Disk, long DiskOffset, long Buffe
 /// <param name="Legs">Parts of each leg; the first is the source.</param>
 internal sealed record CopyPlan(ByteRange Range, IReadOnlyList<IReadOnlyList<LegPart>> Legs);
 
+/// <summary>Make the legs equal where some are full: from any of the first ones, block by block, whichever fits.</summary>
+/// <param name="Range">Bytes of the volume.</param>
+/// <param name="Legs">Parts of each leg.</param>
+/// <param name="Sources">So many of the first legs are readable.</param>
+internal sealed record EvenOutPlan(ByteRange Range, IReadOnlyList<IReadOnlyList<LegPart>> Legs, int Sources);
+
 /// <summary>How a copy ended.</summary>
 /// <param name="Status">Ok, or the first failure.</param>
 /// <param name="Leg">Index in the plan of the leg that failed.</param>
@@ -118,7 +127,11 @@ internal readonly record struct CopyResult(
     bool WasWrite,
     long CopiedBytes,
     long ComparedBytes,
-    bool IsLeaseLost = false);
+    bool IsLeaseLost = false)
+{
+    /// <summary>The system's error number; 0 if it gave none.</summary>
+    public int Errno { get; init; }
+}
 
 /// <summary>What the control plane says about one volume, and the members of its set.</summary>
 internal sealed record VolumeView(
@@ -152,4 +165,6 @@ internal enum MirrorFaults
     UnlistedAtSubmit = 1 << 23,
     IgnoreSilentPeer = 1 << 24,
     SessionUnannounced = 1 << 25,
+    LoseFullLegs = 1 << 29,
+    LeaveUneven = 1 << 30,
 }

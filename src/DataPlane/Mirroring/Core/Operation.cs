@@ -25,6 +25,9 @@ internal enum OperationState
     /// <summary>Leg I/O ended; a leg failed, or a leg-loss barrier stands: waits for the committed state. Counts as quiesced.</summary>
     AwaitingLeg,
 
+    /// <summary>No readable leg had space for it; what came to stand on some legs is being evened out.</summary>
+    Evening,
+
     Ended,
 }
 
@@ -83,6 +86,9 @@ internal sealed class Operation
 
     /// <summary>Its client was let go after the bound, without an answer; it holds its range until its leg I/O has ended.</summary>
     public bool IsDetached { get; set; }
+
+    /// <summary>Where the legs' space comes from; of a leg of several disks, the last that answered.</summary>
+    public readonly ulong[] Space = new ulong[MaxLegs];
 
     public ulong Id { get; set; }
 
@@ -149,6 +155,17 @@ internal sealed class Operation
 
     public long Mark { get; set; }
 
+    /// <summary>A disk that had no space for it, and its error number.</summary>
+    public string? FullDisk { get; set; }
+
+    public int FullErrno { get; set; }
+
+    /// <summary>Its full legs were reported as lost, since another leg has the bytes.</summary>
+    public bool IsFullReported { get; set; }
+
+    /// <summary>What of it stood on some legs only does so no more.</summary>
+    public bool IsEvened { get; set; }
+
     public bool IsClientWrite => Kind is RequestKind.Write or RequestKind.Trim or RequestKind.WriteZeroes;
 
     public bool HasPhysicalIo => PendingTotal > 0;
@@ -166,6 +183,7 @@ internal sealed class Operation
         (IsListedWaiting, WantsLock, HoldsLock, IsCounted, Epoch) = (false, false, false, false, 0);
         (LegCount, PendingTotal, MustDrop, RetriedLastErred, WasUnderWindow) = (0, 0, false, false, false);
         (WasLeaseLost, FromNs, ToNs, IsInOrder) = (false, 0, 0, false);
+        (FullDisk, FullErrno, IsFullReported, IsEvened) = (null, 0, false, false);
         (RepairAskedNs, Windows, WindowSequence, Purpose, Generation, Mark) = (long.MinValue, null, 0, default, 0, 0);
     }
 }

@@ -7,42 +7,71 @@ internal sealed class CreditGate
     private readonly object _gate = new();
     private readonly long _maxBytes;
     private readonly int _maxRequests;
+    private readonly long _ownBytes;
+    private readonly SharedCredit _shared;
     private long _bytes;
+    private long _sharedBytes;
     private int _requests;
     private int _executing;
     private bool _isAwaited;
 
-    public CreditGate(long maxBytes, int maxRequests)
+    /// <param name="maxBytes">Of this connection in all.</param>
+    /// <param name="maxRequests">Of this connection.</param>
+    /// <param name="ownBytes">Not counted against what all share.</param>
+    /// <param name="shared">For what goes beyond that.</param>
+    public CreditGate(long maxBytes, int maxRequests, long ownBytes, SharedCredit shared)
     {
         _maxBytes = maxBytes;
         _maxRequests = maxRequests;
+        _ownBytes = ownBytes;
+        _shared = shared;
     }
 
     /// <summary>Requests taken and not retired.</summary>
     public int Requests => Volatile.Read(ref _requests);
 
-    /// <summary>Takes credit if there is enough. Reader only.</summary>
-    public bool TryTake(long bytes)
+    /// <summary>Takes credit if there is enough. Reader only; if there is not, it goes on with <see cref="Take"/>.</summary>
+    /// <param name="bytes">How much.</param>
+    /// <param name="isShared">Of what all share: to be given back as that.</param>
+    public bool TryTake(long bytes, out bool isShared)
     {
-        if (!Fits(bytes)) return false;
-        Interlocked.Add(ref _bytes, bytes);
+        isShared = false;
+        if (Volatile.Read(ref _requests) >= _maxRequests) return false;
+        var (own, shared) = (Volatile.Read(ref _bytes), Volatile.Read(ref _sharedBytes));
+        if (own + shared + bytes > _maxBytes) return false;
+        if (own + bytes <= _ownBytes)
+        {
+            Interlocked.Add(ref _bytes, bytes);
+        }
+        else
+        {
+            if (!_shared.TryTake(this, bytes)) return false;
+            Interlocked.Add(ref _sharedBytes, bytes);
+            isShared = true;
+        }
+
         Interlocked.Increment(ref _requests);
         return true;
     }
 
     /// <summary>Waits until <see cref="TryTake"/> succeeds. Reader only; it must not hold the writer's role.</summary>
     /// <returns>False if <paramref name="orElse"/> held first; nothing was taken.</returns>
-    public bool Take(long bytes, Func<bool> orElse)
+    public bool Take(long bytes, Func<bool> orElse, out bool isShared)
     {
-        WaitFor(() => Fits(bytes) || orElse(), Timeout.InfiniteTimeSpan);
-        return !orElse() && TryTake(bytes);
+        var (wasTaken, wasShared) = (false, false);
+        WaitFor(() => orElse() || (wasTaken = TryTake(bytes, out wasShared)), Timeout.InfiniteTimeSpan);
+        isShared = wasShared;
+        if (!wasTaken) _shared.Leave(this);
+        return wasTaken;
     }
 
-    /// <summary>A request was retired.</summary>
-    public void Return(long bytes, int requests)
+    /// <summary>Requests were retired.</summary>
+    public void Return(long bytes, long sharedBytes, int requests)
     {
         Interlocked.Add(ref _bytes, -bytes);
+        Interlocked.Add(ref _sharedBytes, -sharedBytes);
         Interlocked.Add(ref _requests, -requests);
+        if (sharedBytes > 0) _shared.Return(sharedBytes);
         Wake();
     }
 
@@ -73,9 +102,6 @@ internal sealed class CreditGate
         if (!Volatile.Read(ref _isAwaited)) return;
         lock (_gate) Monitor.PulseAll(_gate);
     }
-
-    private bool Fits(long bytes) =>
-        Volatile.Read(ref _requests) < _maxRequests && Volatile.Read(ref _bytes) + bytes <= _maxBytes;
 
     private bool WaitFor(Func<bool> condition, TimeSpan atMost)
     {

@@ -84,10 +84,11 @@ internal sealed partial class NbdConnection
     /// <summary>Replies were sent, or cannot be. Writer only; afterwards the requests are the reader's.</summary>
     public void Retire(ReadOnlySpan<NbdRequest> requests, bool wereSent)
     {
-        long credit = 0, errors = 0, read = 0, written = 0;
+        long credit = 0, shared = 0, errors = 0, read = 0, written = 0;
         foreach (var request in requests)
         {
-            credit += request.CreditBytes;
+            if (request.IsCreditShared) shared += request.CreditBytes;
+            else credit += request.CreditBytes;
             if (request.Refusal != Refusal.None) errors++;
             else if (request.SendsData && !request.IsSilent) read += request.Header.Length;
             else if (request.Header.Command == NbdCommand.Write && !request.IsSilent) written += request.Header.Length;
@@ -106,7 +107,7 @@ internal sealed partial class NbdConnection
         if (errors > 0) Interlocked.Add(ref _errorCount, errors);
         if (read > 0 && wereSent) Interlocked.Add(ref _readBytes, read);
         if (written > 0) Interlocked.Add(ref _writtenBytes, written);
-        _credit.Return(credit, requests.Length);
+        _credit.Return(credit, shared, requests.Length);
     }
 
     private void Serve(IExportSession session)
@@ -247,10 +248,10 @@ internal sealed partial class NbdConnection
     private bool TryRent(in RequestHeader header, long creditBytes, [NotNullWhen(true)] out NbdRequest? request)
     {
         request = null;
-        if (!_credit.TryTake(creditBytes))
+        if (!_credit.TryTake(creditBytes, out var isShared))
         {
             ReleaseWriter();
-            if (!_credit.Take(creditBytes, () => _isDropping)) return false;
+            if (!_credit.Take(creditBytes, () => _isDropping, out isShared)) return false;
         }
 
         _free ??= Interlocked.Exchange(ref _returned, null);
@@ -260,7 +261,7 @@ internal sealed partial class NbdConnection
         request.Next = null;
         request.Header = header;
         request.IsSilent = false;
-        request.CreditBytes = creditBytes;
+        (request.CreditBytes, request.IsCreditShared) = (creditBytes, isShared);
         return true;
     }
 

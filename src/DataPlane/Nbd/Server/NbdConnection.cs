@@ -41,6 +41,7 @@ internal sealed partial class NbdConnection
         IExportCatalog catalog,
         NbdServerOptions options,
         AlignedBufferPool pool,
+        SharedCredit memory,
         ILogger logger,
         Socket socket,
         string client,
@@ -56,7 +57,7 @@ internal sealed partial class NbdConnection
         _since = options.Time.GetUtcNow();
         if (socket.AddressFamily == AddressFamily.Unix) _wake = SocketCalls.CreateWake();
         _intake = new ConnectionIntake(socket);
-        _credit = new CreditGate(options.CreditBytes, options.CreditRequests);
+        _credit = new CreditGate(options.CreditBytes, options.CreditRequests, options.OwnCreditBytes, memory);
         _writer = new ReplyWriter(this, socket.SafeHandle, options.SendStallLimit, "nbd writer");
     }
 

@@ -20,11 +20,11 @@ internal static partial class NbdLog
     [LoggerMessage(3004, LogLevel.Error, "NBD connection of {Client} failed")]
     public static partial void ConnectionFailed(ILogger logger, string client, Exception exception);
 
-    [LoggerMessage(3005, LogLevel.Warning, "NBD refuses {Client}: {Limit} connections are open")]
-    public static partial void TooMany(ILogger logger, string client, int limit);
+    [LoggerMessage(3005, LogLevel.Warning, "NBD on {Endpoint} turns clients away: {Reason}. It goes on trying, and says when that is over")]
+    public static partial void RefusesSome(ILogger logger, string endpoint, string reason);
 
-    [LoggerMessage(3006, LogLevel.Warning, "NBD accept failed, trying again in {Delay}: {Error}")]
-    public static partial void AcceptFailed(ILogger logger, TimeSpan delay, string error);
+    [LoggerMessage(3006, LogLevel.Information, "NBD on {Endpoint} takes everybody in again; {Count} were turned away since {Since:O}")]
+    public static partial void AcceptsAgain(ILogger logger, string endpoint, long count, DateTimeOffset since);
 
     [LoggerMessage(3008, LogLevel.Information, "NBD client {Client}: {Option} of {Export} is refused: {Reason}")]
     public static partial void ExportRefused(ILogger logger, string client, Protocol.NbdOption option, string export, string reason);

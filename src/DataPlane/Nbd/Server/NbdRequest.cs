@@ -44,6 +44,9 @@ internal sealed class NbdRequest : IReadBuffer
     /// <summary>Bytes that it holds of the connection's credit.</summary>
     public long CreditBytes { get; set; }
 
+    /// <summary>They are of what all connections share.</summary>
+    public bool IsCreditShared { get; set; }
+
     /// <summary>Link of whatever list it is in.</summary>
     public NbdRequest? Next { get; set; }
 

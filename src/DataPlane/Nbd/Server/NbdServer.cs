@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Nbd.Server;
 
@@ -13,16 +14,14 @@ namespace RaftMirror.DataPlane.Nbd.Server;
 /// thread, without ever waiting for the client.</summary>
 public sealed class NbdServer : IAsyncDisposable
 {
-    private static readonly TimeSpan AcceptRetryDelay = TimeSpan.FromMilliseconds(100);
-
     private readonly IExportCatalog _catalog;
     private readonly NbdServerOptions _options;
     private readonly AlignedBufferPool _pool;
     private readonly ILogger _logger;
     private readonly ConcurrentDictionary<NbdConnection, bool> _connections = new();
-    private readonly CancellationTokenSource _stopping = new();
+    private readonly SharedCredit _memory;
     private readonly Lock _gate = new();
-    private readonly List<(NbdListener Listener, Task Loop)> _listeners = [];
+    private readonly List<(NbdListener Listener, AcceptLoop Loop)> _listeners = [];
     private int _connectionCount;
     private bool _isStopped;
 
@@ -41,7 +40,9 @@ public sealed class NbdServer : IAsyncDisposable
         _options = options ?? new NbdServerOptions();
         _logger = logger ?? NullLogger.Instance;
         _pool = pool ?? AlignedBufferPool.Shared;
+        _memory = new SharedCredit(_options.SharedCreditBytes);
         ArgumentOutOfRangeException.ThrowIfLessThan(_options.CreditBytes, 32L << 20);
+        ArgumentOutOfRangeException.ThrowIfLessThan(_options.SharedCreditBytes, 32L << 20);
         ArgumentOutOfRangeException.ThrowIfLessThan(_options.CreditRequests, 1);
     }
 
@@ -58,6 +59,19 @@ public sealed class NbdServer : IAsyncDisposable
     public IReadOnlyList<NbdConnectionInfo> Connections =>
         [.. _connections.Keys.Select(connection => connection.Info).OrderBy(info => info.Since)];
 
+    /// <summary>What listeners turn clients away for at this moment; none if they do not.</summary>
+    public IReadOnlyList<(NbdEndpoint Endpoint, AcceptEpisode Episode)> Refusing
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. _listeners.Where(entry => entry.Loop.Episode is not null)
+                    .Select(entry => (entry.Listener.Endpoint, entry.Loop.Episode!))];
+            }
+        }
+    }
+
     /// <summary>Listens on one more endpoint.</summary>
     /// <returns>The endpoint with its actual port.</returns>
     /// <exception cref="IOException">The address or path is in use or cannot be had; the message says why.</exception>
@@ -67,7 +81,7 @@ public sealed class NbdServer : IAsyncDisposable
         {
             ObjectDisposedException.ThrowIf(_isStopped, this);
             var listener = NbdListener.Open(endpoint);
-            _listeners.Add((listener, Task.Run(() => AcceptAsync(listener))));
+            _listeners.Add((listener, Accept(listener)));
             NbdLog.Listening(_logger, listener.Endpoint.ToString());
             return listener.Endpoint;
         }
@@ -91,7 +105,7 @@ public sealed class NbdServer : IAsyncDisposable
     /// its connection close might repeat a write elsewhere while the first one is still on its way to a disk.</returns>
     public async Task<int> StopAsync(TimeSpan grace)
     {
-        List<(NbdListener Listener, Task Loop)> listeners;
+        List<(NbdListener Listener, AcceptLoop Loop)> listeners;
         lock (_gate)
         {
             _isStopped = true;
@@ -99,9 +113,11 @@ public sealed class NbdServer : IAsyncDisposable
             _listeners.Clear();
         }
 
-        await _stopping.CancelAsync();
-        foreach (var (listener, _) in listeners) listener.Dispose();
-        await Task.WhenAll(listeners.Select(entry => entry.Loop));
+        foreach (var (listener, loop) in listeners)
+        {
+            loop.Dispose();
+            listener.Dispose();
+        }
 
         var ended = _connections.Keys.Select(connection =>
         {
@@ -121,64 +137,46 @@ public sealed class NbdServer : IAsyncDisposable
     }
 
     /// <summary>Stops, waiting for requests in flight without a limit.</summary>
-    public async ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync() => await StopAsync(Timeout.InfiniteTimeSpan);
+
+    private AcceptLoop Accept(NbdListener listener)
     {
-        await StopAsync(Timeout.InfiniteTimeSpan);
-        _stopping.Dispose();
+        var where = listener.Endpoint.ToString();
+        var options = new AcceptOptions
+        {
+            Name = "nbd accept",
+            DescriptorsBelow = _options.DescriptorsBelow,
+            Began = episode => NbdLog.RefusesSome(_logger, where, episode.Reason),
+            Ended = episode => NbdLog.AcceptsAgain(_logger, where, episode.Refused, episode.Since),
+            Accept = _options.Accept,
+            Time = _options.Time,
+        };
+        return new AcceptLoop(listener.Socket, options, Admit);
     }
 
-    private async Task AcceptAsync(NbdListener listener)
+    /// <returns>Null if it was taken over, else why not.</returns>
+    private string? Admit(Socket socket)
     {
-        while (!_stopping.IsCancellationRequested)
-        {
-            Socket socket;
-            try
-            {
-                socket = await listener.Socket.AcceptAsync(_stopping.Token);
-            }
-            catch (Exception exception) when (exception is OperationCanceledException or ObjectDisposedException)
-            {
-                return;
-            }
-            catch (SocketException exception)
-            {
-                // Out of descriptors, or the client left in the queue. The pause is no wait for a condition: the kernel
-                // does not say when descriptors are free again.
-                if (_stopping.IsCancellationRequested) return;
-                NbdLog.AcceptFailed(_logger, AcceptRetryDelay, exception.Message);
-                using var timer = new PeriodicTimer(AcceptRetryDelay, _options.Time);
-                await timer.WaitForNextTickAsync();
-                continue;
-            }
-
-            Admit(socket);
-        }
-    }
-
-    private void Admit(Socket socket)
-    {
-        string client;
-        try
-        {
-            client = Prepare(socket);
-        }
-        catch (SocketException)
-        {
-            socket.Dispose(); // It left before we looked.
-            return;
-        }
-
+        var client = Prepare(socket);
         if (Interlocked.Increment(ref _connectionCount) > _options.MaxConnections)
         {
             Interlocked.Decrement(ref _connectionCount);
-            NbdLog.TooMany(_logger, client, _options.MaxConnections);
-            socket.Dispose();
-            return;
+            return $"{_options.MaxConnections} clients are connected, which is the most that are served";
         }
 
-        var connection = new NbdConnection(_catalog, _options, _pool, _logger, socket, client, Forget);
-        _connections.TryAdd(connection, true);
-        connection.Start();
+        try
+        {
+            var connection = new NbdConnection(_catalog, _options, _pool, _memory, _logger, socket, client, Forget);
+            _connections.TryAdd(connection, true);
+            connection.Start();
+            return null;
+        }
+        catch (Exception failure) when (failure is IOException or OutOfMemoryException or ThreadStartException)
+        {
+            // No descriptor to wake it with, or no thread.
+            Interlocked.Decrement(ref _connectionCount);
+            return failure.Message;
+        }
     }
 
     private void Forget(NbdConnection connection)

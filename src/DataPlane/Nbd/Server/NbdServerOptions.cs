@@ -1,3 +1,6 @@
+using System.Net.Sockets;
+using RaftMirror.Primitives;
+
 namespace RaftMirror.DataPlane.Nbd.Server;
 
 /// <summary>Limits of an <see cref="NbdServer"/>. The defaults are the ones of docs/formats.md.</summary>
@@ -21,6 +24,19 @@ public sealed record NbdServerOptions
 
     /// <summary>Connections at a time, handshakes included; further ones are closed at once.</summary>
     public int MaxConnections { get; init; } = 1024;
+
+    /// <summary>Payload of all connections' requests in memory, beyond <see cref="OwnCreditBytes"/> of each: who finds it used up is read from when
+    /// others have been answered.</summary>
+    public long SharedCreditBytes { get; init; } = 1L << 30;
+
+    /// <summary>What each connection may hold whatever the others do, so that clients that do not read their replies stop nobody.</summary>
+    public long OwnCreditBytes { get; init; } = 256 << 10;
+
+    /// <summary>Connections whose descriptor's number is not below this are closed at once.</summary>
+    public int DescriptorsBelow { get; init; } = int.MaxValue;
+
+    /// <summary>How a connection is accepted; another one for tests.</summary>
+    internal Func<SafeSocketHandle, int> Accept { get; init; } = AcceptLoop.SystemAccept;
 
     /// <summary>Called when an invariant broke inside a session: the node must stop. Null ends the process.</summary>
     public Action<Exception>? OnInvariantBroken { get; init; }

@@ -1,0 +1,145 @@
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
+using RaftMirror.Integration.Tests.Harness;
+using RaftMirror.Integration.Tests.Nbd;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace RaftMirror.Integration.Tests;
+
+/// <summary>Descriptors and space run out (design §14.22): what runs goes on, status says what is wrong, and it is over by itself.</summary>
+public sealed class ResourceTests(ITestOutputHelper output)
+{
+    private const int NoSpace = 28;
+    private const int Descriptors = 512;
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+
+    [ToolFact("prlimit")] // After EMFILE the listener accepted nobody ever again, and the log's files could not be opened either.
+    public async Task Descriptors_UsedUpByClients_OthersGoOnAndLaterClientsAreServed() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            await cluster.CreateSetAsync("few", disks: 2, megabytes: 100);
+            await cluster.CreateMirrorAsync("few/v", "8M");
+            await using var before = await NbdClient.ConnectAsync(cluster["a"], "few/v");
+            Assert.Equal(0u, await before.WriteAsync(0, new byte[4096]));
+
+            var silent = new List<TcpClient>();
+            for (var i = 0; i < Descriptors; i++) silent.Add(await ConnectAsync(cluster["a"]));
+            await CauseAsync(cluster, cluster["a"], "RM1604"); // HTTP is served still, and tells.
+            Assert.Equal(0u, await before.WriteAsync(4096, new byte[4096]));
+            Assert.Contains("turns clients away", cluster["a"].Output(), StringComparison.Ordinal);
+
+            silent.ForEach(client => client.Dispose());
+            await using var after = await NbdClient.ConnectAsync(cluster["a"], "few/v");
+            Assert.Equal(0u, await after.WriteAsync(8192, new byte[4096]));
+            Assert.True(cluster["a"].IsRunning);
+            await NoCauseAsync(cluster, cluster["a"], "RM1604");
+        },
+        arguments: (_, node) =>
+        {
+            if (node.Name == "a") node.Prefix.AddRange(["prlimit", $"--nofile={Descriptors}:{Descriptors}"]);
+            return [];
+        });
+
+    [ToolFact("gcc")] // The client got EIO, and one leg was lost for good though no leg had the bytes.
+    public async Task Disks_AllFull_ClientIsToldAndNoLegIsLost() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await cluster.CreateSetAsync("full", disks: 2, megabytes: 100);
+            await cluster.CreateMirrorAsync("full/v", "8M");
+            await using var client = await NbdClient.ConnectAsync(cluster["a"], "full/v");
+            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
+
+            // Only the data areas: labels and dirty logs have their space from the start.
+            faults.FailFrom("full-d", "w", NoSpace, 64L << 20, cluster["a"]);
+            Assert.Equal((uint)NoSpace, await client.WriteAsync(4096, Enumerable.Repeat((byte)7, 4096).ToArray()).WaitAsync(Limit));
+            Assert.True(faults.Hits(cluster["a"]) >= 2, "both disks were met");
+            await CauseAsync(cluster, cluster["b"], "RM1605", "ENOSPC");
+
+            faults.End(cluster["a"]);
+            Assert.Equal(0u, await client.WriteAsync(4096, Enumerable.Repeat((byte)8, 4096).ToArray()).WaitAsync(Limit));
+            var volume = (await cluster.StatusAsync(cluster["a"]))["disksets"]![0]!["volumes"]![0]!;
+            Assert.Equal("okay", (string?)volume["state"]);
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
+    [ToolFact("gcc")] // The log's write failed, and the process ended.
+    public async Task Logs_Full_CommandsAreRefusedWithTheReasonAndClientsGoOn() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await cluster.CreateSetAsync("log", disks: 2, megabytes: 100);
+            await cluster.CreateMirrorAsync("log/v", "8M");
+            await using var client = await NbdClient.ConnectAsync(cluster["a"], "log/v");
+            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
+
+            faults.Fail("/raft/", "w", NoSpace, cluster.Nodes);
+            CliResult? refused = null;
+            await Eventually.TrueAsync("commands are refused for want of space", Limit, async () =>
+            {
+                refused = await cluster["a"].CliAsync("mirror", "create", "log/w", "--size", "8M", "--on", "d0,d1", "--timeout", "5s");
+                return refused.ExitCode == 4 && refused.Error.Contains("logFull", StringComparison.Ordinal);
+            }, () => $"{refused?.ExitCode} {refused?.Error}");
+            Assert.Contains("ENOSPC", refused!.Error, StringComparison.Ordinal);
+            Assert.Contains("\"applied\":\"no\"", refused.Error, StringComparison.Ordinal);
+            Assert.All(cluster.Nodes, node => Assert.True(node.IsRunning));
+            Assert.Equal(0u, await client.WriteAsync(4096, new byte[4096]).WaitAsync(Limit)); // Leases need no entry.
+
+            faults.End(cluster.Nodes);
+            await Eventually.TrueAsync("commands are taken again", Limit, async () =>
+                (await cluster["a"].CliAsync("mirror", "create", "log/x", "--size", "8M", "--on", "d0,d1", "--timeout", "5s")).ExitCode == 0);
+            Assert.All(cluster.Nodes, node => Assert.True(node.IsRunning));
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
+    [Theory] // A real process, whose stdout the shell makes so. Closed: the runtime may have opened something else under that number.
+    [InlineData(">/dev/full", "No space left on device")]
+    [InlineData(">&-", "stdout is closed")]
+    public async Task CommandLine_StdoutFullOrClosed_HasItsOwnExitCode(string redirection, string reason)
+    {
+        var result = await Tool.RunAsync(
+            "bash", TimeSpan.FromSeconds(60), "-c", $"{TestCluster.CommandLine} --help {redirection}; echo exit $? >&2");
+        Assert.Contains("exit 11", result.Error, StringComparison.Ordinal);
+        Assert.Contains(reason, result.Error, StringComparison.Ordinal);
+    }
+
+    private static async Task<TcpClient> ConnectAsync(NodeProcess node)
+    {
+        var client = new TcpClient();
+        try
+        {
+            await client.ConnectAsync("127.0.0.1", node.NbdPort);
+        }
+        catch (SocketException)
+        {
+            // Turned away faster than it connected.
+        }
+
+        return client;
+    }
+
+    private static async Task CauseAsync(TestCluster cluster, NodeProcess asked, string code, string text = "")
+    {
+        JsonNode? last = null;
+        await Eventually.TrueAsync($"status names {code}", Limit, async () =>
+        {
+            last = (await cluster.StatusAsync(asked))["disksets"]![0]!["causes"];
+            return last!.AsArray().Any(cause => ((string)cause!["code"]!).StartsWith(code, StringComparison.Ordinal)
+                && ((string)cause["cause"]!).Contains(text, StringComparison.Ordinal));
+        }, () => last?.ToJsonString() ?? "");
+    }
+
+    private static async Task NoCauseAsync(TestCluster cluster, NodeProcess asked, string code)
+    {
+        JsonNode? last = null;
+        await Eventually.TrueAsync($"status names {code} no more", Limit, async () =>
+        {
+            last = (await cluster.StatusAsync(asked))["disksets"]![0]!["causes"];
+            return last!.AsArray().All(cause => !((string)cause!["code"]!).StartsWith(code, StringComparison.Ordinal));
+        }, () => last?.ToJsonString() ?? "");
+    }
+}
