@@ -49,6 +49,9 @@ internal sealed class GivenUpWrites(MirrorOptions options)
     /// <summary>True while this node has client connections to the volume, or writes of theirs.</summary>
     public bool HasSessions { get; private set; }
 
+    /// <summary>What is said of <see cref="HasSessions"/>.</summary>
+    public bool States => HasSessions && !Faults.HasFlag(MirrorFaults.SessionUnannounced);
+
     /// <summary>Orders statements about <see cref="HasSessions"/>: the newest counts. Also unique over the cores of one incarnation.</summary>
     public long StatedNs => _statedNs;
 
@@ -123,13 +126,10 @@ internal sealed class GivenUpWrites(MirrorOptions options)
     {
         if (!HasSessions) return false;
         if (_announcedNs == _statedNs) return true;
-        if (!Faults.HasFlag(MirrorFaults.SessionUnannounced))
+        if (committedNs < _statedNs) return false;
+        foreach (var peer in _peers)
         {
-            if (committedNs < _statedNs) return false;
-            foreach (var peer in _peers)
-            {
-                if (peer.AnsweredNs < _statedNs) return false;
-            }
+            if (peer.AnsweredNs < _statedNs) return false;
         }
 
         _announcedNs = _statedNs;

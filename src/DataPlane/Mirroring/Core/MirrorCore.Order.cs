@@ -76,7 +76,8 @@ internal sealed partial class MirrorCore
         foreach (var (node, incarnation) in _toAsk)
         {
             Emit(new MirrorEffect(EffectKind.Send, Name: node, Payload: new PeerMessage(
-                PeerMessageKind.OrderQuestion, Number, _incarnation, incarnation, (ulong)_order.StatedNs, (ulong)_now, Index: 1)));
+                PeerMessageKind.OrderQuestion, Number, _incarnation, incarnation, (ulong)_order.StatedNs, (ulong)_now,
+                Index: _order.States ? 1UL : 0)));
         }
     }
 
@@ -89,7 +90,7 @@ internal sealed partial class MirrorCore
         for (var i = 0; i < listed.Count; i++) (ranges[i], ages[i]) = (listed[i].Range, listed[i].AgeNs);
         Emit(new MirrorEffect(EffectKind.Send, Name: from, Payload: new PeerMessage(
             PeerMessageKind.OrderAnswer, Number, _incarnation, message.FromIncarnation, (ulong)_order.StatedNs, message.Sequence,
-            Index: _order.HasSessions ? 1UL : 0, Windows: ranges, Ages: ages)));
+            Index: _order.States ? 1UL : 0, Windows: ranges, Ages: ages)));
     }
 
     private void OrderAnswered(string from, PeerMessage message)
