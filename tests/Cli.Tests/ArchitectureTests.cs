@@ -26,6 +26,7 @@ public sealed class ArchitectureTests
         "src/DataPlane/Resync/Core",
         "src/DataPlane/DirtyRegions/Core",
         "src/DataPlane/Leases/Core",
+        "src/DataPlane/DiskIo/Core",
         "src/DataPlane/Nbd/Protocol",
     ];
 

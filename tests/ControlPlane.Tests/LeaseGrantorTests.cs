@@ -32,7 +32,7 @@ public sealed class LeaseGrantorTests
 
         Assert.Equal("a", suspicion!.Node);
         Assert.Equal(2500, suspectedAt);
-        Assert.True(fencedAt - 1000 >= grantor.Options.HorizonMs, $"fenced at {fencedAt}");
+        Assert.True(fencedAt - 1000 >= grantor.Options.HorizonMsOf(bench.State, "a"), $"fenced at {fencedAt}");
         Assert.Equal(NodeStatus.Fenced, bench.State.Nodes["a"].Status);
     }
 
@@ -63,9 +63,9 @@ public sealed class LeaseGrantorTests
         bench.Register("b", 2, 20);
         var grantor = new LeaseGrantor(new LeaseOptions(), "c");
         grantor.LeadershipGained(50_000, 7);
-        for (long now = 50_000; now < 50_000 + grantor.Options.HorizonMs; now += 20)
+        for (long now = 50_000; now < 50_000 + grantor.Options.HorizonMsOf(bench.State, "a"); now += 20)
             Assert.DoesNotContain(grantor.Tick(now, bench.State), static p => p.Body is FenceNode);
-        var fences = grantor.Tick(50_000 + grantor.Options.HorizonMs, bench.State).Select(static p => p.Body).OfType<FenceNode>();
+        var fences = grantor.Tick(50_000 + grantor.Options.HorizonMsOf(bench.State, "a"), bench.State).Select(static p => p.Body).OfType<FenceNode>();
         Assert.Equal([("a", 10ul), ("b", 10ul)], fences.Select(static f => (f.Node, f.Incarnation)));
         Assert.False(grantor.Renew("b", 20, 60_000, bench.State).IsGranted);
     }

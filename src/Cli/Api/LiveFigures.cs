@@ -1,9 +1,11 @@
+using RaftMirror.ControlPlane.Leases;
+
 namespace RaftMirror.Cli.Api;
 
 /// <summary>What is not in the replicated state: gathered from the nodes that answered in time.</summary>
 /// <param name="Nodes">By node name; a node that is missing did not answer.</param>
 /// <param name="Volumes">By SET/VOLUME; a volume that is missing was not reported by any node.</param>
-/// <param name="HorizonMs">The fencing horizon: lease × (1 + drift) + worst completion + margin.</param>
+/// <param name="HorizonMs">The fencing horizon of a node without disk sets: lease × (1 + drift) + worst completion + margin.</param>
 internal sealed record LiveFigures(
     IReadOnlyDictionary<string, NodeLive> Nodes,
     IReadOnlyDictionary<string, VolumeLive> Volumes,
@@ -11,6 +13,12 @@ internal sealed record LiveFigures(
 {
     /// <summary>Voters' clocks differ, and no majority agrees.</summary>
     public bool ClocksApart { get; init; }
+
+    /// <summary>Disks by SET/DISK, as each node that answered sees them.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<DiskLive>> Disks { get; init; } = new Dictionary<string, IReadOnlyList<DiskLive>>();
+
+    /// <summary>Times of the leases, to tell each set's own horizon; null if unknown.</summary>
+    public LeaseOptions? Lease { get; init; }
 
     public static LiveFigures None { get; } =
         new(new Dictionary<string, NodeLive>(), new Dictionary<string, VolumeLive>(), 0);
@@ -50,7 +58,25 @@ internal sealed record VolumeLive(long? OpenRegions, long? StaleRegions, int Cli
 {
     /// <summary>Why clients were lately answered that there is no space; null if they were not.</summary>
     public string? Full { get; init; }
+
+    /// <summary>The oldest leg I/O that a node waits for; null if none waits.</summary>
+    public WaitLive? Wait { get; init; }
 }
+
+/// <summary>Leg I/O that is waited for.</summary>
+/// <param name="Node">Where.</param>
+/// <param name="Leg">Submirror.</param>
+/// <param name="Disk">Its disk.</param>
+/// <param name="AgeMs">Since it was submitted.</param>
+/// <param name="Requests">Requests of the volume that are not answered there.</param>
+internal sealed record WaitLive(string Node, string Leg, string Disk, long AgeMs, int Requests);
+
+/// <summary>A disk as one node sees it.</summary>
+/// <param name="Node">Node.</param>
+/// <param name="OldestMs">Age of its oldest call in the kernel; 0 for none.</param>
+/// <param name="Calls">Calls in the kernel.</param>
+/// <param name="Phase">fine, slow, hangs, allSlow or onlyHere.</param>
+internal sealed record DiskLive(string Node, long OldestMs, int Calls, string Phase);
 
 /// <summary>A running resync.</summary>
 /// <param name="Kind">optimized, component or submirror; null to derive it from the state.</param>

@@ -44,8 +44,9 @@ internal static class CommandTypes
 /// <param name="MaxNodes">Dirty-log slots.</param>
 /// <param name="MetadataBytes">Metadata area of each disk; null for the default.</param>
 /// <param name="Fencing">lease.</param>
+/// <param name="DeviceTimeoutMs">Age of a device call from which its disk counts as lost; null for the default.</param>
 internal sealed record CreateSetOperation(
-    string Set, IReadOnlyList<string> Nodes, int MaxNodes, long? MetadataBytes, FencingKind Fencing);
+    string Set, IReadOnlyList<string> Nodes, int MaxNodes, long? MetadataBytes, FencingKind Fencing, long? DeviceTimeoutMs = null);
 
 internal sealed record SetMemberOperation(string Set, string Node);
 

@@ -101,6 +101,9 @@ internal sealed record DisksetStatus
     /// <summary>Longest time before a dead node's volumes are served again.</summary>
     public required int HorizonMs { get; init; }
 
+    /// <summary>Age of a disk's call from which the disk counts as lost; part of the horizon.</summary>
+    public long DeviceTimeoutMs { get; init; }
+
     /// <summary>True while nothing kills a node that was paused for longer than its lease.</summary>
     public bool SafeAgainstPauses { get; init; }
 
@@ -142,6 +145,9 @@ internal sealed record DiskStatus
     /// <summary>Path on each node.</summary>
     public IReadOnlyDictionary<string, string> Paths { get; init; } = new SortedDictionary<string, string>(StringComparer.Ordinal);
 
+    /// <summary>Age of the oldest call to it in the kernel of any node that answered; 0 if there is none.</summary>
+    public long OldestCallMs { get; init; }
+
     /// <summary>Bytes of the data area that no volume uses.</summary>
     public long? FreeBytes { get; init; }
 }
@@ -181,6 +187,9 @@ internal sealed record VolumeStatus
     /// <summary>NBD clients on all nodes that answered; null if none did.</summary>
     public int? Clients { get; init; }
 
+    /// <summary>The oldest submirror I/O that a node waits for now; null if none waits.</summary>
+    public WaitStatus? Wait { get; init; }
+
     /// <summary>True while reads use one leg only, because an ABR writer crashed.</summary>
     public bool ReadPinned { get; init; }
 
@@ -195,6 +204,9 @@ internal sealed record VolumeStatus
 /// <param name="CrashedAt">When.</param>
 /// <param name="CrashedAtIndex">Its log index.</param>
 internal sealed record ReadPinStatus(DateTimeOffset Since, ulong SinceIndex, string Node, DateTimeOffset CrashedAt, ulong CrashedAtIndex);
+
+/// <summary>Submirror I/O that a node waits for; <c>Requests</c> of the volume are not answered there.</summary>
+internal sealed record WaitStatus(string Node, string Submirror, string Disk, long AgeMs, int Requests);
 
 /// <summary>Who owns a volume; <c>MovingTo</c> while a transfer runs.</summary>
 internal sealed record OwnerStatus(string Node, ulong Epoch)

@@ -19,7 +19,8 @@ internal sealed partial class CommandTree
         var maxNodes = new Option<int>("--max-nodes") { HelpName = "N", DefaultValueFactory = _ => 16, Description = "Dirty-log slots on each disk." };
         var fencing = new Option<string>("--fencing") { HelpName = "lease", Description = "How lost nodes are kept from the disks." };
         var metadata = new Option<string>("--metadata") { HelpName = "SIZE", Description = "Metadata area on each disk. Default 64M." };
-        Add(group, new Command("create", "Makes a disk set.") { set, nodes, maxNodes, fencing, metadata }, (parsed, context, token) =>
+        var timeout = new Option<string>("--device-timeout") { HelpName = "TIME", Description = "Age of a disk's call from which the disk counts as lost; part of the fencing horizon. Default 5s." };
+        Add(group, new Command("create", "Makes a disk set.") { set, nodes, maxNodes, fencing, metadata, timeout }, (parsed, context, token) =>
         {
             var name = Arguments.Name(parsed.GetRequiredValue(set), "disk set");
             var list = Arguments.NameList(parsed.GetRequiredValue(nodes), "node");
@@ -28,8 +29,9 @@ internal sealed partial class CommandTree
             if (list.Count > slots) throw CliFailure.Usage($"{list.Count} nodes need --max-nodes {list.Count} or more; it is {slots}.");
             var kind = Arguments.Choice(parsed.GetValue(fencing) ?? "lease", "--fencing", ("lease", FencingKind.Lease));
             long? area = parsed.GetValue(metadata) is { } text ? Arguments.Size(text, "--metadata") : null;
+            long? deviceTimeoutMs = parsed.GetValue(timeout) is { } wait ? DeviceTimeout(wait) : null;
             return context.SubmitAsync(
-                CommandTypes.CreateSet, new CreateSetOperation(name, list, slots, area, kind), OperationJson.Default.CreateSetOperation,
+                CommandTypes.CreateSet, new CreateSetOperation(name, list, slots, area, kind, deviceTimeoutMs), OperationJson.Default.CreateSetOperation,
                 result => $"created disk set {name} of {string.Join(' ', list)} (index {result.Index}); next: raftmirror disk add {name} DISK PATH", token);
         });
         Add(group, new Command("list", "Lists disk sets."), async (_, context, token) =>
@@ -45,6 +47,14 @@ internal sealed partial class CommandTree
             ShowStatusAsync(context, Arguments.Name(parsed.GetRequiredValue(shown), "disk set"), null, token));
         AddSetMember(group, "join", "Lets a node serve a set again.", CommandTypes.JoinSet, "joined");
         AddSetMember(group, "leave", "Takes a node out of a set: its clients go, ownership moves away.", CommandTypes.LeaveSet, "left");
+    }
+
+    private static long DeviceTimeout(string text)
+    {
+        if (!Durations.TryParse(text, out var time)) throw CliFailure.Usage($"--device-timeout: '{text}' is no time.", "Write 5s, 800ms or 1m.");
+        return time >= TimeSpan.FromSeconds(1) && time <= TimeSpan.FromMinutes(5)
+            ? (long)time.TotalMilliseconds
+            : throw CliFailure.Usage($"--device-timeout: {text} is not from 1s to 5m.");
     }
 
     private void AddSetMember(Command group, string verb, string description, string type, string past)

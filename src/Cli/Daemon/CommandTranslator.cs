@@ -56,7 +56,10 @@ internal static class CommandTranslator
             [.. operation.Nodes],
             operation.MaxNodes,
             operation.MetadataBytes ?? 64L << 20,
-            operation.Fencing),
+            operation.Fencing)
+        {
+            DeviceTimeoutMs = operation.DeviceTimeoutMs ?? SetState.DefaultDeviceTimeoutMs,
+        },
         null);
 
     private static Translation JoinSet(ClusterState state, SetMemberOperation operation) => new(

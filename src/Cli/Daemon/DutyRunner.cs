@@ -86,7 +86,12 @@ internal sealed partial class DutyRunner(
         if (node is null || node.Incarnation < self.Incarnation)
         {
             yield return ("register", token => Submit(
-                new RegisterNode(self.Name, self.Id.Value, self.Incarnation, addresses.Api, addresses.Peer, addresses.Nbd) { Start = self.Start }, token));
+                new RegisterNode(self.Name, self.Id.Value, self.Incarnation, addresses.Api, addresses.Peer, addresses.Nbd)
+                {
+                    Start = self.Start,
+                    BootId = MachineBoot.Id,
+                },
+                token));
             yield break;
         }
 

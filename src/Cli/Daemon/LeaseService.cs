@@ -31,9 +31,6 @@ internal sealed partial class LeaseService(
     private readonly LeaseGrantor _grantor = new(times, self.Name);
     private ulong _leadingTerm; // 0: not leading. Under _gate, like the grantor.
 
-    /// <summary>How long a lost node's volumes wait at most.</summary>
-    public long HorizonMs => times.HorizonMs;
-
     /// <summary>A lease that begins from now on is wanted at once: one renewal more, however many ask meanwhile. Any thread.</summary>
     public void RenewNow() => _wanted.Writer.TryWrite(true); // One that has not begun yet will do for this caller too.
 

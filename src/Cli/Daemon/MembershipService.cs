@@ -3,6 +3,7 @@ using System.Text.Json;
 using RaftMirror.Cli.Api;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Leases;
 using RaftMirror.ControlPlane.Model;
 using MemberStatus = RaftMirror.Consensus.MemberStatus;
 
@@ -12,7 +13,7 @@ namespace RaftMirror.Cli.Daemon;
 /// how far each has come. The engine's own rules hold besides. Any thread.</summary>
 internal sealed class MembershipService(
     NodeIdentity self, IReplicatedLog log, StateFeed feed, PeerClient peers, NodeDirectory directory, string clusterName, Guid clusterId,
-    long horizonMs)
+    LeaseOptions times)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
@@ -85,7 +86,7 @@ internal sealed class MembershipService(
         }
 
         if (request.Action is MemberActions.Remove or MemberActions.Demote
-            && MembershipGuards.OfLeaving(status, member!, request.Action == MemberActions.Remove, feed.Current, NameOf, horizonMs) is { } guard)
+            && MembershipGuards.OfLeaving(status, member!, request.Action == MemberActions.Remove, feed.Current, NameOf, times.HorizonMsOf(feed.Current, request.Name)) is { } guard)
         {
             return guard;
         }

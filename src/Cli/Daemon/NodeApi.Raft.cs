@@ -191,6 +191,14 @@ internal sealed partial class NodeApi
             };
         }
 
-        return new LiveFigures(nodes, LiveVolumes.Sum(state, answers.OfType<NodeFigures>()), (int)horizonMs) { ClocksApart = document.ClocksApart };
+        return new LiveFigures(nodes, LiveVolumes.Sum(state, answers.OfType<NodeFigures>()), (int)times.HorizonMs)
+        {
+            ClocksApart = document.ClocksApart,
+            Lease = times,
+            Disks = answers.OfType<NodeFigures>()
+                .SelectMany(node => node.Disks.Select(disk => (disk.Name, Live: new DiskLive(node.Node, disk.OldestMs, disk.Calls, disk.Phase))))
+                .GroupBy(item => item.Name, StringComparer.Ordinal)
+                .ToDictionary(group => group.Key, group => (IReadOnlyList<DiskLive>)[.. group.Select(item => item.Live)], StringComparer.Ordinal),
+        };
     }
 }

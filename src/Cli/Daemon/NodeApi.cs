@@ -5,6 +5,7 @@ using RaftMirror.Cli.Telemetry;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane;
 using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Leases;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.ControlPlane.Snapshots;
 
@@ -25,7 +26,7 @@ internal sealed partial class NodeApi(
     Func<NodeFigures> figures,
     Func<IReadOnlyList<string>> unready,
     Func<ReseedRequest, CancellationToken, Task<ApiResult>> reseed,
-    long horizonMs,
+    LeaseOptions times,
     ClockService clocks) : INodeApi
 {
     private static readonly TimeSpan FiguresLimit = TimeSpan.FromMilliseconds(750);
@@ -243,6 +244,9 @@ internal static class LiveVolumes
                         : soFar.Resync)
                 {
                     Full = soFar.Full ?? volume.Full,
+                    Wait = volume.Wait is { } wait && wait.AgeMs > (soFar.Wait?.AgeMs ?? -1)
+                        ? new WaitLive(node.Node, wait.Leg, wait.Disk, wait.AgeMs, wait.Requests)
+                        : soFar.Wait,
                 };
             }
         }

@@ -91,10 +91,10 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _links = new PeerLinks(_self, _feed, _peers);
         _leases = new LeaseService(
             _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, IsBarred, _links.Unheard, _logger);
-        _members = new MembershipService(_self, _raft, _feed, _peers, _directory, raft.ClusterName, raft.ClusterId, _leases.HorizonMs);
+        _members = new MembershipService(_self, _raft, _feed, _peers, _directory, raft.ClusterName, raft.ClusterId, times);
         _api = new NodeApi(
             _self, _raft, _machine, _feed, _commands, _members, _peers, _directory, _standing, spans, Figures, UnreadyReasons, ReseedAsync,
-            _leases.HorizonMs, _clocks);
+            times, _clocks);
 
         datagrams.Register(_agents.Receive);
         _commands.Register();
@@ -103,8 +103,10 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _links.Register();
         _members.Register();
         _api.Register();
+        _peers.Handle(PeerMethods.ProbeDisk, DaemonJson.Default.ProbeDiskRequest, DaemonJson.Default.ProbeDiskReply,
+            (_, request, _) => DiskReports.AnswerAsync(_agents.Find(request.Set)?.DataPlane, request));
         _peers.Handle(PeerMethods.CheckDisk, DaemonJson.Default.DiskRequest, DaemonJson.Default.DiskReply,
-            (_, request, _) => ValueTask.FromResult(DiskChecks.Run(request)));
+            async (_, request, token) => await Task.Run(() => DiskChecks.Run(request), token).WaitAsync(token)); // It may hang.
         _peers.Handle(PeerMethods.ProveDisk, DaemonJson.Default.ProofRequest, DaemonJson.Default.ProofReply, _disks.AnswerAsync);
         _peers.Handle(PeerMethods.CheckDelete, DaemonJson.Default.DeleteCheckRequest, DaemonJson.Default.DeleteCheckReply,
             (_, request, _) => ValueTask.FromResult(CheckDelete(request)));
@@ -273,16 +275,21 @@ internal sealed partial class NodeRun : IAsyncDisposable
         Environment.FailFast("A broken invariant stops the node.", failure);
     }
 
-    private DataPlanePorts PortsOf(string set, TransferSpans spans, PeerDatagrams datagrams) => new(
-        _resources,
-        new VolumeReports(
-            set, _self, _feed, SubmitOwn, reason => _ended.TrySetResult(reason), spans, _logger, _stopping.Token),
-        datagrams.ForSet(set),
-        BootTimeLeaseClock.Instance,
-        Fatal)
+    private DataPlanePorts PortsOf(string set, TransferSpans spans, PeerDatagrams datagrams)
     {
-        ServiceChanged = _exports.ServiceChanged,
-    };
+        var disks = new DiskReports(set, _self, _feed, _peers, () => _agents.Find(set)?.DataPlane, SubmitOwn, _logger, _stopping.Token);
+        return new DataPlanePorts(
+            _resources,
+            new VolumeReports(
+                set, _self, _feed, SubmitOwn, reason => _ended.TrySetResult(reason), spans, disks.LoseUnreachableAsync, _logger, _stopping.Token),
+            datagrams.ForSet(set),
+            BootTimeLeaseClock.Instance,
+            Fatal)
+        {
+            ServiceChanged = _exports.ServiceChanged,
+            Disks = disks,
+        };
+    }
 
     private async Task<ApiResult> SubmitOwn(CommandBody body, string? traceParent, CancellationToken cancellationToken) =>
         await _commands.SubmitOwnAsync(body, traceParent, CommandLimit, cancellationToken);
@@ -353,12 +360,15 @@ internal sealed partial class NodeRun : IAsyncDisposable
                 : null)
         {
             Full = volume.Full,
+            Wait = volume.Wait is { } wait ? new WaitFigures(wait.Leg, wait.Disk, wait.AgeMs, volume.RequestsInFlight) : null,
         }).ToList();
         return new NodeFigures(_self.Name, volumes.Sum(volume => volume.Clients), volumes)
         {
             Barred = _standing.Barred,
             Causes = _watch.Causes(),
             HasRoom = _watch.HasRoom,
+            Disks = [.. _agents.All.SelectMany(agent => agent.DataPlane.DiskStatistics().Select(disk =>
+                new DiskFigures($"{agent.Set}/{disk.Disk}", disk.OldestMs, disk.Calls, disk.Phase)))],
         };
     }
 

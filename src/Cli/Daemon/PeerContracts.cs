@@ -50,6 +50,9 @@ internal static class PeerMethods
     public const string ProveDisk = "disk.prove";
 
 
+    /// <summary>Does a disk of a set answer this node now? <see cref="ProbeDiskRequest"/> → <see cref="ProbeDiskReply"/>.</summary>
+    public const string ProbeDisk = "disk.probe";
+
     /// <summary>Has a volume clients here?</summary>
     public const string CheckDelete = "mirror.checkDelete";
 
@@ -142,6 +145,10 @@ internal sealed record DiskReply(bool IsOk, string Message, long SizeBytes, int 
     public byte[]? Kept { get; init; }
 }
 
+internal sealed record ProbeDiskRequest(string Set, string Disk);
+
+internal sealed record ProbeDiskReply(DataPlane.DiskIo.Core.DiskAnswer Answer);
+
 internal sealed record DeleteCheckRequest(string Set, string Volume);
 
 internal sealed record DeleteCheckReply(bool IsOk, string Message);
@@ -156,6 +163,9 @@ internal sealed record ClientRequest(Guid Id, string Digest);
 /// <summary>One node's live figures.</summary>
 internal sealed record NodeFigures(string Node, int NbdClients, IReadOnlyList<VolumeFigures> Volumes)
 {
+    /// <summary>Disks of its sets.</summary>
+    public IReadOnlyList<DiskFigures> Disks { get; init; } = [];
+
     /// <summary>Why it does not serve; null if it may.</summary>
     public Standing.Bar? Barred { get; init; }
 
@@ -172,7 +182,20 @@ internal sealed record VolumeFigures(
 {
     /// <summary>Why clients were lately answered that there is no space; null if they were not.</summary>
     public string? Full { get; init; }
+
+    /// <summary>The oldest leg I/O that the node waits for.</summary>
+    public WaitFigures? Wait { get; init; }
 }
+
+/// <summary>Leg I/O that is waited for.</summary>
+internal sealed record WaitFigures(string Leg, string Disk, long AgeMs, int Requests);
+
+/// <summary>One disk on one node.</summary>
+/// <param name="Name">SET/DISK.</param>
+/// <param name="OldestMs">Age of its oldest call in the kernel; 0 for none.</param>
+/// <param name="Calls">Calls in the kernel.</param>
+/// <param name="Phase">fine, slow, hangs, allSlow or onlyHere.</param>
+internal sealed record DiskFigures(string Name, long OldestMs, int Calls, string Phase);
 
 internal sealed record ResyncFigures(string Kind, long DoneBytes, long TotalBytes, long BytesPerSecond);
 
@@ -201,6 +224,8 @@ internal sealed record ReseedRequest(string? From, int TimeoutMs);
 [JsonSerializable(typeof(DiskReply))]
 [JsonSerializable(typeof(Disks.ProofRequest))]
 [JsonSerializable(typeof(Disks.ProofReply))]
+[JsonSerializable(typeof(ProbeDiskRequest))]
+[JsonSerializable(typeof(ProbeDiskReply))]
 [JsonSerializable(typeof(DeleteCheckRequest))]
 [JsonSerializable(typeof(DeleteCheckReply))]
 [JsonSerializable(typeof(LeaveSetRequest))]

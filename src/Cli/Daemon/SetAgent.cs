@@ -6,12 +6,15 @@ namespace RaftMirror.Cli.Daemon;
 
 /// <summary>One disk set on this node: its data plane, fed with the states that concern it. Enactor thread unless said otherwise.</summary>
 internal sealed class SetAgent(
-    NodeIdentity self, DataPlanePorts ports, MirrorOptions options, TransferSpans spans, ulong spentGeneration) : IAsyncDisposable
+    string set, NodeIdentity self, DataPlanePorts ports, MirrorOptions options, TransferSpans spans, ulong spentGeneration) : IAsyncDisposable
 {
     private readonly DataPlaneSet _dataPlane = new(self.Name, self.Incarnation, ports, options, spentGeneration);
     private SetState? _last;
     private ulong _lastEpoch;
     private ulong _lastMembers;
+
+    /// <summary>Its name.</summary>
+    public string Set { get; } = set;
 
     /// <summary>Exports and figures. Any thread.</summary>
     public DataPlaneSet DataPlane => _dataPlane;

@@ -133,7 +133,7 @@ internal sealed partial class SetAgents(
         lock (_gate)
         {
             if (_isClosed || _leaving.Contains(set)) return null;
-            agent = new SetAgent(self, ports(set, spans), options, spans, _spent.GetValueOrDefault(set));
+            agent = new SetAgent(set, self, ports(set, spans), options, spans, _spent.GetValueOrDefault(set));
             _agents = _agents.Add(set, agent);
             if (_newest is { } grant) agent.Granted(grant);
         }

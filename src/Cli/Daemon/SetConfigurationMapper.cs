@@ -26,7 +26,10 @@ internal static class SetConfigurationMapper
             [.. set.Members.Values.Select(member => Map(cluster, member))],
             [.. set.Disks.Values.Select(disk => Map(set, disk, self))],
             own is { Slot: { } slot, IsMergeOwed: false } && slot.Incarnation == incarnation ? Map(slot) : null,
-            [.. set.Volumes.Values.OrderBy(volume => volume.Number).Select(volume => Map(set, volume, self))]);
+            [.. set.Volumes.Values.OrderBy(volume => volume.Number).Select(volume => Map(set, volume, self))])
+        {
+            DeviceTimeoutMs = set.DeviceTimeoutMs,
+        };
     }
 
     /// <summary>A slot in the data plane's words.</summary>
@@ -41,7 +44,10 @@ internal static class SetConfigurationMapper
         disk.SectorBytes,
         set.MetadataBytes,
         disk.IsDirectIo,
-        disk.Status != DiskStatus.Okay);
+        disk.Status != DiskStatus.Okay)
+    {
+        IsLost = disk.Status == DiskStatus.Lost,
+    };
 
     private static MemberConfiguration Map(ClusterState cluster, ControlPlane.Model.MemberState member)
     {

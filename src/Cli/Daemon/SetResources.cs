@@ -7,6 +7,7 @@ using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DirtyRegions;
 using RaftMirror.DataPlane.DirtyRegions.Faster;
+using RaftMirror.DataPlane.DiskIo;
 using RaftMirror.DataPlane.Metadata;
 using RaftMirror.DataPlane.Mirroring;
 

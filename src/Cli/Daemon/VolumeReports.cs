@@ -21,6 +21,7 @@ internal sealed partial class VolumeReports(
     Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
     Action<string> fenced,
     TransferSpans spans,
+    Func<string, Task<bool>> loseUnreachable,
     ILogger logger,
     CancellationToken stopping) : IVolumeReports
 {
@@ -72,11 +73,14 @@ internal sealed partial class VolumeReports(
 
     /// <inheritdoc/>
     public void LegFailed(uint volume, LegFailureReport report) => Run(volume, $"leg {report.Leg}", async state =>
+    {
+        if (report.Reason == LegFailureReason.Unreachable && await loseUnreachable(report.Disk)) return;
         await submit(
             new FailSubmirror(
                 set, state.Name, report.Leg, self.Name, self.Incarnation, report.Text),
             null,
-            stopping));
+            stopping);
+    });
 
     /// <inheritdoc/>
     public void BarrierConfirmed(uint volume, ulong barrier, IReadOnlyList<ByteRange> marked) => Run(volume, $"barrier {barrier}", async state =>

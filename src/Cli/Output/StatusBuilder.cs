@@ -100,6 +100,7 @@ internal static class StatusBuilder
         var causes = HealthCauses.Of(
             view.State, set, isServed, node => view.Live.Nodes.GetValueOrDefault(node)?.Standing)
             .Concat(ClockTexts.CausesOf(view.Live, set))
+            .Concat(DiskCauses.Of(set, view.Live))
             .Concat(ResourceCauses.Of(set, view.Live)).ToList();
         return new DisksetStatus
         {
@@ -107,10 +108,16 @@ internal static class StatusBuilder
             Health = HealthOf(set, volumes, isServed, causes.Count),
             Master = set.Master,
             Fencing = "lease",
-            HorizonMs = view.Live.HorizonMs,
+            HorizonMs = view.Live.Lease is { } lease
+                ? (int)set.Members.Keys.Max(node => lease.HorizonMsOf(view.State, node))
+                : view.Live.HorizonMs,
+            DeviceTimeoutMs = set.DeviceTimeoutMs,
             SafeAgainstPauses = false, // No watchdog and no storage reservation exist in this version (safety rule 4).
             Nodes = members,
-            Disks = [.. set.Disks.Values.Select(disk => BuildDisk(set, disk))],
+            Disks = [.. set.Disks.Values.Select(disk => BuildDisk(set, disk) with
+            {
+                OldestCallMs = (view.Live.Disks.GetValueOrDefault($"{set.Name}/{disk.Name}") ?? []).Select(here => here.OldestMs).DefaultIfEmpty().Max(),
+            })],
             Volumes = volumes,
             Causes = causes,
         };
@@ -192,6 +199,7 @@ internal static class StatusBuilder
             ],
             Resync = ResyncOf(volume, live),
             Clients = live?.Clients,
+            Wait = live?.Wait is { } wait ? new WaitStatus(wait.Node, wait.Leg, wait.Disk, wait.AgeMs, wait.Requests) : null,
             ReadPinned = volume.IsReadPinned,
             ReadPin = volume.ReadPin is { } pin
                 ? new ReadPinStatus(

@@ -71,7 +71,11 @@ public sealed record CreateSet(
     ImmutableArray<string> Nodes,
     int MaxNodes = 16,
     long MetadataBytes = 64L << 20,
-    FencingKind Fencing = FencingKind.Lease) : CommandBody;
+    FencingKind Fencing = FencingKind.Lease) : CommandBody
+{
+    /// <summary>Age of a device call from which its disk counts as lost; part of the fencing horizon.</summary>
+    public long DeviceTimeoutMs { get; init; } = SetState.DefaultDeviceTimeoutMs;
+}
 
 /// <summary>A node begins to serve the set, with the disks that it can use. Proposed by the node itself.</summary>
 /// <param name="Set">Which.</param>

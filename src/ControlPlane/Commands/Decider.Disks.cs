@@ -16,24 +16,33 @@ public sealed partial class Decider
         CheckUsage(c.Reason != DiskLossReason.None, "badReason", "Say why the disk is lost.");
         CheckDetail(c.Detail);
         JoinedMember(set, c.Node, c.Incarnation);
-        if (disk.Status == DiskStatus.Lost) return new ResultData(Status: nameof(DiskStatus.Lost));
         CheckEvidence(set, c.Evidence, isComplete: true);
-        LoseNow(c.Set, c.Disk, c.Reason, c.Detail, c.Node);
+        var slow = c.Slow.IsDefault ? [] : c.Slow;
+        // Lost already: what had no other source then may have one now.
+        if (disk.Status == DiskStatus.Lost) LeaveDisk(c.Set, c.Disk, slow);
+        else LoseNow(c.Set, c.Disk, c.Reason, c.Detail, c.Node, slow);
         return new ResultData(Generation: _state.Sets[c.Set].Generation, Status: nameof(DiskStatus.Lost));
     }
 
     /// <summary>Commits a loss: also part of commands that find more than one disk gone.</summary>
-    private void LoseNow(string setName, string disk, DiskLossReason reason, string detail, string node)
+    private void LoseNow(
+        string setName, string disk, DiskLossReason reason, string detail, string node, ImmutableArray<string> slow = default)
     {
-        var users = Joined(_state.Sets[setName]).Select(joined => new DiskUser(joined.Node, joined.Incarnation, BootIdOf(joined)));
+        var users = Joined(_state.Sets[setName]).Concat(Dead(_state.Sets[setName]))
+            .Select(user => new DiskUser(user.Node, user.Incarnation, BootIdOf(user)));
         Emit(new DiskLost(setName, disk, reason, detail, node, [.. users]));
+        LeaveDisk(setName, disk, slow.IsDefault ? [] : slow);
+    }
+
+    private void LeaveDisk(string setName, string disk, ImmutableArray<string> slow)
+    {
         // One generation for all that are lost together: the survivors' labels are written once.
         var generation = _state.Sets[setName].Generation + 1;
-        foreach (var volume in _state.Sets[setName].Volumes.Keys) TakeOffline(setName, volume, disk, generation);
+        foreach (var volume in _state.Sets[setName].Volumes.Keys) TakeOffline(setName, volume, disk, generation, slow);
         foreach (var volume in _state.Sets[setName].Volumes.Keys) CompleteBarriers(setName, volume);
     }
 
-    private void TakeOffline(string setName, string volumeName, string disk, ulong generation)
+    private void TakeOffline(string setName, string volumeName, string disk, ulong generation, ImmutableArray<string> slow)
     {
         foreach (var name in _state.Volume(setName, volumeName)!.Submirrors.Select(static leg => leg.Name).ToArray())
         {
@@ -41,7 +50,7 @@ public sealed partial class Decider
             var leg = volume.Submirrors.First(candidate => candidate.Name == name);
             if (!leg.IsWritable || !leg.IsOn(disk)) continue;
             // The last one that has the data is not taken out: its I/O waits, and a later return goes on where it stood.
-            if (leg.IsReadable && !volume.Submirrors.Any(other => other.Name != name && other.IsReadable)) continue;
+            if (leg.IsReadable && !volume.Submirrors.Any(other => other.Name != name && other.IsReadable && !IsDoubtful(setName, other, slow))) continue;
             var (isEverything, runs) = KeptMarks.AtLoss(volume, leg);
             Emit(new SubmirrorStateChanged(setName, volumeName, name, leg.Status, SubmirrorStatus.Offline, $"disk '{disk}' is lost"));
             Keep(setName, volumeName, isEverything, runs, only: name);
@@ -50,6 +59,9 @@ public sealed partial class Decider
             EndResyncOfOne(setName, volumeName, name);
         }
     }
+
+    private bool IsDoubtful(string setName, SubmirrorState leg, ImmutableArray<string> slow) => leg.Extents.Any(
+        extent => slow.Contains(extent.Disk) || _state.Sets[setName].Disks[extent.Disk].Status == DiskStatus.Lost);
 
     /// <summary>A submirror that is lost anew before all told their marks waits for them no more: they keep them.</summary>
     private void EndLegReturn(string set, string volume, string submirror)
@@ -215,6 +227,15 @@ public sealed partial class Decider
         return null;
     }
 
+    private ResultData? Leave(LeaveLogDisk c)
+    {
+        var member = JoinedMember(SetOf(c.Set), c.Node, c.Incarnation);
+        Check(member is { IsMergeOwed: false, Slot: { } slot } && slot.Generation == c.SlotGeneration, "staleSlot",
+            $"The slot of '{c.Node}' in '{c.Set}' is of generation {member.SlotGeneration}, not an open one of {c.SlotGeneration}.");
+        if (member.Slot.Disks.Length > 1 && member.Slot.Disks.Contains(c.Disk)) Emit(new LogDiskLeft(c.Set, c.Node, c.Disk, c.SlotGeneration));
+        return null;
+    }
+
     /// <summary>The machine of a node has rebooted, so that nothing is left in the kernel that it ran before.</summary>
     private void EndIoOfEarlierBoots(string node, string bootId)
     {
@@ -241,6 +262,12 @@ public sealed partial class Decider
                 Emit(new DiskIoEnded(setName, diskName, node, incarnation, "it left cleanly"));
         }
     }
+
+    /// <summary>Writers that are proven gone, but not what they had under way: only a reboot of their machines, or a later incarnation of the
+    /// same boot that knows it, says that it has ended.</summary>
+    private static IEnumerable<NodeIncarnation> Dead(SetState set) => set.Members.Values
+        .Where(static member => member is { IsMergeOwed: true, Slot: not null } && member.Slot.Incarnation != member.JoinedIncarnation)
+        .Select(static member => new NodeIncarnation(member.Node, member.Slot!.Incarnation));
 
     private string BootIdOf(NodeIncarnation joined) =>
         _state.Nodes[joined.Node] is { } node && node.Incarnation == joined.Incarnation ? node.BootId : "";

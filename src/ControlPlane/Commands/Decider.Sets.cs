@@ -16,13 +16,18 @@ public sealed partial class Decider
             "badMetadataSize", $"The metadata area has 4 MiB to 256 MiB in whole MiB, not {c.MetadataBytes} bytes.");
         CheckUsage(PlacementRules.SlotBytes(c.MetadataBytes, c.MaxNodes) >= PlacementRules.MinSlotBytes, "badMetadataSize",
             $"A metadata area of {c.MetadataBytes >> 20} MiB has no room for {c.MaxNodes} dirty-log slots of at least {PlacementRules.MinSlotBytes >> 10} KiB: use a larger one or fewer slots.");
+        CheckUsage(c.DeviceTimeoutMs is >= 100 and <= 300_000, "badDeviceTimeout",
+            $"A device time-out is 100 ms to 5 min, not {c.DeviceTimeoutMs} ms.");
         CheckUsage(!c.Nodes.IsDefaultOrEmpty, "noNodes", "Name at least one node.");
         CheckUsage(c.Nodes.Distinct(StringComparer.Ordinal).Count() == c.Nodes.Length, "duplicateNode", "A node is named twice.");
         CheckUsage(c.Nodes.Length <= c.MaxNodes, "tooManyNodes", $"{c.Nodes.Length} nodes do not fit {c.MaxNodes} slots; raise --max-nodes.");
         Check(_state.Set(c.Set) is null, "setExists", $"There already is a disk set '{c.Set}'; choose another name.");
         Check(_state.Sets.Values.All(s => s.Id != c.SetId), "duplicateId", $"Another disk set has the id {c.SetId}.");
         var nodes = c.Nodes.Select(NodeOf).OrderBy(static n => n.Id).Select(static n => n.Name);
-        Emit(new SetCreated(c.Set, c.SetId, [.. nodes], c.MaxNodes, c.MetadataBytes, c.Fencing));
+        Emit(new SetCreated(c.Set, c.SetId, [.. nodes], c.MaxNodes, c.MetadataBytes, c.Fencing)
+        {
+            DeviceTimeoutMs = c.DeviceTimeoutMs,
+        });
         return new ResultData(Id: c.SetId);
     }
 

@@ -98,6 +98,7 @@ public sealed partial class Decider
             SetDiskPath c => SetPath(c),
             StartActivation c => Activate(c),
             CompleteActivation c => Activate(c),
+            LeaveLogDisk c => Leave(c),
             _ => throw new InvariantException($"No command of type {body.GetType().Name} is known to this version."),
         };
     }

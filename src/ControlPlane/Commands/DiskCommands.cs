@@ -19,7 +19,12 @@ public sealed record LoseDisk(
     string Detail,
     string Node,
     ulong Incarnation,
-    ImmutableSortedDictionary<string, ulong> Evidence) : CommandBody;
+    ImmutableSortedDictionary<string, ulong> Evidence) : CommandBody
+{
+    /// <summary>Other disks that are slow at this moment: a submirror there does not count as another one that has the data. So of legs
+    /// that are all slow none is lost.</summary>
+    public ImmutableArray<string> Slow { get; init; } = [];
+}
 
 /// <summary>A lost disk is in use again: its offline submirrors get what they miss.</summary>
 /// <param name="Set">Which set.</param>
@@ -81,3 +86,7 @@ public sealed record SetDiskPath(
         }
     }
 }
+
+/// <summary>A node's dirty log leaves one of its disks, which is slow, and goes on with the other: so that volumes which do not lie on that
+/// disk do not wait for it. Proposed by the node itself; nothing happens if the log has no other disk.</summary>
+public sealed record LeaveLogDisk(string Set, string Node, ulong Incarnation, ulong SlotGeneration, string Disk) : CommandBody;

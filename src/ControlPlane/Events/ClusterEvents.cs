@@ -74,7 +74,11 @@ public sealed record NodeDown(string Node, ulong Incarnation) : ClusterEvent;
 
 /// <summary>A disk set was made.</summary>
 public sealed record SetCreated(
-    string Set, Guid SetId, ImmutableArray<string> Nodes, int MaxNodes, long MetadataBytes, FencingKind Fencing) : ClusterEvent;
+    string Set, Guid SetId, ImmutableArray<string> Nodes, int MaxNodes, long MetadataBytes, FencingKind Fencing) : ClusterEvent
+{
+    /// <summary>Age of a device call from which its disk counts as lost.</summary>
+    public long DeviceTimeoutMs { get; init; } = SetState.DefaultDeviceTimeoutMs;
+}
 
 /// <summary>A node serves a set.</summary>
 public sealed record NodeJoinedSet(string Set, string Node, ulong Incarnation) : ClusterEvent;

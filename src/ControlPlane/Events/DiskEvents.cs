@@ -28,3 +28,6 @@ public sealed record LegReturning(
 /// <summary>A disk is looked for elsewhere. Path and Paths are the whole of it from now on.</summary>
 public sealed record DiskPathChanged(
     string Set, string Disk, string Path, ImmutableSortedDictionary<string, string> Paths) : ClusterEvent;
+
+/// <summary>A node's dirty log goes on without one of its disks.</summary>
+public sealed record LogDiskLeft(string Set, string Node, string Disk, ulong Generation) : ClusterEvent;

@@ -68,7 +68,7 @@ public sealed class LeaseGrantor
         if (IsDecided(track, known)) return Refuse("the node is being suspected");
         track.LastGrantMs = nowMs;
         return new LeaseAnswer(
-            true, _options.LeaseMs, state.Index, state.MembershipEpoch, incarnation, _options.HorizonMs, null);
+            true, _options.LeaseMs, state.Index, state.MembershipEpoch, incarnation, _options.HorizonMsOf(state, node), null);
     }
 
     /// <summary>Time has passed. Proposals repeat every renew interval until the state shows them applied.</summary>
@@ -84,12 +84,12 @@ public sealed class LeaseGrantor
             var body = node.Status switch
             {
                 NodeStatus.Up or NodeStatus.Draining or NodeStatus.Starting => Watch(node, nowMs, state.Index),
-                NodeStatus.Suspect => ClearOrFence(node.Name, node.Incarnation, node.SinceIndex, nowMs, mayClear: true),
+                NodeStatus.Suspect => ClearOrFence(state, node.Name, node.Incarnation, node.SinceIndex, nowMs, mayClear: true),
                 _ => null,
             };
             if (body is not null) proposals.Add(new LeaseProposal(term, body));
             if (node.Predecessor is { Status: PredecessorStatus.Suspect } old
-                && ClearOrFence(node.Name, old.Incarnation, old.SinceIndex, nowMs, mayClear: false) is { } fence)
+                && ClearOrFence(state, node.Name, old.Incarnation, old.SinceIndex, nowMs, mayClear: false) is { } fence)
             {
                 proposals.Add(new LeaseProposal(term, fence));
             }
@@ -123,7 +123,7 @@ public sealed class LeaseGrantor
             : null;
     }
 
-    private CommandBody? ClearOrFence(string node, ulong incarnation, ulong sinceIndex, long nowMs, bool mayClear)
+    private CommandBody? ClearOrFence(ClusterState state, string node, ulong incarnation, ulong sinceIndex, long nowMs, bool mayClear)
     {
         var track = TrackOf(node, incarnation, nowMs);
         if (track.SuspicionIndex != sinceIndex)
@@ -142,12 +142,13 @@ public sealed class LeaseGrantor
 
         var waited = nowMs - Math.Max(track.LastGrantMs ?? long.MinValue, _leaderSinceMs);
         var suspected = nowMs - track.SuspicionSeenMs;
-        if (waited < _options.HorizonMs || suspected < _options.LeaseWithDriftMs) return null;
+        var horizon = _options.HorizonMsOf(state, node);
+        if (waited < horizon || suspected < _options.LeaseWithDriftMs) return null;
         if (!track.IsFenceProposed) track.ProposedMs = null;
         track.IsFenceProposed = true;
         return MayPropose(track, nowMs)
             ? new FenceNode(node, incarnation, new FenceReceipt(
-                "lease", _self, _term!.Value, waited, _options.HorizonMs, suspected, sinceIndex))
+                "lease", _self, _term!.Value, waited, horizon, suspected, sinceIndex))
             : null;
     }
 

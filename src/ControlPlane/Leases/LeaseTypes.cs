@@ -1,4 +1,5 @@
 using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Model;
 
 namespace RaftMirror.ControlPlane.Leases;
 
@@ -6,7 +7,8 @@ namespace RaftMirror.ControlPlane.Leases;
 /// <param name="LeaseMs">Length, counted by its holder from the send time of its request.</param>
 /// <param name="RenewMs">How often a node asks.</param>
 /// <param name="DriftPercent">Most by which two clocks' rates differ.</param>
-/// <param name="WorstDeviceMs">Longest time a device may take to complete what was submitted.</param>
+/// <param name="WorstDeviceMs">Longest time a device may take to complete what was submitted by a node that serves no disk set; one that
+/// does is given the longest device time-out of its sets, if that is longer.</param>
 /// <param name="MarginMs">Safety margin.</param>
 /// <param name="SuspectAfterMs">Silence after which a node is suspected.</param>
 public sealed record LeaseOptions(
@@ -20,8 +22,28 @@ public sealed record LeaseOptions(
     /// <summary>The lease on the slowest clock.</summary>
     public long LeaseWithDriftMs => LeaseMs + (((LeaseMs * DriftPercent) + 99) / 100);
 
-    /// <summary>What must pass after the last grant before its holder counts as gone.</summary>
+    /// <summary>What must pass after the last grant before a holder that serves no disk set counts as gone.</summary>
     public long HorizonMs => LeaseWithDriftMs + WorstDeviceMs + MarginMs;
+
+    /// <summary>What must pass after the last grant before a node counts as gone: its devices may take as long as their sets' device time-out.</summary>
+    public long HorizonMsOf(ClusterState state, string node)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        return LeaseWithDriftMs + WorstDeviceMsOf(state, node) + MarginMs;
+    }
+
+    /// <summary>Longest time that what the node submitted may take.</summary>
+    public long WorstDeviceMsOf(ClusterState state, string node)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        var worst = WorstDeviceMs;
+        foreach (var set in state.Sets.Values)
+        {
+            if (set.Members.ContainsKey(node)) worst = Math.Max(worst, set.DeviceTimeoutMs);
+        }
+
+        return worst;
+    }
 }
 
 /// <summary>The answer to a renewal: a grant, or a refusal.</summary>

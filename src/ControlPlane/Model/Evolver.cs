@@ -57,7 +57,7 @@ public static class Evolver
             case DiskFailed e:
                 return WithDisk(state, e.Set, e.Disk, index, (d, s) => d with { Status = DiskStatus.Failed, LeftAt = d.LeftAt ?? s.NextStamp });
             case DiskLost e:
-                return WithDisk(state, e.Set, e.Disk, index, (d, s) => d with
+                return LeaveSlots(e.Set, e.Disk, index, WithDisk(state, e.Set, e.Disk, index, (d, s) => d with
                 {
                     Status = DiskStatus.Lost,
                     LossReason = e.Reason,
@@ -65,7 +65,9 @@ public static class Evolver
                     LostAtIndex = index,
                     Users = e.Users,
                     LeftAt = d.LeftAt ?? s.NextStamp,
-                });
+                }));
+            case LogDiskLeft e:
+                return WithMember(state, e.Set, e.Node, index, m => m with { Slot = m.Slot! with { Disks = m.Slot.Disks.Remove(e.Disk) } });
             case DiskReturned e:
                 return WithDisk(state, e.Set, e.Disk, index, (d, _) => d with
                 {
@@ -201,6 +203,21 @@ public static class Evolver
         }
     }
 
+    /// <summary>Dirty logs that have another disk go on without a lost one: an acknowledged mark is on each disk that the state lists, so
+    /// those that stay have all. The generation stays, since nothing that was written before is to be ignored.</summary>
+    private static ClusterState LeaveSlots(string set, string disk, ulong index, ClusterState state)
+    {
+        foreach (var member in state.Sets[set].Members.Values)
+        {
+            if (member.Slot is not { } slot || !slot.Disks.Contains(disk)) continue;
+            var left = slot.Disks.RemoveAll(other => other == disk || state.Sets[set].Disks[other].Status == DiskStatus.Lost);
+            if (left.IsEmpty) continue; // The only one: its log ends with it.
+            state = WithMember(state, set, member.Node, index, m => m with { Slot = slot with { Disks = left } });
+        }
+
+        return state;
+    }
+
     private static NodeState Enter(NodeState node, NodeStatus status, ulong index, long at) =>
         node with { Status = status, SinceIndex = index, SinceMs = at };
 
@@ -233,7 +250,10 @@ public static class Evolver
             members = members.Add(e.Nodes[slot], new MemberState(e.Nodes[slot], slot, 0, false, 0, null, 0));
         var set = new SetState(
             e.Set, e.SetId, index, index, 1, 1, e.MaxNodes, e.MetadataBytes, e.Fencing, null, members,
-            OrdinalMap.Empty<DiskState>(), OrdinalMap.Empty<VolumeState>(), 1, NextStamp: new StampState(1, nonce, 0));
+            OrdinalMap.Empty<DiskState>(), OrdinalMap.Empty<VolumeState>(), 1, NextStamp: new StampState(1, nonce, 0))
+        {
+            DeviceTimeoutMs = e.DeviceTimeoutMs,
+        };
         return state with { Sets = state.Sets.Add(e.Set, set) };
     }
 

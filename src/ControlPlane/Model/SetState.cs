@@ -41,6 +41,13 @@ public sealed record SetState(
     StampState? NextStamp = null,
     long StampedAtMs = 0)
 {
+    /// <summary>Device time-out unless asked otherwise.</summary>
+    public const long DefaultDeviceTimeoutMs = 5000;
+
+    /// <summary>Age of a device call from which its disk counts as lost, for legs and dirty logs alike. A device is given that long before
+    /// a silent node counts as gone, too: it is part of the fencing horizon.</summary>
+    public long DeviceTimeoutMs { get; init; } = DefaultDeviceTimeoutMs;
+
     /// <summary>True if some sealed slot is not merged yet: no ownership of a logged volume is granted meanwhile.</summary>
     public bool IsMergeOwed
     {

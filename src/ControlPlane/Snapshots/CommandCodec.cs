@@ -21,7 +21,7 @@ public static class CommandCodec
         typeof(CancelTransfer), typeof(MergeDirtyLog), typeof(ReportResync), typeof(FinishResync), typeof(FailSubmirror),
         typeof(ConfirmBarrier), typeof(StampLabels), typeof(LoseDisk), typeof(ReturnDisk), typeof(ReportDisks),
         typeof(ReportDiskIoEnded), typeof(SetDiskPath), typeof(StartActivation), typeof(CompleteActivation),
-        typeof(MarkRecovered),
+        typeof(MarkRecovered), typeof(LeaveLogDisk),
     }.ToFrozenDictionary(static t => t.Name, static t => ControlPlaneJson.Contract.GetTypeInfo(t), StringComparer.Ordinal);
 
     /// <summary>Encodes a command for the log.</summary>

@@ -50,15 +50,6 @@ internal sealed class DiskPort(string name, Func<long> nowNs, Action<Exception> 
         }
     }
 
-    /// <summary>Calls that were given up and have not come back.</summary>
-    public int Stuck
-    {
-        get
-        {
-            lock (_gate) return _stuck;
-        }
-    }
-
     /// <summary>The device, while it is open; its calls are counted like the queue's own. For those with threads of their own.</summary>
     public IBlockDevice? Device
     {

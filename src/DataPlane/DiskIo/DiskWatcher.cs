@@ -18,6 +18,13 @@ public interface IDiskReports
     /// <summary>A disk hangs here, and is fine on another node. Repeated while that is so.</summary>
     void HangsOnlyHere(DiskHang hang);
 
+    /// <summary>One of the two disks of this node's dirty log is slow while the other is not. Repeated until the configuration has the log
+    /// leave it.</summary>
+    void LogDiskSlow(SlotConfiguration slot, string disk);
+
+    /// <summary>A disk that hung here only does so no longer.</summary>
+    void Recovered(string disk);
+
     /// <summary>Calls to a lost disk that were given up have all come back: none of this life is in the kernel. Repeated while the disk is
     /// lost.</summary>
     void IoEnded(string disk);
@@ -59,7 +66,8 @@ internal sealed class DiskWatcher(
     }
 
     /// <summary>Looks at every disk.</summary>
-    public void Tick(Func<string, bool> isEnacted)
+    /// <param name="hasEnded">True if no call to a lost disk is left here, and none will begin.</param>
+    public void Tick(Func<string, bool> hasEnded)
     {
         var ages = new List<DiskAge>();
         foreach (var port in ports()) ages.Add(new DiskAge(port.Name, port.Calls.OldestNs()));
@@ -76,9 +84,9 @@ internal sealed class DiskWatcher(
 
         if (reports is null) return;
         foreach (var effect in effects) CarryOut(effect, view);
-        foreach (var port in ports())
+        foreach (var disk in view.Lost)
         {
-            if (view.Lost.Contains(port.Name) && port.Stuck == 0 && isEnacted(port.Name)) ReportEnded(port.Name);
+            if (hasEnded(disk)) ReportEnded(disk);
         }
     }
 
@@ -153,6 +161,12 @@ internal sealed class DiskWatcher(
         if (effect.Kind == WatchEffectKind.Ask)
         {
             reports!.Ask(effect.Node!, effect.Disk, effect.Question);
+            return;
+        }
+
+        if (effect.Kind == WatchEffectKind.Recovered)
+        {
+            reports!.Recovered(effect.Disk);
             return;
         }
 

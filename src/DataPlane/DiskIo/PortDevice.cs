@@ -30,6 +30,9 @@ internal sealed class PortDevice : IBlockDevice
 
     public int SectorBytes { get; }
 
+    /// <summary>Called when whoever uses it finds it slow beside another; null: nobody hears it.</summary>
+    public Action? Slow { get; init; }
+
     /// <summary>True after <see cref="GiveUp"/>.</summary>
     public bool IsGivenUp
     {

@@ -34,7 +34,10 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
 {
     private static readonly TimeSpan ReopenAfter = TimeSpan.FromSeconds(1);
 
+    private static readonly ConcurrentDictionary<(string Node, string Set), int> Living = new();
+
     private readonly string _self;
+    private string? _name;
     private readonly ulong _incarnation;
     private readonly DataPlanePorts _ports;
     private readonly MirrorOptions _options;
@@ -198,12 +201,44 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         foreach (var volume in _volumes.Values) await volume.AppendsEnded;
         await _log.EndAsync();
         foreach (var disk in _disks.Values) disk.Close();
-        // Whoever opens them next must find no call of this life in the kernel.
-        foreach (var disk in _disks.Values) await disk.Closed;
-        _stopping.Dispose();
         var isClean = true;
+        foreach (var disk in _disks.Values)
+        {
+            // Whoever opens it next must find no call of this life in the kernel. For a lost disk the committed state waits, not this.
+            if (!IsLost(disk.Name)) await disk.Closed;
+            else isClean &= disk.Closed.IsCompleted;
+        }
+
+        _stopping.Dispose();
+        _ = Task.WhenAll(_disks.Values.Select(static disk => disk.Closed)).ContinueWith(
+            _ => Leave(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         foreach (var volume in _volumes.Values) isClean &= volume.EndedClean;
         return isClean;
+    }
+
+    /// <summary>Data planes of a set and node in this process, of whatever incarnation, that may have a call in the kernel.</summary>
+    public static int LivingOf(string node, string set) => Living.GetValueOrDefault((node, set));
+
+    private bool IsLost(string name)
+    {
+        foreach (var disk in _configuration?.Disks ?? [])
+        {
+            if (disk.Name == name) return disk.IsLost;
+        }
+
+        return false;
+    }
+
+    private void Enter(string set)
+    {
+        if (_name is not null) return;
+        _name = set;
+        Living.AddOrUpdate((_self, set), 1, static (_, count) => count + 1);
+    }
+
+    private void Leave()
+    {
+        if (_name is { } set) Living.AddOrUpdate((_self, set), 0, static (_, count) => count - 1);
     }
 
     DiskPort? IVolumeHost.FindDisk(string name) => FindDisk(name);
@@ -259,6 +294,7 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         }
 
         _configuration = configuration;
+        Enter(configuration.Name);
         _watcher.Apply(configuration);
         OpenDisks();
         ApplyVolumes(configuration);
@@ -284,10 +320,24 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         var configuration = _configuration!;
         foreach (var disk in configuration.Disks)
         {
+            if (disk.IsLost) CloseLost(disk.Name);
             if (disk.IsFailed) continue;
+            if (FindDisk(disk.Name) is { State: DiskPortState.Closed } former)
+            {
+                if (!former.Closed.IsCompleted) continue; // What hung in it must have ended.
+                _disks.TryRemove(disk.Name, out _);
+            }
+
             var port = _disks.GetOrAdd(disk.Name, name => new DiskPort(name, () => _ports.Clock.NowNs, _ports.Fatal));
             port.BeginOpen(() => _ports.Resources.OpenDisk(configuration, disk), Opened); // Nothing, unless it is missing.
         }
+    }
+
+    /// <summary>No call to a lost disk begins any more, from its dirty log neither; what is in the kernel ends when it ends.</summary>
+    private void CloseLost(string disk)
+    {
+        _log.Leave(disk);
+        FindDisk(disk)?.Close();
     }
 
     // The loop looks again: volumes wait for the disk no more, or it tries again after a while.
@@ -376,20 +426,11 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
     private void Tick()
     {
         foreach (var volume in _volumes.Values) volume.Tick();
-        _watcher.Tick(IsLossEnacted);
+        _watcher.Tick(HasEnded);
     }
 
-    /// <summary>True once no volume has a call under way that it would still have to give up.</summary>
-    private bool IsLossEnacted(string disk)
-    {
-        var index = _configuration?.Index ?? 0;
-        foreach (var volume in _volumes.Values)
-        {
-            if (volume.EnactedIndex < index) return false;
-        }
-
-        return true;
-    }
+    /// <summary>True once no call to a lost disk is left in this process' kernel queue: its port is closed, the device as well.</summary>
+    private bool HasEnded(string disk) => FindDisk(disk) is not { } port || port.Closed.IsCompleted;
 
     private void PostAll(MirrorVolume.Input input)
     {

@@ -140,7 +140,10 @@ internal sealed class DirtyLogKeeper(
                 return;
             }
 
-            devices.Add(new PortDevice(port, device, Timeout.InfiniteTimeSpan)); // Given up when the disk is lost.
+            devices.Add(new PortDevice(port, device, Timeout.InfiniteTimeSpan) // Given up when the log leaves the disk.
+            {
+                Slow = () => ports.Disks?.LogDiskSlow(slot, name),
+            });
         }
 
         lock (_gate)

@@ -37,8 +37,6 @@ internal sealed class MirrorVolume : IExport
     private VolumeStatistics? _statistics;
     private Task _lastAppend = Task.CompletedTask;
     private long _leaseExpiresNs;
-    private ulong _viewIndex;
-    private ulong _enactedIndex;
     private int _service; // A ServiceState.
     private long _resyncSinceNs;
     private long _resyncStartBytes;
@@ -71,9 +69,6 @@ internal sealed class MirrorVolume : IExport
 
     /// <summary>Figures as of the last tick; null before the first.</summary>
     public VolumeStatistics? Statistics => Volatile.Read(ref _statistics);
-
-    /// <summary>Index of the newest configuration that was taken over and carried out.</summary>
-    public ulong EnactedIndex => Volatile.Read(ref _enactedIndex);
 
     /// <summary>Ends when a shutdown has drained.</summary>
     public Task Drained => _drained.Task;
@@ -217,7 +212,6 @@ internal sealed class MirrorVolume : IExport
                 Apply(input);
                 Volatile.Write(ref _leaseExpiresNs, _core.LeaseExpiresNs);
                 CarryOut();
-                Volatile.Write(ref _enactedIndex, _viewIndex); // Its calls to lost legs are given up.
                 TellService();
                 if (_quiet.Count > 0) TellQuiet();
             }
@@ -262,9 +256,7 @@ internal sealed class MirrorVolume : IExport
                 _core.MarksAppended(now, input.Id, input.IsFlagged);
                 break;
             case InputKind.Configuration:
-                var view = (VolumeView)input.Payload!;
-                _core.ConfigurationChanged(now, view);
-                _viewIndex = view.Index;
+                _core.ConfigurationChanged(now, (VolumeView)input.Payload!);
                 break;
             case InputKind.EnactedUpTo:
                 _core.EnactedUpTo(now, input.Id);

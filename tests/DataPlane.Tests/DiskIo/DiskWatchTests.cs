@@ -42,6 +42,22 @@ public sealed class DiskWatchTests
         Assert.Contains(effects, effect => effect is { Kind: WatchEffectKind.OnlyHere, Disk: "d1", Node: "b" });
     }
 
+    [Fact] // The mutant: whoever asks nobody loses a disk that is fine elsewhere.
+    public void Mutant_AsksNobody_IsFoundByTheTestAbove()
+    {
+        var mutant = new DiskWatch { AsksNobody = true };
+        for (long now = 0; now < 6 * Second; now += Second / 10) mutant.Tick(now, Times, [new DiskAge("d1", 0)], TwoLegs);
+        Assert.Contains(mutant.Effects, effect => effect.Kind == WatchEffectKind.Hangs);
+    }
+
+    [Fact] // A node whose calls may still land is waited for no longer than three time-outs; then the disk is lost after all.
+    public void DiskIsFineElsewhereForTooLong_IsReported()
+    {
+        _calls["d1"] = 0;
+        var effects = Run(0, 16 * Second, TwoLegs, DiskAnswer.Fine);
+        Assert.Equal("b", effects.Find(effect => effect.Kind == WatchEffectKind.Hangs)!.Node);
+    }
+
     [Fact] // What was fine when it was asked first may hang when the time is out.
     public void DiskWasFineElsewhereAndHangsThereToo_IsReported()
     {
@@ -103,7 +119,17 @@ public sealed class DiskWatchTests
     public void LostDisk_IsNotReportedAgain()
     {
         _calls["d1"] = 0;
-        Assert.Empty(Run(0, 20 * Second, TwoLegs with { Lost = ["d1"] }, DiskAnswer.Hangs));
+        Assert.Empty(Run(0, 20 * Second, TwoLegs with { Groups = [[["d0"]]], Lost = ["d1"] }, DiskAnswer.Hangs));
+    }
+
+    [Fact] // What had no other place when the disk was lost, and has one now.
+    public void LostDiskStillInUse_IsReportedOnceItsDataLiesElsewhereToo()
+    {
+        _calls["d0"] = 0;
+        var view = TwoLegs with { Lost = ["d1"] };
+        Assert.DoesNotContain(Run(5 * Second, 8 * Second, view, DiskAnswer.Hangs), effect => effect.Kind == WatchEffectKind.Hangs);
+        _calls["d0"] = long.MaxValue;
+        Assert.Contains(Run(8 * Second, 10 * Second, view, DiskAnswer.Hangs), effect => effect is { Kind: WatchEffectKind.Hangs, Disk: "d1" });
     }
 
     private List<WatchEffect> Run(long from, long to, WatchView view, DiskAnswer? answer = null)

@@ -39,9 +39,9 @@ internal sealed partial class TestCluster
     public async Task<ulong> LastEventAsync() => (await EventsAsync()) is [.., var last] ? (ulong)last["index"]! : 0;
 
     /// <summary>Makes a set of all nodes with disks of the size given, as sparse files d0, d1, …</summary>
-    public async Task<IReadOnlyList<string>> CreateSetAsync(string set, int disks, int megabytes)
+    public async Task<IReadOnlyList<string>> CreateSetAsync(string set, int disks, int megabytes, params string[] options)
     {
-        await CliAsync("set", "create", set, "--nodes", string.Join(',', Nodes.Select(node => node.Name)));
+        await CliAsync(["set", "create", set, "--nodes", string.Join(',', Nodes.Select(node => node.Name)), .. options]);
         var paths = new List<string>();
         for (var i = 0; i < disks; i++)
         {

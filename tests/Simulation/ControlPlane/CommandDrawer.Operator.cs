@@ -60,7 +60,10 @@ internal sealed partial class CommandDrawer
     private CreateSet NewSet(ClusterState state)
     {
         ImmutableArray<string> nodes = [.. state.Nodes.Keys.Where(_ => random.Chance(0.8))];
-        return new CreateSet(SetNames[random.Next(SetNames.Length)], Id(), nodes, MetadataBytes: 4 << 20, MaxNodes: random.Chance(0.1) ? 1 : 8);
+        return new CreateSet(SetNames[random.Next(SetNames.Length)], Id(), nodes, MetadataBytes: 4 << 20, MaxNodes: random.Chance(0.1) ? 1 : 8)
+        {
+            DeviceTimeoutMs = 100 + random.Next(600),
+        };
     }
 
     private AddDisk NewDisk(ClusterState state, SetState set, NodeState node)

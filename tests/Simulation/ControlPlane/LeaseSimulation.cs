@@ -28,7 +28,7 @@ internal sealed class LeaseSimulation
         IClusterAccess cluster, LeaseOptions options, SeededBug bug, Xoshiro random, Action<NodeId, LeaseProposal> propose)
     {
         (_cluster, _options, _bug, _random, _propose) = (cluster, options, bug, random, propose);
-        _grantorOptions = bug == SeededBug.FencesBeforeTheHorizon ? options with { WorstDeviceMs = 0, MarginMs = 0 } : options;
+        _grantorOptions = bug == SeededBug.FencesBeforeTheHorizon ? options with { WorstDeviceMs = 0, MarginMs = -200 } : options;
     }
 
     public long Grants { get; private set; }

@@ -31,6 +31,9 @@ internal sealed partial class MirrorWorld
         Fail($"I-GO {node.Name} drops #{request.Id} of {node.Name}/{request.Session} {(Now - request.Start) / Ms} ms after it came, under a lease");
     }
 
+    // A dead node's, on a disk that is lost.
+    private bool IsHungAndGone(SimIo io) => io.Disk.IsHanging && !IsUnresolved(io);
+
     private void CheckWrite(SimNode node, SimIo io)
     {
         var volume = _control.Volume;
@@ -43,7 +46,7 @@ internal sealed partial class MirrorWorld
                 Fail($"I-OWN {node.Name} writes, {volume.Owner.Node} owns (epoch {volume.Owner.Epoch})");
             }
 
-            var other = _ios.Find(entry => entry.IsWrite && entry.Node != node.Name);
+            var other = _ios.Find(entry => entry is { IsWrite: true, IsGivenUp: false } && entry.Node != node.Name && !IsHungAndGone(entry));
             if (other is not null) Fail($"I-OWN {node.Name} writes while {other.Node} has writes under way");
         }
 
@@ -63,7 +66,7 @@ internal sealed partial class MirrorWorld
     {
         var volume = _control.Volume;
         if (volume.Owner.Node != node.Name || volume.Owner.Incarnation != node.Incarnation) Fail($"I-OWN {node.Name} resyncs, {volume.Owner.Node} owns");
-        var write = _ios.Find(entry => entry is { IsWrite: true, IsCopy: false } && entry.Blocks.Overlaps(blocks) && IsUnresolved(entry));
+        var write = _ios.Find(entry => entry is { IsWrite: true, IsCopy: false, IsGivenUp: false } && entry.Blocks.Overlaps(blocks) && IsUnresolved(entry));
         if (write is not null) Fail($"I-WIN {node.Name} copies {blocks} while {write.Node} writes {write.Blocks}");
     }
 
@@ -122,7 +125,7 @@ internal sealed partial class MirrorWorld
     private void CheckReleased(string node)
     {
         if (_control.Volume.Owner.Node != node || _control.Volume.Writers != WriterKind.One) return;
-        if (_ios.Exists(io => io.IsWrite && io.Node == node)) Fail($"I-OWN {node} released ownership with writes under way");
+        if (_ios.Exists(io => io is { IsWrite: true, IsGivenUp: false } && io.Node == node && !IsHungAndGone(io))) Fail($"I-OWN {node} released ownership with writes under way");
     }
 
     private string DescribeNodes() => string.Concat(_nodes.Select(static node => $"\n{node.Name}: {node.Core.Describe()}"));

@@ -31,6 +31,9 @@ internal sealed partial class MirrorWorld
             case EffectKind.EvenOut:
                 SubmitEvening(node, effect);
                 break;
+            case EffectKind.GiveUp:
+                GiveUp(node, effect);
+                break;
             case EffectKind.AppendMarks:
                 node.LogBusyUntilNs = Math.Max(node.LogBusyUntilNs, Now) + ((1 + _random.Next(8)) * Ms / 2);
                 At(node.LogBusyUntilNs, () => Append(node, life, effect), "append");
@@ -147,6 +150,7 @@ internal sealed partial class MirrorWorld
             IsCopy = false,
             IsWrite = isWrite,
             SubmittedNs = Now,
+            Operation = (effect.Id, effect.Leg),
             Remaining = (int)range.Length,
         };
         if (isWrite) CheckWrite(node, io);
@@ -169,6 +173,7 @@ internal sealed partial class MirrorWorld
     private void Land(
         SimNode node, ulong life, SimIo io, OpenRequest? request, int block, int slot, MirrorEffect effect)
     {
+        if (WaitsForDisk(io, () => Land(node, life, io, request, block, slot, effect))) return;
         var isDead = !node.IsAlive || node.Incarnation != life;
         if (isDead && io is { IsWrite: true, LateUntilNs: 0 })
         {
@@ -184,17 +189,18 @@ internal sealed partial class MirrorWorld
 
         if (io.IsWrite && !(io.Disk.FailsWrites || (isDead && _random.Chance(0.4))))
         {
-            if (request!.IsSuperseded && request.Client is not null) Fail($"I-GIVEN block {block}: {request.Values[slot]} of {node.Name}, given up by its client, lands after newer data was acknowledged (design §14.25)");
-            if (request.IsSuperseded) Fail($"I-NOLOSS block {block}: {request.Values[slot]} of {node.Name} lands after its client wrote it again elsewhere, and that was acknowledged (design §14.9)");
+            if (request!.IsSuperseded && !IsOnLostLeg(io) && request.Client is not null) Fail($"I-GIVEN block {block}: {request.Values[slot]} of {node.Name}, given up by its client, lands after newer data was acknowledged (design §14.25)");
+            if (request.IsSuperseded && !IsOnLostLeg(io)) Fail($"I-NOLOSS block {block}: {request.Values[slot]} of {node.Name} lands after its client wrote it again elsewhere, and that was acknowledged (design §14.9)");
             io.IsShort |= !io.Disk.TryWrite(block, request.Values[slot], node.Name);
         }
-        else if (!io.IsWrite && !isDead)
+        else if (io is { IsWrite: false, IsGivenUp: false } && !isDead)
         {
             request!.Values[slot] = io.Disk.Cached[block];
         }
 
         if (--io.Remaining > 0) return;
         _ios.Remove(io);
+        if (io.IsGivenUp) return;
         var status = io is { IsWrite: true, Disk.FailsWrites: true } ? DeviceStatus.IoError
             : io.IsShort ? DeviceStatus.NoSpace : DeviceStatus.Ok;
         if (io.IsWrite) request!.Ended(io.Disk.Name, status);
@@ -203,11 +209,48 @@ internal sealed partial class MirrorWorld
 
     private void EndFlush(SimNode node, ulong life, SimIo io, MirrorEffect effect)
     {
+        if (WaitsForDisk(io, () => EndFlush(node, life, io, effect))) return;
         _ios.Remove(io);
+        if (io.IsGivenUp) return;
         var status = DeviceStatus.Ok;
         if (io.Disk.FailsWrites) status = DeviceStatus.IoError;
         else io.Disk.Flush();
         OnNode(node, life, () => node.Core.IoCompleted(Now, effect.Id, effect.Leg, status, effect.Name!));
+    }
+
+    /// <summary>A disk that hangs keeps what it was given; what its node gave up comes from a queue on the way, later still.</summary>
+    private bool WaitsForDisk(SimIo io, Action again)
+    {
+        if (!io.Disk.IsHanging) return false;
+        var late = io.IsGivenUp ? _random.Next(300) : 0;
+        After((10 + late) * Ms, again, "hang");
+        return true;
+    }
+
+    private bool IsOnLostLeg(SimIo io) => io.IsGivenUp
+        && _control.Volume.Legs.Any(leg => leg.Extents[0].Disk == io.Disk.Name && leg.State is LegState.Offline or LegState.Maintenance);
+
+    /// <summary>As MirrorVolume: calls are answered at once and go on in the kernel, a copy makes no further one.</summary>
+    private void GiveUp(SimNode node, MirrorEffect effect)
+    {
+        var life = node.Incarnation;
+        foreach (var io in _ios.ToArray())
+        {
+            if (io.Node != node.Name || io.Incarnation != life || io.IsGivenUp) continue;
+            if (io.IsCopy ? io.Operation.Id != effect.Id : io.Operation != (effect.Id, effect.Leg)) continue;
+            io.IsGivenUp = true;
+            _callsGivenUp++;
+            if (io.IsCopy)
+            {
+                _ios.Remove(io);
+                After(1, () => OnNode(node, life, () => node.Core.CopyCompleted(
+                    Now, effect.Id, new CopyResult(DeviceStatus.IoError, 0, null, false, 0, 0, IsLeaseLost: true))), "given up");
+                continue;
+            }
+
+            After(1, () => OnNode(node, life, () => node.Core.IoCompleted(
+                Now, effect.Id, effect.Leg, DeviceStatus.Unreachable, io.Disk.Name)), "given up");
+        }
     }
 
     private void SubmitCopy(SimNode node, MirrorEffect effect)
@@ -227,6 +270,7 @@ internal sealed partial class MirrorWorld
             Blocks = range,
             IsCopy = true,
             IsWrite = true,
+            Operation = (effect.Id, -1),
         };
         _ios.Add(io);
         var data = new ulong[range.Length];
@@ -240,6 +284,14 @@ internal sealed partial class MirrorWorld
 
     private void LandCopy(SimNode node, ulong life, SimIo io, CopyPlan plan, ulong[] data, MirrorEffect effect)
     {
+        if (io.IsGivenUp) return;
+        var hanging = Array.Find(_disks, disk => disk.IsHanging && plan.Legs.Any(leg => leg[0].Disk == disk.Name));
+        if (hanging is not null)
+        {
+            After(10 * Ms, () => LandCopy(node, life, io, plan, data, effect), "hang");
+            return;
+        }
+
         _ios.Remove(io);
         long copied = 0, compared = 0;
         var isAlive = node.IsAlive && node.Incarnation == life;

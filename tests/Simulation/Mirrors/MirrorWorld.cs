@@ -56,6 +56,8 @@ internal sealed partial class MirrorWorld
     private int _copies;
     private int _admissions;
     private int _refusals;
+    private int _hangs;
+    private int _callsGivenUp;
 
     public MirrorWorld(Xoshiro random, RecoveryKind recovery, WriterKind writers, MirrorFaults faults, Action<string>? log)
     {
@@ -102,7 +104,7 @@ internal sealed partial class MirrorWorld
 
     public string Figures =>
         $"{_control.Volume.Recovery}/{_control.Volume.Writers}: {_answeredWrites} writes, {_answeredReads} reads, {_kills} kills, "
-        + $"{_control.Losses} legs offline, {_control.Returns} returned, {_control.Transfers} transfers, {_control.Merges} merges, {_control.Resyncs} resyncs, {_copies} copies, "
+        + $"{_hangs} disks hung, {_callsGivenUp} calls given up, {_control.Losses} legs offline, {_control.Returns} returned, {_control.Transfers} transfers, {_control.Merges} merges, {_control.Resyncs} resyncs, {_copies} copies, "
         + $"{_admissions} admissions, {_refusals} refusals, {_givenUp} given up, {_control.Cuts} cut off, "
         + $"{_noSpaceAnswers} without space, {_evenings} evened out";
 
@@ -149,6 +151,8 @@ internal sealed partial class MirrorWorld
         var incarnation = _control.Member(name).Incarnation;
         foreach (var io in _ios)
         {
+            // What hangs in a disk that is lost may land when it comes back: it does not come back before (design §14.20).
+            if (io.IsGivenUp || io.Disk.IsHanging) continue;
             if (io.Node == name && io.Incarnation == incarnation) Fail($"the simulation fenced {name} with I/O under way");
         }
 
@@ -240,13 +244,20 @@ internal sealed partial class MirrorWorld
 
         if (Now > FaultPhaseNs)
         {
-            foreach (var disk in _disks) disk.FailsWrites = false;
+            foreach (var disk in _disks) (disk.FailsWrites, disk.IsHanging) = (false, false);
         }
 
         foreach (var leg in _control.Volume.Legs)
         {
             var disk = Array.Find(_disks, d => d.Name == leg.Extents[0].Disk)!;
-            if (disk.FailsWrites)
+            if (disk.IsHanging)
+            {
+                // Every node was asked, and the device time-out has passed.
+                if (leg.IsWritable && Now - disk.HangingSinceNs >= DeviceNs) _control.Lose(leg.Name);
+                if (leg.State == LegState.Offline && (_faults & MirrorFaults.ReturnWithIoOutstanding) != 0 && _random.Chance(0.05)) _control.Return(leg.Name);
+                CheckLossEnds();
+            }
+            else if (disk.FailsWrites)
             {
                 // Also without any I/O of ours: every node says that it cannot see it.
                 if (disk.IsPathLost && leg.IsWritable && _random.Chance(0.05)) _control.Lose(leg.Name);
@@ -254,7 +265,8 @@ internal sealed partial class MirrorWorld
             else if (leg.State == LegState.Offline)
             {
                 // Not while anybody, dead nodes too, may have I/O to it (design §14.20).
-                if (_random.Chance(0.05) && !_ios.Exists(io => io.Disk == disk || io.IsCopy)) _control.Return(leg.Name);
+                var isOutstanding = _ios.Exists(io => io.Disk == disk || io.IsCopy) && (_faults & MirrorFaults.ReturnWithIoOutstanding) == 0;
+                if (_random.Chance(0.05) && !isOutstanding) _control.Return(leg.Name);
             }
             else if (leg.State != LegState.Okay && _random.Chance(0.05)) _control.Replace(leg.Name);
         }
@@ -318,9 +330,15 @@ internal sealed partial class MirrorWorld
                 break;
             case 3:
                 // One disk at a time: an oracle that loses both would have nothing to check.
-                if (Array.TrueForAll(_disks, static disk => !disk.FailsWrites) && _control.IsQuiet)
+                if (Array.TrueForAll(_disks, static disk => !disk.FailsWrites && !disk.IsHanging) && _control.IsQuiet)
                 {
                     var disk = _disks[_random.Next(_disks.Length)];
+                    if (_random.Chance(0.4))
+                    {
+                        Hang(disk);
+                        break;
+                    }
+
                     disk.FailsWrites = true;
                     disk.IsPathLost = _random.Chance(0.6);
                     Log($"disk {disk.Name} {(disk.IsPathLost ? "is unreachable" : "fails")}");
@@ -340,6 +358,22 @@ internal sealed partial class MirrorWorld
     }
 
     public bool IsCut(string a, string b) => _cuts.Contains((a, b)) || _cuts.Contains((b, a));
+    /// <summary>Long enough to be lost: what hangs for a shorter time is a slow device within its bound.</summary>
+    private void Hang(SimDisk disk)
+    {
+        _hangs++;
+        (disk.IsHanging, disk.HangingSinceNs) = (true, Now);
+        Log($"disk {disk.Name} hangs");
+        After((600 + _random.Next(4000)) * Ms, () => disk.IsHanging = false, "answers");
+    }
+
+    /// <summary>The loss of a leg ends although its disk goes on hanging: no node that is up waits for it.</summary>
+    private void CheckLossEnds()
+    {
+        if (_control.OldestLossNs is not { } since || Now - since < 3000 * Ms) return;
+        if (!Array.TrueForAll(_nodes, node => node.IsAlive && node.PausedUntilNs <= Now - (2500 * Ms) && _control.Member(node.Name).State == MemberState.Up)) return;
+        Fail($"I-LIVE the loss of a leg has not ended for {(Now - since) / Ms} ms, while its disk hangs{DescribeNodes()}");
+    }
 
     private void Message(Action deliver)
     {

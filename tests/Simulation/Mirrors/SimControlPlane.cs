@@ -17,6 +17,7 @@ internal sealed class SimControlPlane(
     private readonly Dictionary<ulong, string> _returning = [];
     private readonly SimKeptMarks _kept = new(volume.Recovery == RecoveryKind.Log);
     private readonly Dictionary<(string, string), long> _apartSince = [];
+    private readonly SortedDictionary<ulong, long> _lossSince = [];
     private ulong _owedChanged;
 
     public ulong Index { get; private set; } = 1;
@@ -32,6 +33,21 @@ internal sealed class SimControlPlane(
     public int Resyncs { get; private set; }
 
     public int Losses => _kept.Losses;
+
+    /// <summary>When the oldest loss of a leg that has not ended began; null if there is none.</summary>
+    public long? OldestLossNs
+    {
+        get
+        {
+            long? oldest = null;
+            foreach (var (id, since) in _lossSince)
+            {
+                if (_barriers.ContainsKey(id) && (oldest is null || since < oldest)) oldest = since;
+            }
+
+            return oldest;
+        }
+    }
 
     public int Returns => _kept.Returns;
     /// <summary>Leases ended because two live nodes did not hear each other.</summary>
@@ -211,6 +227,7 @@ internal sealed class SimControlPlane(
         _kept.Lost(name, Volume.Resync);
         EndReturn(name);
         _barriers[Index + 1] = MayDoIo();
+        _lossSince[Index + 1] = world.Now;
         Volume = Volume with { Legs = legs };
         Commit();
         return true;

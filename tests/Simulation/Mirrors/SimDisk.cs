@@ -34,6 +34,11 @@ internal sealed class SimDisk(string name, int blocks)
         return true;
     }
 
+    /// <summary>While it is set nothing that was submitted lands, and nothing fails.</summary>
+    public bool IsHanging { get; set; }
+
+    public long HangingSinceNs { get; set; }
+
     public void Flush() => Cached.CopyTo(Durable, 0);
 }
 
@@ -53,6 +58,12 @@ internal sealed class SimIo
     public required bool IsWrite { get; init; }
 
     public long SubmittedNs { get; init; }
+
+    /// <summary>The operation and leg that it was submitted for.</summary>
+    public (ulong Id, int Leg) Operation { get; init; }
+
+    /// <summary>Its core waits for it no longer; it lands all the same.</summary>
+    public bool IsGivenUp { get; set; }
 
     /// <summary>Blocks that have not landed.</summary>
     public int Remaining { get; set; }

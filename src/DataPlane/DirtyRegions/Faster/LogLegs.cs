@@ -17,6 +17,10 @@ internal sealed class LogLegs : IDisposable
     private readonly SemaphoreSlim _done = new(0);
     private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Func<Leg, DeviceStatus>? _work;
+    // What a write to a volume on other disks may wait for this log is below a second; leaving a disk is one commit.
+    private static readonly TimeSpan SlowAfter = TimeSpan.FromMilliseconds(400);
+
+    private readonly ManualResetEventSlim _firstDone = new();
     private readonly bool[] _isLeft = new bool[2];
     private DirtyLogFailure? _failure;
     private bool _isDisposed;
@@ -45,11 +49,13 @@ internal sealed class LogLegs : IDisposable
         if (_second is not null)
         {
             _work = work;
+            _firstDone.Reset();
             _start.Release();
         }
 
         DoOn(0, work);
-        if (_second is not null) _done.Wait();
+        _firstDone.Set();
+        if (_second is not null) WaitForSecond();
         if (Volatile.Read(ref _isLeft[0]) && (_second is null || Volatile.Read(ref _isLeft[1])))
             Fail("every disk of the dirty log is lost", _devices[^1].Name);
         return Failure is null;
@@ -73,6 +79,18 @@ internal sealed class LogLegs : IDisposable
 
         _start.Dispose();
         _done.Dispose();
+        _firstDone.Dispose();
+    }
+
+    private void WaitForSecond()
+    {
+        while (!_done.Wait(SlowAfter)) TellSlow(1);
+    }
+
+    /// <summary>One disk has done its part, the other not: the log should leave it, if it can go on with the one.</summary>
+    private void TellSlow(int index)
+    {
+        if (!Volatile.Read(ref _isLeft[1 - index]) && Failure is null && _devices[index] is PortDevice { Slow: { } tell }) tell();
     }
 
     private void RunSecond()
@@ -83,6 +101,7 @@ internal sealed class LogLegs : IDisposable
             if (_isDisposed) return;
             DoOn(1, _work!);
             _done.Release();
+            while (!_firstDone.Wait(SlowAfter)) TellSlow(0);
         }
     }
 

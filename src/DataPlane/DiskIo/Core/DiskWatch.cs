@@ -70,6 +70,9 @@ internal enum WatchEffectKind
 
     /// <summary>Report that this node's way to the disk hangs; repeated.</summary>
     OnlyHere,
+
+    /// <summary>What was reported as hanging here only does so no longer.</summary>
+    Recovered,
 }
 
 /// <summary>Times in ns.</summary>
@@ -79,6 +82,10 @@ internal readonly record struct WatchTimes(long TimeoutNs, long RepeatNs = 1_000
 {
     /// <summary>Age from which the others are asked, so that their answers are there when the time is out.</summary>
     public long SuspectNs => TimeoutNs / 2;
+
+    /// <summary>Age from which a disk that hangs here alone is lost all the same: this node's calls may still land on it, and nothing but
+    /// leaving it keeps them from landing over what others write (design §14.5).</summary>
+    public long GiveUpNs => 3 * TimeoutNs;
 }
 
 /// <summary>Decides which disks of a set hang (design §14.20). A call's age is the measure, not errors: a disk that neither answers
@@ -108,6 +115,14 @@ internal sealed class DiskWatch
         if (_lastNs != long.MinValue && nowNs - _lastNs > PauseNs) _countFromNs = nowNs;
         _lastNs = nowNs;
         foreach (var disk in disks) Observe(nowNs, times, disk);
+        foreach (var lost in view.Lost)
+        {
+            // Something stayed on it that had no other place then, and has one now.
+            if (!IsOfUse(lost, SlowBut(lost, view), view)) continue;
+            if (!_entries.TryGetValue(lost, out var left)) _entries[lost] = left = new Entry();
+            Report(nowNs, times, left, new WatchEffect(WatchEffectKind.Hangs, lost, AgeNs: left.AgeNs, Slow: SlowBut(lost, view)));
+        }
+
         foreach (var (disk, entry) in _entries)
         {
             if (entry.Phase == WatchPhase.Fine || view.Lost.Contains(disk)) continue;
@@ -126,7 +141,11 @@ internal sealed class DiskWatch
     {
         if (!_entries.TryGetValue(disk.Disk, out var entry)) _entries[disk.Disk] = entry = new Entry();
         entry.AgeNs = disk.OldestNs == long.MaxValue ? 0 : Math.Max(0, nowNs - Math.Max(disk.OldestNs, _countFromNs));
-        if (entry.AgeNs < times.SuspectNs) entry.Reset();
+        if (entry.AgeNs < times.SuspectNs)
+        {
+            if (entry.IsComplainedOf) _effects.Add(new WatchEffect(WatchEffectKind.Recovered, disk.Disk));
+            if (entry.Phase != WatchPhase.Fine) entry.Reset();
+        }
         else if (entry.Phase == WatchPhase.Fine) entry.Phase = WatchPhase.Slow;
     }
 
@@ -152,21 +171,16 @@ internal sealed class DiskWatch
         }
 
         if (AsksNobody) (isComplete, fine) = (true, null);
-        if (fine is not null)
+        if (fine is not null && entry.AgeNs < times.GiveUpNs)
         {
-            entry.Phase = WatchPhase.OnlyHere;
+            (entry.Phase, entry.IsComplainedOf) = (WatchPhase.OnlyHere, true);
             Report(nowNs, times, entry, new WatchEffect(WatchEffectKind.OnlyHere, disk, fine, AgeNs: entry.AgeNs));
             return;
         }
 
         // A node that gives no answer in time is waited for no longer: if it is dead it has no say, and the others are not to hang.
         if (!isComplete && entry.AgeNs < times.TimeoutNs + times.RepeatNs) return;
-        var slow = new List<string>();
-        foreach (var (name, other) in _entries)
-        {
-            if (name != disk && other.Phase != WatchPhase.Fine && !view.Lost.Contains(name)) slow.Add(name);
-        }
-
+        var slow = SlowBut(disk, view);
         if (!IsOfUse(disk, slow, view))
         {
             entry.Phase = WatchPhase.AllSlow;
@@ -174,7 +188,18 @@ internal sealed class DiskWatch
         }
 
         entry.Phase = WatchPhase.Hangs;
-        Report(nowNs, times, entry, new WatchEffect(WatchEffectKind.Hangs, disk, AgeNs: entry.AgeNs, Slow: slow));
+        Report(nowNs, times, entry, new WatchEffect(WatchEffectKind.Hangs, disk, fine, AgeNs: entry.AgeNs, Slow: slow));
+    }
+
+    private List<string> SlowBut(string disk, WatchView view)
+    {
+        var slow = new List<string>();
+        foreach (var (name, other) in _entries)
+        {
+            if (name != disk && other.Phase != WatchPhase.Fine && !view.Lost.Contains(name)) slow.Add(name);
+        }
+
+        return slow;
     }
 
     private void Report(long nowNs, WatchTimes times, Entry entry, WatchEffect effect)
@@ -218,6 +243,9 @@ internal sealed class DiskWatch
 
         public long AgeNs { get; set; }
 
+        /// <summary>It was reported as hanging here only, which is to be taken back.</summary>
+        public bool IsComplainedOf { get; set; }
+
         public ulong Question { get; set; }
 
         public long AskedNs { get; set; }
@@ -228,7 +256,7 @@ internal sealed class DiskWatch
 
         public void Reset()
         {
-            (Phase, Question, ReportedNs) = (WatchPhase.Fine, 0, long.MinValue);
+            (Phase, Question, ReportedNs, IsComplainedOf) = (WatchPhase.Fine, 0, long.MinValue, false);
             Answers.Clear();
         }
     }

@@ -20,8 +20,7 @@ internal sealed partial class MirrorCore
         }
     }
 
-    private bool IsLost(Leg leg) =>
-        Has(MirrorFaults.GiveUpLastLeg) ? leg.InFlight > 0 : !Has(MirrorFaults.WaitForLostLeg) && leg.IsPresent && !leg.IsWritable;
+    private bool IsLost(Leg leg) => !Has(MirrorFaults.WaitForLostLeg) && leg.IsPresent && !leg.IsWritable;
 
     /// <summary>A client whose request hangs on a leg in use is let go after the bound: it may try another node, where its request waits
     /// for this one's end (drain barrier). Here the range stays locked until then.</summary>

@@ -156,7 +156,7 @@ internal enum MirrorFaults
     ReleaseUndrained = 1 << 11,
     SkipDrainBarrier = 1 << 12,
     WaitForLostLeg = 1 << 13,
-    GiveUpLastLeg = 1 << 14,
+    ReturnWithIoOutstanding = 1 << 14,
     CleanWhileOffline = 1 << 15,
     ForgetMarksOnReturn = 1 << 16,
     AdmitUnserved = 1 << 20,
