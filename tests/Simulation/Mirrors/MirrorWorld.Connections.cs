@@ -29,7 +29,15 @@ internal sealed partial class MirrorWorld
         Log($"{connection.Node.Name}/{connection.Session} is refused");
         connection.IsHungUp = true;
         EndIfClosed(connection);
-        connection.OnLost?.Invoke();
+        NotAdmitted(connection);
+    }
+
+    /// <summary>Its client is told once, however it comes about.</summary>
+    private static void NotAdmitted(SimConnection connection)
+    {
+        var otherwise = connection.OnLost;
+        (connection.OnCounts, connection.OnLost) = (null, null);
+        otherwise?.Invoke();
     }
 
     /// <summary>The client sends nothing before its handshake is over.</summary>
@@ -47,10 +55,15 @@ internal sealed partial class MirrorWorld
         connection.Counts = true;
         After((1 + _random.Next(10)) * Ms / 4, () =>
         {
-            var (then, otherwise) = (connection.OnCounts, connection.OnLost);
+            var then = connection.OnCounts;
+            if (!connection.IsUp)
+            {
+                NotAdmitted(connection);
+                return;
+            }
+
             (connection.OnCounts, connection.OnLost) = (null, null);
-            if (connection.IsUp) then?.Invoke();
-            else otherwise?.Invoke();
+            then?.Invoke();
         }, "admitted");
     }
 
@@ -60,7 +73,7 @@ internal sealed partial class MirrorWorld
         {
             connection.IsUp = false;
             connection.Unread.Clear();
-            if (!connection.Counts) connection.OnLost?.Invoke();
+            if (!connection.Counts) NotAdmitted(connection);
         }
 
         node.Connections.Clear();
