@@ -48,7 +48,9 @@ internal sealed partial class SetResources(NodeDisks disks, ILogger logger) : IS
             {
                 try
                 {
-                    devices.Add(await disks.OpenForReadingAsync(before, set, set.Disks[name], after));
+                    var device = await disks.OpenForReadingAsync(before, set, set.Disks[name], after);
+                    // A disk that hangs in the middle of it is one more doubt; the merge goes on with the other one.
+                    devices.Add(BoundedDisk.Open(name, () => device, TimeSpan.FromMilliseconds(set.DeviceTimeoutMs)));
                 }
                 catch (IOException missing)
                 {
