@@ -68,6 +68,7 @@ internal sealed partial class RaftCore
         _digestDone = other._digestDone;
         _digestAskedMs = other._digestAskedMs;
         IsBarred = other.IsBarred;
+        IsLogShort = other.IsLogShort;
         _avoided = [.. other._avoided];
     }
 
@@ -120,6 +121,7 @@ internal sealed partial class RaftCore
 
         hash.Add(_snapshot?.Last ?? default);
         hash.Add(IsBarred);
+        hash.Add(IsLogShort);
         foreach (var member in _avoided) hash.Add(names[member.Value]);
         foreach (var (index, value) in _digests)
         {
