@@ -56,7 +56,7 @@ internal static class DiskChecks
         DiskContent.Stamped when HasOwnStamp(request, device) => null,
         // Another node of this cluster may be using it: what this cluster labelled is never overwritten.
         DiskContent.Ours or DiskContent.OursDamaged when probe.Label?.Cluster == request.ClusterId =>
-            $"{request.Path} was labelled by this cluster (disk {probe.Label!.Disk} of set {probe.Label.Set}), which does not overwrite its own disks",
+            $"{request.Path} is disk {probe.Label!.Disk} of set {probe.Label.Set} in cluster {probe.Label.Cluster}, which is this one: it does not overwrite its own disks; choose another",
         _ => request.IsOverwrite ? TooSmallFor(request, device) : probe.Message,
     };
 
