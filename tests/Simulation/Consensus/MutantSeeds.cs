@@ -35,6 +35,8 @@ internal static class MutantSeeds
         ["AppliesBeforeCommit"] = 1,
         ["AppliedIndexApart"] = 1,
         ["FlushErrorIgnored"] = 49,
+        ["ShortageIsFatal"] = 16,
+        ["ShortageForgotten"] = 16,
         ["DamageTakenForTorn"] = 41,
         ["DamageUnnoticed"] = 90,
         ["StaleFramesReplayed"] = 875,
