@@ -81,7 +81,10 @@ public sealed class MissingDiskTests(ITestOutputHelper output)
         File.CreateSymbolicLink(cluster.File("b-new"), cluster.File("m-d1.img"));
         await cluster.CliAsync("disk", "set", "m", "d1", "--path", $"b={cluster.File("b-new")}");
         await WriteAsync(b, 1 << 20, 9, "m/v");
-        await Eventually.TrueAsync("all is okay", Limit, async () => (string?)(await SetAsync(b))["health"] == "okay");
+
+        // What remains to be said is that b's dirty log, opened while the disk was missing here, lies on one disk until it is opened anew.
+        await Eventually.TrueAsync(
+            "the disk is complained of no more", Limit, async () => Codes(set = await SetAsync(b)).All(code => code == "RM1404"), () => set!.ToJsonString());
     });
 
     [Fact] // Names of devices come in another order after a reboot, or a disk is moved into a directory that is named.
@@ -128,6 +131,8 @@ public sealed class MissingDiskTests(ITestOutputHelper output)
         using var http = new HttpClient();
         return JsonNode.Parse(await http.GetStringAsync(new Uri(node.Api, "/v1/status")))!["disksets"]![0]!;
     }
+
+    private static string[] Codes(JsonNode set) => [.. set["causes"]!.AsArray().Select(static cause => ((string)cause!["code"]!)[..6])];
 
     private static void AssertCause(JsonNode set, string code, string about, string remedy)
     {

@@ -66,7 +66,7 @@ internal static class DiskCauses
         if (member is not { IsMergeOwed: false, Slot: { Disks.Length: 1 } slot } || okay < 2) yield break;
         yield return new HealthCause(
             "RM1404 LOG_ON_ONE_DISK", $"{set.Name}:{member.Node}",
-            $"the dirty log of {member.Node} is on disk {slot.Disks[0]} alone, since its other one was slow; if that is lost, everything is compared",
+            $"the dirty log of {member.Node} is on disk {slot.Disks[0]} alone, since its other one was slow or missing; if that is lost, everything is compared",
             $"when convenient: restart node {member.Node}, which opens its log on two disks");
     }
 
