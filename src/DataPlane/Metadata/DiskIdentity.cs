@@ -121,7 +121,7 @@ public static class DiskIdentity
         {
             return new DiskVerdict(
                 DiskFinding.Resized,
-                $"{what} was cut and has grown back to {sizeBytes} bytes: the label at its end is gone, and so may be data before it; it gets all data anew from another leg",
+                $"{what} was cut and has grown back to {sizeBytes} bytes: the label at its end is gone, and so may be data before it; put the disk back as it was",
                 label.Stamp);
         }
 
@@ -130,7 +130,7 @@ public static class DiskIdentity
             StampVerdict.Older => new DiskVerdict(
                 DiskFinding.Older,
                 $"{what} is an older copy of the disk: its label carries stamp {label.Stamp.Number}, the set knows {stamps.Completed.Number} on it; "
-                + "put the current disk back, or let it get all data anew from another leg",
+                + "put the current disk back; this one is not used",
                 label.Stamp),
             StampVerdict.Newer => new DiskVerdict(
                 DiskFinding.Newer,
@@ -143,7 +143,7 @@ public static class DiskIdentity
 
     private static DiskVerdict Shrunk(string what, ExpectedDisk expected, long sizeBytes) => new(
         DiskFinding.Resized,
-        $"{what} has {sizeBytes} bytes and was added with {expected.SizeBytes}: it was shrunk, and what lay behind is gone; give it its size back, then it gets all data anew from another leg");
+        $"{what} has {sizeBytes} bytes and was added with {expected.SizeBytes}: it was shrunk, and what lay behind is gone; put the disk back as it was");
 
     private static DiskVerdict Other(string what, ExpectedDisk expected, DiskLabel label)
     {

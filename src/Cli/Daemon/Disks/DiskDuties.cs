@@ -95,8 +95,8 @@ internal sealed partial class DiskDuties(
             cancellationToken);
     }
 
-    /// <summary>What the disk is owed follows from its label: as it left, what was kept for it; older or cut meanwhile, everything; anything
-    /// else is not the disk, and stays out.</summary>
+    /// <summary>A disk whose label is the one that it left with is owed what was kept for it. Any other one stays out: nobody asks for
+    /// everything to be copied to it.</summary>
     private async Task<ApiResult?> ReturnAsync(string setName, string diskName, CancellationToken cancellationToken)
     {
         var state = await disks.CommittedAsync(cancellationToken);
