@@ -85,6 +85,9 @@ public sealed class MissingDiskTests(ITestOutputHelper output)
         // What remains to be said is that b's dirty log, opened while the disk was missing here, lies on one disk until it is opened anew.
         await Eventually.TrueAsync(
             "the disk is complained of no more", Limit, async () => Codes(set = await SetAsync(b)).All(code => code == "RM1404"), () => set!.ToJsonString());
+        await b.TerminateAsync(Limit);
+        await cluster.RestartAsync(b);
+        await Eventually.TrueAsync("all is okay", Limit, async () => (string?)(set = await SetAsync(b))["health"] == "okay", () => set!.ToJsonString());
     });
 
     [Fact] // Names of devices come in another order after a reboot, or a disk is moved into a directory that is named.
