@@ -26,7 +26,6 @@ public sealed class ArchitectureTests
         "src/DataPlane/Resync/Core",
         "src/DataPlane/DirtyRegions/Core",
         "src/DataPlane/Leases/Core",
-        "src/DataPlane/DiskIo/Core",
         "src/DataPlane/Nbd/Protocol",
     ];
 
@@ -74,6 +73,16 @@ public sealed class ArchitectureTests
             .Select(path => Path.GetRelativePath(Root, path).Replace('\\', '/'))
             .Where(path => !path.Contains("/obj/", StringComparison.Ordinal) && !path.Contains("/bin/", StringComparison.Ordinal));
         foreach (var folder in onDisk) Assert.Contains(folder, CoreFolders);
+    }
+
+    [Fact] // A log message is looked up, and alarmed on, by its id.
+    public void LogMessages_InAllSources_HaveIdsOfTheirOwn()
+    {
+        var ids = Directory.GetFiles(Path.Combine(Root, "src"), "*.cs", SearchOption.AllDirectories)
+            .SelectMany(static file => Regex.Matches(File.ReadAllText(file), @"\[LoggerMessage\((?<id>\d+),").Select(static match => match.Groups["id"].Value))
+            .ToList();
+        Assert.NotEmpty(ids);
+        Assert.Empty(ids.GroupBy(static id => id).Where(static same => same.Count() > 1).Select(static same => same.Key));
     }
 
     [Theory]

@@ -192,15 +192,15 @@ internal sealed partial class ClockService(
             LogApart(logger, string.Join(", ", verdict.Ahead.Select(static pair => $"{pair.Key} {pair.Value} ms")));
     }
 
-    [LoggerMessage(3501, LogLevel.Warning, "The clock of {Node} is {AheadMs} ms ahead of a majority of the voters' (negative: behind): it shall not lead; set it right")]
+    [LoggerMessage(3531, LogLevel.Warning, "The clock of {Node} is {AheadMs} ms ahead of a majority of the voters' (negative: behind): it shall not lead; set it right")]
     private static partial void LogOff(ILogger logger, string node, long aheadMs);
 
-    [LoggerMessage(3502, LogLevel.Information, "The clock of {Node} is no more known to be wrong")]
+    [LoggerMessage(3532, LogLevel.Information, "The clock of {Node} is no more known to be wrong")]
     private static partial void LogRight(ILogger logger, string node);
 
-    [LoggerMessage(3503, LogLevel.Warning, "The voters' clocks differ and no majority agrees, so nobody can tell which is right: {Clocks}")]
+    [LoggerMessage(3533, LogLevel.Warning, "The voters' clocks differ and no majority agrees, so nobody can tell which is right: {Clocks}")]
     private static partial void LogApart(ILogger logger, string clocks);
 
-    [LoggerMessage(3504, LogLevel.Warning, "Log time {FromMs} is far from the voters' clocks; correction to {ToMs}: {Result}")]
+    [LoggerMessage(3534, LogLevel.Warning, "Log time {FromMs} is far from the voters' clocks; correction to {ToMs}: {Result}")]
     private static partial void LogCorrected(ILogger logger, long fromMs, long toMs, string result);
 }

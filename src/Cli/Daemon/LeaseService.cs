@@ -178,13 +178,13 @@ internal sealed partial class LeaseService(
         }
     }
 
-    [LoggerMessage(3001, LogLevel.Information, "Lease refused by {Leader}: {Reason}")]
+    [LoggerMessage(3031, LogLevel.Information, "Lease refused by {Leader}: {Reason}")]
     private static partial void LogRefused(ILogger logger, string leader, string reason);
 
-    [LoggerMessage(3002, LogLevel.Warning, "No lease from {Leader}: {Reason}")]
+    [LoggerMessage(3032, LogLevel.Warning, "No lease from {Leader}: {Reason}")]
     private static partial void LogUnreachable(ILogger logger, string leader, string reason);
 
-    [LoggerMessage(3003, LogLevel.Warning, "Membership: {Proposal}: {Result}")]
+    [LoggerMessage(3033, LogLevel.Warning, "Membership: {Proposal}: {Result}")]
     private static partial void LogProposed(ILogger logger, string proposal, string result);
 }
 

@@ -50,7 +50,7 @@ internal static partial class Log
     [LoggerMessage(1012, LogLevel.Error, "Node {Node}: a snapshot is damaged and was passed over: {Why}")]
     public static partial void SnapshotDamaged(ILogger logger, NodeId node, string why);
 
-    [LoggerMessage(1014, LogLevel.Error, "Node {Node}: the log cannot grow: {Reason}. Nothing is lost: commands are refused before it is full, and it is tried again by itself")]
+    [LoggerMessage(1016, LogLevel.Error, "Node {Node}: the log cannot grow: {Reason}. Nothing is lost: commands are refused before it is full, and it is tried again by itself")]
     public static partial void LogCannotGrow(ILogger logger, NodeId node, string reason);
 
     [LoggerMessage(1015, LogLevel.Information, "Node {Node}: the log grows again")]

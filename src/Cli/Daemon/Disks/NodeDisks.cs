@@ -311,7 +311,7 @@ internal sealed partial class NodeDisks(
     [LoggerMessage(3511, LogLevel.Warning, "Set {Set}: a disk was not stamped: {Reason}")]
     private static partial void LogNotStamped(ILogger logger, string set, string reason);
 
-    [LoggerMessage(3513, LogLevel.Warning, "Set {Set}: disk {Disk} has grown to {SizeBytes} bytes; it is used up to {KnownBytes}, which it was added with")]
+    [LoggerMessage(3514, LogLevel.Warning, "Set {Set}: disk {Disk} has grown to {SizeBytes} bytes; it is used up to {KnownBytes}, which it was added with")]
     private static partial void LogGrown(ILogger logger, string set, string disk, long sizeBytes, long knownBytes);
 
     [LoggerMessage(3512, LogLevel.Information, "Set {Set}: a disk cannot be judged now: {Reason}")]
