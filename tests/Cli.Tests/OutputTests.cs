@@ -1,5 +1,6 @@
 using RaftMirror.Cli.Commands;
 using RaftMirror.Cli.Output;
+using RaftMirror.Primitives;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;
@@ -42,7 +43,7 @@ public sealed class OutputTests
         full.Write("x"u8);
     }
 
-    private sealed class FullStream : OutputStream
+    private sealed class FullStream : WriteOnlyStream
     {
         public override void Write(ReadOnlySpan<byte> buffer) => throw new IOException("No space left on device");
     }

@@ -58,7 +58,7 @@ internal sealed partial class SetResources(NodeDisks disks, ILogger logger) : IS
                 }
             }
 
-            var layout = LayoutOf(set.Disks[slot.Disks[0]].SizeBytes, set.MetadataBytes, set.MaxNodes);
+            var layout = StateWords.Layout(set, set.Disks[slot.Disks[0]]);
             return await Task.Run(() => DirtyRegionLogReader.Recover(set.Id, number, SetConfigurationMapper.Map(slot), layout, devices));
         }
         finally

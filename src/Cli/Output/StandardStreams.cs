@@ -43,7 +43,7 @@ internal sealed class OutputFailure(string reason, Exception? inner = null) : Ex
 
 /// <summary>Any failure of the stream below becomes an <see cref="OutputFailure"/>.</summary>
 /// <param name="inner">Null if there is none.</param>
-internal sealed class ResultStream(Stream? inner) : OutputStream
+internal sealed class ResultStream(Stream? inner) : WriteOnlyStream
 {
     public override void Write(ReadOnlySpan<byte> buffer)
     {
@@ -62,7 +62,7 @@ internal sealed class ResultStream(Stream? inner) : OutputStream
 
 /// <summary>Failures of the stream below are ignored.</summary>
 /// <param name="inner">Null if there is none.</param>
-internal sealed class QuietStream(Stream? inner) : OutputStream
+internal sealed class QuietStream(Stream? inner) : WriteOnlyStream
 {
     public override void Write(ReadOnlySpan<byte> buffer)
     {
@@ -75,37 +75,4 @@ internal sealed class QuietStream(Stream? inner) : OutputStream
             // Where errors go is itself in error: the exit code is what is left.
         }
     }
-}
-
-/// <summary>A stream that is only written.</summary>
-internal abstract class OutputStream : Stream
-{
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
-
-    public override void Flush()
-    {
-        // Nothing is held back.
-    }
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-    public abstract override void Write(ReadOnlySpan<byte> buffer);
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 }

@@ -4,8 +4,9 @@ using RaftMirror.Primitives;
 namespace RaftMirror.Consensus.Snapshots;
 
 /// <summary>Writes one snapshot from front to end; see <see cref="SnapshotFormat"/>. It is a stream, so that a state machine writes
-/// a section's content straight through it: no second copy of the state is made. One thread.</summary>
-internal sealed class SnapshotWriter : Stream
+/// a section's content straight through it: no second copy of the state is made. One thread. The whole file is
+/// made durable at once, at its end: a flush of the stream does nothing.</summary>
+internal sealed class SnapshotWriter : WriteOnlyStream
 {
     private readonly ISnapshotFile _file;
     private readonly SnapshotHeader _header;
@@ -87,8 +88,6 @@ internal sealed class SnapshotWriter : Stream
         Emit(buffer);
     }
 
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
     public override void WriteByte(byte value) => Write([value]);
 
     private void Emit(ReadOnlySpan<byte> data)
@@ -110,29 +109,4 @@ internal sealed class SnapshotWriter : Stream
         _file.Append(_buffer.AsSpan(0, _buffered));
         _buffered = 0;
     }
-
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
-
-    /// <summary>Nothing: the whole file is made durable at once, at its end.</summary>
-    public override void Flush()
-    {
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 }

@@ -16,6 +16,9 @@ public sealed class FileBlockDevice : IBlockDevice
     private volatile bool _hasFlushFailed;
     private volatile bool _isShrunk;
 
+    /// <summary>The device for somebody who does not own it: disposing of the loan closes nothing.</summary>
+    public IBlockDevice Lend() => new BorrowedDevice(this);
+
     private FileBlockDevice(
         string name, SafeFileHandle handle, bool isDirect, bool isBlockDevice, int sectorBytes, long sizeBytes, long? limitBytes)
     {

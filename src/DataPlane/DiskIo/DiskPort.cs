@@ -157,18 +157,16 @@ internal sealed class DiskPort(string name, Func<long> nowNs, Action<Exception> 
     {
         IBlockDevice? device = null;
         IOException? failure = null;
-        var running = Calls.Begin(DeviceOperations.Read, nowNs());
-        try
+        using (Calls.Begin(DeviceOperations.Read, nowNs()))
         {
-            device = new WatchedDevice(open(), Calls, nowNs);
-        }
-        catch (IOException missing)
-        {
-            failure = missing; // Its calls answer Unreachable, which is reported leg by leg; it is tried again.
-        }
-        finally
-        {
-            Calls.End(running);
+            try
+            {
+                device = new WatchedDevice(open(), Calls, nowNs);
+            }
+            catch (IOException missing)
+            {
+                failure = missing; // Its calls answer Unreachable, which is reported leg by leg; it is tried again.
+            }
         }
 
         DiskCall[] left = [];

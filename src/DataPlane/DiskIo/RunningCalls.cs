@@ -20,8 +20,8 @@ internal sealed class RunningCalls
     }
 
     /// <summary>A call is about to be made.</summary>
-    /// <returns>To be named at its end.</returns>
-    public int Begin(DeviceOperations operation, long nowNs)
+    /// <returns>To be disposed of, once, when the call has come back.</returns>
+    public RunningCall Begin(DeviceOperations operation, long nowNs)
     {
         lock (_gate)
         {
@@ -34,12 +34,11 @@ internal sealed class RunningCalls
 
             _calls[index] = new Call(operation, nowNs);
             _count++;
-            return index;
+            return new RunningCall(this, index);
         }
     }
 
-    /// <summary>The call has come back.</summary>
-    public void End(int index)
+    internal void End(int index)
     {
         lock (_gate)
         {
@@ -66,93 +65,52 @@ internal sealed class RunningCalls
     private readonly record struct Call(DeviceOperations Operation, long StartedNs);
 }
 
+/// <summary>One of <see cref="RunningCalls"/>.</summary>
+internal readonly struct RunningCall(RunningCalls calls, int index) : IDisposable
+{
+    public void Dispose() => calls.End(index);
+}
+
 /// <summary>A device whose calls are counted while they run. Long zeroing is cut, so that the age of a call tells of the
 /// device and not of how much was asked.</summary>
-internal sealed class WatchedDevice(IBlockDevice inner, RunningCalls calls, Func<long> nowNs) : IBlockDevice
+internal sealed class WatchedDevice(IBlockDevice inner, RunningCalls calls, Func<long> nowNs) : WrappedDevice(inner)
 {
     private const long SliceBytes = 8 << 20;
 
-    public string Name => inner.Name;
-
-    public long SizeBytes => inner.SizeBytes;
-
-    public int SectorBytes => inner.SectorBytes;
-
-    public ulong SpaceId => inner.SpaceId;
-
-    public DeviceStatus Read(long offset, Span<byte> buffer)
+    public override DeviceStatus Read(long offset, Span<byte> buffer)
     {
-        var call = calls.Begin(DeviceOperations.Read, nowNs());
-        try
-        {
-            return inner.Read(offset, buffer);
-        }
-        finally
-        {
-            calls.End(call);
-        }
+        using var call = calls.Begin(DeviceOperations.Read, nowNs());
+        return Inner.Read(offset, buffer);
     }
 
-    public DeviceStatus Write(long offset, ReadOnlySpan<byte> buffer)
+    public override DeviceStatus Write(long offset, ReadOnlySpan<byte> buffer)
     {
-        var call = calls.Begin(DeviceOperations.Write, nowNs());
-        try
-        {
-            return inner.Write(offset, buffer);
-        }
-        finally
-        {
-            calls.End(call);
-        }
+        using var call = calls.Begin(DeviceOperations.Write, nowNs());
+        return Inner.Write(offset, buffer);
     }
 
-    public DeviceStatus Flush()
+    public override DeviceStatus Flush()
     {
-        var call = calls.Begin(DeviceOperations.Flush, nowNs());
-        try
-        {
-            return inner.Flush();
-        }
-        finally
-        {
-            calls.End(call);
-        }
+        using var call = calls.Begin(DeviceOperations.Flush, nowNs());
+        return Inner.Flush();
     }
 
-    public DeviceStatus Trim(long offset, long lengthBytes)
+    public override DeviceStatus Trim(long offset, long lengthBytes)
     {
-        var call = calls.Begin(DeviceOperations.Trim, nowNs());
-        try
-        {
-            return inner.Trim(offset, lengthBytes);
-        }
-        finally
-        {
-            calls.End(call);
-        }
+        using var call = calls.Begin(DeviceOperations.Trim, nowNs());
+        return Inner.Trim(offset, lengthBytes);
     }
 
-    public DeviceStatus WriteZeroes(long offset, long lengthBytes, bool mayUnmap)
+    public override DeviceStatus WriteZeroes(long offset, long lengthBytes, bool mayUnmap)
     {
         var status = DeviceStatus.Ok;
         while (lengthBytes > 0 && status == DeviceStatus.Ok)
         {
             var slice = Math.Min(lengthBytes, SliceBytes);
-            var call = calls.Begin(DeviceOperations.WriteZeroes, nowNs());
-            try
-            {
-                status = inner.WriteZeroes(offset, slice, mayUnmap);
-            }
-            finally
-            {
-                calls.End(call);
-            }
-
+            using (calls.Begin(DeviceOperations.WriteZeroes, nowNs())) status = Inner.WriteZeroes(offset, slice, mayUnmap);
             (offset, lengthBytes) = (offset + slice, lengthBytes - slice);
         }
 
         return status;
     }
-
-    public void Dispose() => inner.Dispose();
 }

@@ -41,11 +41,11 @@ internal sealed partial class NodeDisks(
         ArgumentNullException.ThrowIfNull(disk);
         if (!set.Members.Any(member => member.Node == set.Self && member.IsJoined && member.Incarnation == self.Incarnation))
             throw new IOException($"This node has not joined '{set.Name}'.");
-        if (Find(set.Name, disk.Id) is { } open) return new BorrowedDevice(open);
+        if (Find(set.Name, disk.Id) is { } open) return open.Lend();
         var isFirst = VerdictOn(set.Name, disk.Id) is null;
         var look = _underWay.GetOrAdd((set.Name, disk.Id), key => Task.Run(() => AdmitAgainAsync(key.Set, key.Disk)));
         if (isFirst) look.Wait(FirstVerdict);
-        if (Find(set.Name, disk.Id) is { } opened) return new BorrowedDevice(opened);
+        if (Find(set.Name, disk.Id) is { } opened) return opened.Lend();
         throw new IOException(VerdictOn(set.Name, disk.Id)?.Message ?? $"Disk '{disk.Name}' ({disk.Path}) has not answered yet.");
     }
 

@@ -138,18 +138,13 @@ internal sealed class ProofOfSameness(NodeIdentity self, Func<string, ProofReque
     private static async Task WriteAsync(
         SetState set, DiskState disk, int slot, Guid nonce, IBlockDevice device, NodeDisk own, CancellationToken cancellationToken)
     {
-        var status = await own.RunAsync(() => SamenessProof.Write(device, LayoutOf(set, disk), slot, disk.Id, nonce), cancellationToken);
+        var status = await own.RunAsync(() => SamenessProof.Write(device, StateWords.Layout(set, disk), slot, disk.Id, nonce), cancellationToken);
         if (status != DeviceStatus.Ok) throw new IOException($"a nonce could not be written ({status})");
     }
 
     private static Guid? Read(SetState set, DiskState disk, int slot, IBlockDevice device)
     {
-        var status = SamenessProof.Read(device, LayoutOf(set, disk), slot, disk.Id, out var nonce);
+        var status = SamenessProof.Read(device, StateWords.Layout(set, disk), slot, disk.Id, out var nonce);
         return status == DeviceStatus.Ok ? nonce : throw new IOException($"a nonce could not be read ({status})");
     }
-
-    private static DiskLayout LayoutOf(SetState set, DiskState disk) =>
-        DiskLayout.TryCreate(disk.SizeBytes, set.MetadataBytes, set.MaxNodes, out var layout, out var refusal)
-            ? layout
-            : throw new IOException($"it does not fit its set: {refusal}");
 }

@@ -52,10 +52,15 @@ internal static class StateWords
     /// <exception cref="IOException">The disk does not fit its set.</exception>
     public static DiskLabel Label(ClusterState cluster, SetState set, DiskState disk, ReadOnlyMemory<byte> logPosition)
     {
-        if (!DiskLayout.TryCreate(disk.SizeBytes, set.MetadataBytes, set.MaxNodes, out var layout, out var refusal))
-            throw new IOException($"Disk '{disk.Name}' does not fit its set: {refusal}.");
         return new DiskLabel(
-            cluster.Id, set.Id, disk.Id, disk.SizeBytes, set.MetadataBytes, set.MaxNodes, 0, layout.SlotBytes, set.Generation,
+            cluster.Id, set.Id, disk.Id, disk.SizeBytes, set.MetadataBytes, set.MaxNodes, 0, Layout(set, disk).SlotBytes, set.Generation,
             cluster.MembershipEpoch, Of(set.NextStamp), logPosition);
     }
+
+    /// <summary>Where a disk's label, slots and data lie.</summary>
+    /// <exception cref="IOException">The disk does not fit its set.</exception>
+    public static DiskLayout Layout(SetState set, DiskState disk) =>
+        DiskLayout.TryCreate(disk.SizeBytes, set.MetadataBytes, set.MaxNodes, out var layout, out var refusal)
+            ? layout
+            : throw new IOException($"Disk '{disk.Name}' does not fit its set: {refusal}.");
 }

@@ -19,14 +19,7 @@ internal sealed partial class MirrorCore
     public void EvenedOut(long now, ulong operationId, CopyResult result)
     {
         _now = now;
-        Invariant.Require(_operations.TryGetValue(operationId, out var operation), "An operation outlives its leg I/O.");
-        for (var i = 0; i < operation.LegCount; i++)
-        {
-            operation.Legs[i]!.InFlight -= operation.Pending[i];
-            operation.PendingTotal -= operation.Pending[i];
-            operation.Pending[i] = 0;
-        }
-
+        var operation = EndOfAllLegs(operationId);
         if (result.Status == DeviceStatus.Fenced && !result.IsLeaseLost) FenceSelf(result.Disk);
         else if (result.Status != DeviceStatus.Ok && !result.IsLeaseLost) EveningFailed(operation, result);
 

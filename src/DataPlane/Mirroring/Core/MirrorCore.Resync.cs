@@ -31,14 +31,7 @@ internal sealed partial class MirrorCore
     public void CopyCompleted(long now, ulong operationId, CopyResult result)
     {
         _now = now;
-        Invariant.Require(_operations.TryGetValue(operationId, out var operation), "An operation outlives its leg I/O.");
-        for (var i = 0; i < operation.LegCount; i++)
-        {
-            operation.Legs[i]!.InFlight -= operation.Pending[i];
-            operation.PendingTotal -= operation.Pending[i];
-            operation.Pending[i] = 0;
-        }
-
+        var operation = EndOfAllLegs(operationId);
         if (result.Status == DeviceStatus.Fenced && !result.IsLeaseLost) FenceSelf(result.Disk);
         if (result is { Status: DeviceStatus.NoSpace, IsLeaseLost: false } && operation.Legs[result.Leg]!.State == LegState.Okay && !operation.MustDrop && HasLease)
         {
@@ -55,6 +48,20 @@ internal sealed partial class MirrorCore
 
         EndCopyAttempt(operation, result);
         Finish();
+    }
+
+    /// <summary>A call that was one for all legs, a copy or an evening out, has come back.</summary>
+    private Operation EndOfAllLegs(ulong operationId)
+    {
+        Invariant.Require(_operations.TryGetValue(operationId, out var operation), "An operation outlives its leg I/O.");
+        for (var i = 0; i < operation.LegCount; i++)
+        {
+            operation.Legs[i]!.InFlight -= operation.Pending[i];
+            operation.PendingTotal -= operation.Pending[i];
+            operation.Pending[i] = 0;
+        }
+
+        return operation;
     }
 
     private void EndCopyAttempt(Operation operation, CopyResult result)
