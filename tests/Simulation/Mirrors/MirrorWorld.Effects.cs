@@ -189,8 +189,8 @@ internal sealed partial class MirrorWorld
 
         if (io.IsWrite && !(io.Disk.FailsWrites || (isDead && _random.Chance(0.4))))
         {
-            if (request!.IsSuperseded && !IsOnLostLeg(io) && request.Client is not null) Fail($"I-GIVEN block {block}: {request.Values[slot]} of {node.Name}, given up by its client, lands after newer data was acknowledged (design §14.25)");
-            if (request.IsSuperseded && !IsOnLostLeg(io)) Fail($"I-NOLOSS block {block}: {request.Values[slot]} of {node.Name} lands after its client wrote it again elsewhere, and that was acknowledged (design §14.9)");
+            if (request!.IsSuperseded && !IsOnLostLeg(io, isDead) && request.Client is not null) Fail($"I-GIVEN block {block}: {request.Values[slot]} of {node.Name}, given up by its client, lands after newer data was acknowledged (design §14.25)");
+            if (request.IsSuperseded && !IsOnLostLeg(io, isDead)) Fail($"I-NOLOSS block {block}: {request.Values[slot]} of {node.Name} lands after its client wrote it again elsewhere, and that was acknowledged (design §14.9)");
             io.IsShort |= !io.Disk.TryWrite(block, request.Values[slot], node.Name);
         }
         else if (io is { IsWrite: false, IsGivenUp: false } && !isDead)
@@ -227,7 +227,8 @@ internal sealed partial class MirrorWorld
         return true;
     }
 
-    private bool IsOnLostLeg(SimIo io) => io.IsGivenUp
+    /// <summary>What a lost leg still takes from a queue on the way is nobody's data: its node gave the call up, or died while it ran.</summary>
+    private bool IsOnLostLeg(SimIo io, bool isDead) => (io.IsGivenUp || isDead)
         && _control.Volume.Legs.Any(leg => leg.Extents[0].Disk == io.Disk.Name && leg.State is LegState.Offline or LegState.Maintenance);
 
     /// <summary>As MirrorVolume: calls are answered at once and go on in the kernel, a copy makes no further one.</summary>
