@@ -124,8 +124,18 @@ internal sealed partial class MirrorWorld
     {
         var life = node.Incarnation;
         var request = effect.Request == 0 ? null : node.Mailbox[effect.Request];
-        if (_random.Chance(_stalls)) After(_random.Next(300) * Ms, () => OnNode(node, life, () => CallDevice(node, effect, request)), "late call");
-        else CallDevice(node, effect, request);
+        if (!_random.Chance(_stalls))
+        {
+            CallDevice(node, effect, request);
+            return;
+        }
+
+        _lateCalls++;
+        After(_random.Next(300) * Ms, () =>
+        {
+            _lateCalls--;
+            OnNode(node, life, () => CallDevice(node, effect, request));
+        }, "late call");
     }
 
     private void CallDevice(SimNode node, MirrorEffect effect, OpenRequest? request)

@@ -57,6 +57,7 @@ internal sealed partial class MirrorWorld
     private int _admissions;
     private int _refusals;
     private int _hangs;
+    private int _lateCalls; // Of device calls: made by the core, not yet by the thread.
     private int _callsGivenUp;
 
     public MirrorWorld(Xoshiro random, RecoveryKind recovery, WriterKind writers, MirrorFaults faults, Action<string>? log)
@@ -171,7 +172,7 @@ internal sealed partial class MirrorWorld
         return node.Slots.TryGetValue(incarnation, out var slot) ? slot : [];
     }
 
-    private bool IsIdle => _open.Count == 0 && _ios.Count == 0 && Array.TrueForAll(_nodes, static node => node.IsAlive);
+    private bool IsIdle => _open.Count == 0 && _ios.Count == 0 && _lateCalls == 0 && Array.TrueForAll(_nodes, static node => node.IsAlive);
 
     private SimNode Node(string name) => Array.Find(_nodes, node => node.Name == name)!;
 
