@@ -200,7 +200,27 @@ public sealed class CommandLineTests
         Assert.Equal(JsonValueKind.Null, volume.GetProperty("resync").ValueKind);
     }
 
+    [Fact] // Who is told how to connect is told the shortest time-out too: design §14.25.
+    public async Task ExportShow_TellsAddressesAndTheClientTimeout()
+    {
+        await using var server = await StartAsync(new FakeNode("b"));
+        var (code, output, _) = await RunAsync($"export show demo/d10 -o json --node {server.Endpoint}");
+        Assert.Equal(ExitCode.Ok, code);
+        using var document = JsonDocument.Parse(output);
+        Assert.Equal(1000, document.RootElement.GetProperty("clientTimeoutMs").GetInt64());
+        var addresses = document.RootElement.GetProperty("addresses").EnumerateArray().ToList();
+        Assert.Equal(["a", "b", "c"], addresses.Select(address => address.GetProperty("node").GetString()));
+        Assert.All(addresses, address => Assert.EndsWith("/demo/d10", address.GetProperty("uri").GetString(), StringComparison.Ordinal));
+        foreach (var line in (string[])["export show demo/d10", "mirror show demo/d10", "status demo/d10"])
+            Assert.Contains("at least 1000 ms", (await RunAsync($"{line} --node {server.Endpoint}")).Output, StringComparison.Ordinal);
+        (_, output, _) = await RunAsync($"mirror show demo/d10 -o json --node {server.Endpoint}");
+        using var status = JsonDocument.Parse(output);
+        Assert.Equal(1000, status.RootElement.GetProperty("disksets")[0].GetProperty("volumes")[0].GetProperty("clientTimeoutMs").GetInt64());
+    }
+
     [Theory]
+    [InlineData("export show demo/nix", 3)]
+    [InlineData("export show demo", 2)]
     [InlineData("status nix", 3)]
     [InlineData("status demo/nix", 3)]
     [InlineData("status demo/d10", 0)]

@@ -1,6 +1,7 @@
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Output;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.DataPlane.Mirroring.Core;
 using Xunit;
 using Leg = RaftMirror.ControlPlane.Model.SubmirrorStatus;
 
@@ -51,6 +52,49 @@ public sealed class StatusTests
         Assert.Contains("node b serves nothing: its state differs", text, StringComparison.Ordinal);
         Assert.Contains("raftmirror raft reseed b", text, StringComparison.Ordinal);
         Assert.Contains("every disk set is okay", text, StringComparison.Ordinal); // c was taken out: nobody misses it.
+    }
+
+    [Theory] // Nothing waits without a cause that names what it waits for, and since when.
+    [InlineData(HoldReason.Answer, "b", "b answers whether it has older writes")]
+    [InlineData(HoldReason.OlderWrite, "b", "an older write of the same bytes on b")]
+    [InlineData(HoldReason.FormerConnection, "c", "former connections has ended on c")]
+    [InlineData(HoldReason.Owner, "c", "which c has not given up")]
+    [InlineData(HoldReason.Merge, "c", "what c wrote last is merged")]
+    [InlineData(HoldReason.LegLoss, "d10-1", "the loss of d10-1")]
+    public void Build_RequestHeld_CauseNamesWhatItWaitsFor(HoldReason reason, string on, string expected)
+    {
+        var document = StatusBuilder.Build(Samples.View(live: Held(reason, on, ageMs: 1400)));
+        var cause = Assert.Single(document.Disksets[0].Causes, cause => cause.Code == "RM1107 REQUEST_HELD");
+        Assert.Equal("demo/d10", cause.Object);
+        Assert.StartsWith("3 requests wait on a, the oldest for 1.4 s, ", cause.Cause, StringComparison.Ordinal);
+        Assert.Contains(expected, cause.Cause, StringComparison.Ordinal);
+        Assert.Equal("warning", document.Disksets[0].Health);
+        Assert.Equal(new HoldStatus("a", reason, on, 1400, 3), Volume(document).Held);
+    }
+
+    [Fact]
+    public void Build_RequestHeldShortly_IsNoCause() =>
+        Assert.DoesNotContain(StatusBuilder.Build(Samples.View(live: Held(HoldReason.Answer, "b", ageMs: 999))).Disksets[0].Causes,
+            cause => cause.Code == "RM1107 REQUEST_HELD");
+
+    [Fact]
+    public void Build_EveryHoldReason_HasWordsOfItsOwn()
+    {
+        var texts = Enum.GetValues<HoldReason>().Select(reason =>
+            StatusBuilder.Build(Samples.View(live: Held(reason, null, ageMs: 2000))).Disksets[0].Causes.Single(cause => cause.Code == "RM1107 REQUEST_HELD"));
+        Assert.Equal(Enum.GetValues<HoldReason>().Length, texts.Select(cause => cause.Cause).Distinct().Count());
+    }
+
+    private static LiveFigures Held(HoldReason reason, string? on, long ageMs)
+    {
+        var live = Samples.Live(null);
+        return live with
+        {
+            Volumes = new Dictionary<string, VolumeLive>
+            {
+                ["demo/d10"] = live.Volumes["demo/d10"] with { Held = new HoldLive("a", reason, on, ageMs, 3) },
+            },
+        };
     }
 
     [Fact]

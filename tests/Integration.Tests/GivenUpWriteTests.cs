@@ -25,6 +25,36 @@ public sealed class GivenUpWriteTests(ITestOutputHelper output)
     [ToolFact("cmp")]
     public Task Abr_NodeStandsStill_NewerWriteStays() => SweepAsync("--recovery", "app");
 
+    [Fact] // Design §14.20: what waits says for what, and since when.
+    public Task NodeStandsStill_StatusSaysWhatTheHeldWriteWaitsFor() => TestCluster.RunAsync(output, async cluster =>
+    {
+        await cluster.CreateSetAsync("held", disks: 2, megabytes: 256);
+        await cluster.CreateMirrorAsync("held/v", "64M", "--writers", "all");
+        var (b, c) = (cluster["b"], cluster["c"]);
+        await using var first = await NbdClient.ConnectAsync(b, "held/v");
+        await using var second = await NbdClient.ConnectAsync(c, "held/v");
+        Assert.Equal(0u, await first.WriteAsync(0, Block(9)));
+        Assert.Equal(0u, await second.WriteAsync(BlockBytes, Block(9)));
+        b.Pause();
+        await Task.Delay(SafeTimeout); // An answer of b is good for 0.3 s.
+        var held = second.WriteAsync(0, Block(2));
+        System.Text.Json.Nodes.JsonNode? cause = null;
+        await Eventually.TrueAsync("status names the node that is waited for", Limit, async () =>
+        {
+            var set = (await cluster.StatusAsync(c))["disksets"]![0]!;
+            cause = set["causes"]!.AsArray().FirstOrDefault(one => (string?)one!["code"] == "RM1107 REQUEST_HELD");
+            return cause is not null || held.IsCompleted;
+        });
+        Assert.NotNull(cause); // Before b is fenced, which ends the wait.
+        output.WriteLine(cause.ToJsonString());
+        Assert.Contains("1 request waits on c", (string?)cause["cause"], StringComparison.Ordinal);
+        Assert.Contains("until b answers", (string?)cause["cause"], StringComparison.Ordinal);
+        b.Continue();
+        Assert.Equal(0u, await held.WaitAsync(Limit));
+        await Eventually.TrueAsync("nothing is held any more", Limit, async () =>
+            (await cluster.StatusAsync(c))["disksets"]![0]!["volumes"]![0]!["held"] is null);
+    });
+
     private Task SweepAsync(params string[] kind) => TestCluster.RunAsync(output, async cluster =>
     {
         var isWide = int.TryParse(Environment.GetEnvironmentVariable("RAFTMIRROR_SWEEP"), out var rounds);

@@ -13,6 +13,7 @@ namespace RaftMirror.Cli.Api;
     RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(StatusDocument))]
 [JsonSerializable(typeof(ClockDocument))]
+[JsonSerializable(typeof(Output.ExportReport))]
 [JsonSerializable(typeof(NodesDocument))]
 [JsonSerializable(typeof(RaftPeersDocument))]
 [JsonSerializable(typeof(TransferLeadershipRequest))]

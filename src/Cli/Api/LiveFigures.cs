@@ -1,4 +1,5 @@
 using RaftMirror.ControlPlane.Leases;
+using RaftMirror.DataPlane.Mirroring.Core;
 
 namespace RaftMirror.Cli.Api;
 
@@ -61,7 +62,18 @@ internal sealed record VolumeLive(long? OpenRegions, long? StaleRegions, int Cli
 
     /// <summary>The oldest leg I/O that a node waits for; null if none waits.</summary>
     public WaitLive? Wait { get; init; }
+
+    /// <summary>The oldest client request that a node holds; null if none does.</summary>
+    public HoldLive? Held { get; init; }
 }
+
+/// <summary>A client request without leg I/O under way.</summary>
+/// <param name="Node">Where.</param>
+/// <param name="Reason">What it waits for.</param>
+/// <param name="On">Node, disk or leg that this depends on; null if none is known.</param>
+/// <param name="AgeMs">Since it came.</param>
+/// <param name="Requests">Requests of the volume that are held there.</param>
+internal sealed record HoldLive(string Node, HoldReason Reason, string? On, long AgeMs, int Requests);
 
 /// <summary>Leg I/O that is waited for.</summary>
 /// <param name="Node">Where.</param>

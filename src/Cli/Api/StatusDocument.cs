@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using RaftMirror.DataPlane.Mirroring.Core;
 
 namespace RaftMirror.Cli.Api;
 
@@ -190,6 +191,12 @@ internal sealed record VolumeStatus
     /// <summary>The oldest submirror I/O that a node waits for now; null if none waits.</summary>
     public WaitStatus? Wait { get; init; }
 
+    /// <summary>The oldest client request that a node holds before its submirror I/O, or after it; null if none does.</summary>
+    public HoldStatus? Held { get; init; }
+
+    /// <summary>A client with connections to several nodes gives a request up no earlier than this after sending it.</summary>
+    public long ClientTimeoutMs { get; init; }
+
     /// <summary>True while reads use one leg only, because an ABR writer crashed.</summary>
     public bool ReadPinned { get; init; }
 
@@ -207,6 +214,14 @@ internal sealed record ReadPinStatus(DateTimeOffset Since, ulong SinceIndex, str
 
 /// <summary>Submirror I/O that a node waits for; <c>Requests</c> of the volume are not answered there.</summary>
 internal sealed record WaitStatus(string Node, string Submirror, string Disk, long AgeMs, int Requests);
+
+/// <summary>A client request that a node holds.</summary>
+/// <param name="Node">Where.</param>
+/// <param name="Reason">What it waits for.</param>
+/// <param name="On">Node, disk or submirror that this depends on; null if none is known.</param>
+/// <param name="AgeMs">Since it came.</param>
+/// <param name="Requests">Requests of the volume that are held there.</param>
+internal sealed record HoldStatus(string Node, HoldReason Reason, string? On, long AgeMs, int Requests);
 
 /// <summary>Who owns a volume; <c>MovingTo</c> while a transfer runs.</summary>
 internal sealed record OwnerStatus(string Node, ulong Epoch)

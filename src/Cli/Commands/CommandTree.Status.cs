@@ -23,7 +23,7 @@ internal sealed partial class CommandTree
             {
                 var document = await client.StatusAsync(set, volume, parsed.GetValue(stale), token);
                 if (parsed.GetValue(watch) && context.Terminal.IsInteractive && !context.IsJson) context.Terminal.Out.Write("\u001b[H\u001b[2J");
-                WriteStatus(context, document, set, parsed.GetValue(compact), parsed.GetValue(unhealthy), parsed.GetValue(watch));
+                WriteStatus(context, document, set, parsed.GetValue(compact), parsed.GetValue(unhealthy), parsed.GetValue(watch), volume);
                 if (!parsed.GetValue(watch)) return ExitCode.Ok;
                 await client.EventsAsync(document.Index, TimeSpan.FromSeconds(1), token);
             }
@@ -34,12 +34,12 @@ internal sealed partial class CommandTree
     private static async Task<ExitCode> ShowStatusAsync(CliContext context, string set, string? volume, CancellationToken token)
     {
         using var client = context.Connect();
-        WriteStatus(context, await client.StatusAsync(set, volume, stale: false, token), set, false, false, false);
+        WriteStatus(context, await client.StatusAsync(set, volume, stale: false, token), set, false, false, false, volume);
         return ExitCode.Ok;
     }
 
     private static void WriteStatus(
-        CliContext context, StatusDocument document, string? set, bool isCompact, bool onlyUnhealthy, bool isRepeated)
+        CliContext context, StatusDocument document, string? set, bool isCompact, bool onlyUnhealthy, bool isRepeated, string? volume = null)
     {
         if (context.IsJson)
         {
@@ -49,7 +49,12 @@ internal sealed partial class CommandTree
         }
         else if (isCompact) StatusRenderer.WriteCompact(context.Terminal, document, onlyUnhealthy);
         else if (set is null) StatusRenderer.Write(context.Terminal, document, onlyUnhealthy);
-        else StatusRenderer.WriteSets(context.Terminal, document, onlyUnhealthy);
+        else
+        {
+            StatusRenderer.WriteSets(context.Terminal, document, onlyUnhealthy);
+            // Whoever looks at one volume may be about to use it.
+            if (volume is not null) context.Terminal.Out.WriteLine($" clients  raftmirror export show {set}/{volume}; time-out {ClientTimeout.Text}");
+        }
     }
 
     private void AddWait()

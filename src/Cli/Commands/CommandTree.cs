@@ -57,6 +57,7 @@ internal sealed partial class CommandTree
         AddSet();
         AddDisk();
         AddMirror();
+        AddExport();
         AddOwner();
         AddStatus();
         AddEvents();

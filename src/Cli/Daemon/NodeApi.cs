@@ -244,6 +244,9 @@ internal static class LiveVolumes
                         : soFar.Resync)
                 {
                     Full = soFar.Full ?? volume.Full,
+                    Held = volume.Held is { } held && held.AgeMs > (soFar.Held?.AgeMs ?? -1)
+                        ? new HoldLive(node.Node, held.Reason, held.On, held.AgeMs, held.Requests)
+                        : soFar.Held,
                     Wait = volume.Wait is { } wait && wait.AgeMs > (soFar.Wait?.AgeMs ?? -1)
                         ? new WaitLive(node.Node, wait.Leg, wait.Disk, wait.AgeMs, wait.Requests)
                         : soFar.Wait,

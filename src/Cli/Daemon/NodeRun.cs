@@ -360,6 +360,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
                 : null)
         {
             Full = volume.Full,
+            Held = volume.Held is { } held ? new HoldFigures(held.Reason, held.On, held.AgeMs, held.Requests) : null,
             Wait = volume.Wait is { } wait ? new WaitFigures(wait.Leg, wait.Disk, wait.AgeMs, volume.RequestsInFlight) : null,
         }).ToList();
         return new NodeFigures(_self.Name, volumes.Sum(volume => volume.Clients), volumes)

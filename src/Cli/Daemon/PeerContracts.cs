@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Telemetry;
+using RaftMirror.DataPlane.Mirroring.Core;
 
 namespace RaftMirror.Cli.Daemon;
 
@@ -185,7 +186,13 @@ internal sealed record VolumeFigures(
 
     /// <summary>The oldest leg I/O that the node waits for.</summary>
     public WaitFigures? Wait { get; init; }
+
+    /// <summary>The oldest client request that is held.</summary>
+    public HoldFigures? Held { get; init; }
 }
+
+/// <summary>A client request without leg I/O under way.</summary>
+internal sealed record HoldFigures(HoldReason Reason, string? On, long AgeMs, int Requests);
 
 /// <summary>Leg I/O that is waited for.</summary>
 internal sealed record WaitFigures(string Leg, string Disk, long AgeMs, int Requests);

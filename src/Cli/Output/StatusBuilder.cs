@@ -101,6 +101,7 @@ internal static class StatusBuilder
             view.State, set, isServed, node => view.Live.Nodes.GetValueOrDefault(node)?.Standing)
             .Concat(ClockTexts.CausesOf(view.Live, set))
             .Concat(DiskCauses.Of(set, view.Live))
+            .Concat(HeldCauses.Of(set, view.Live))
             .Concat(ResourceCauses.Of(set, view.Live)).ToList();
         return new DisksetStatus
         {
@@ -200,6 +201,8 @@ internal static class StatusBuilder
             Resync = ResyncOf(volume, live),
             Clients = live?.Clients,
             Wait = live?.Wait is { } wait ? new WaitStatus(wait.Node, wait.Leg, wait.Disk, wait.AgeMs, wait.Requests) : null,
+            Held = live?.Held is { } held ? new HoldStatus(held.Node, held.Reason, held.On, held.AgeMs, held.Requests) : null,
+            ClientTimeoutMs = ClientTimeout.MinimumMs,
             ReadPinned = volume.IsReadPinned,
             ReadPin = volume.ReadPin is { } pin
                 ? new ReadPinStatus(

@@ -504,6 +504,7 @@ internal sealed class MirrorVolume : IExport
             Number, Info.Name, _core.RegionBytes, _core.Tracker?.MarkedCount ?? 0, stale, _core.SessionCount, _core.RequestCount, running)
         {
             Full = _core.LastNoSpace is { } full && now - full.AtNs < FullShownNs ? $"{full.Disks}: {ErrnoText.Of(full.Errno)}" : null,
+            Held = _core.OldestHeld(now) is { } held ? new VolumeHold(held.Reason, held.On, held.AgeNs / 1_000_000, held.Requests) : null,
             Wait = _core.OldestWait(now) is { } wait ? new VolumeWait(wait.Leg, wait.Disk, wait.AgeNs / 1_000_000) : null,
         });
     }

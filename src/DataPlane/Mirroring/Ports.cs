@@ -1,6 +1,7 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Mirroring;
@@ -183,7 +184,17 @@ public sealed record VolumeStatistics(
 
     /// <summary>The oldest leg I/O that this node waits for; null if there is none.</summary>
     public VolumeWait? Wait { get; init; }
+
+    /// <summary>The oldest client request that is held before its leg I/O, or after it; null if there is none.</summary>
+    public VolumeHold? Held { get; init; }
 }
+
+/// <summary>A client request without leg I/O under way.</summary>
+/// <param name="Reason">What it waits for.</param>
+/// <param name="On">Node, disk or leg that this depends on; null if none is known.</param>
+/// <param name="AgeMs">Since it came.</param>
+/// <param name="Requests">Requests held.</param>
+public sealed record VolumeHold(HoldReason Reason, string? On, long AgeMs, int Requests);
 
 /// <summary>Leg I/O that a volume waits for.</summary>
 /// <param name="Leg">Leg.</param>

@@ -18,7 +18,7 @@ public sealed class GivenUpWritesTests
     {
         Open(1000, areOlder: true);
         Assert.False(_order.MayBegin(Write(1, 1000, 1000)));
-        Assert.Equal("an answer of node b", _order.WaitsFor);
+        Assert.Equal(new OrderHold("b", IsSilent: true), _order.WaitsFor);
         Answer(asked: 1000);
         Assert.True(_order.MayBegin(Write(1, 1000, 1000)));
     }
@@ -51,7 +51,7 @@ public sealed class GivenUpWritesTests
         Open(1000, areOlder: true);
         Answer(asked: 1000, listed: new ListedWrite(new ByteRange(0, 4096), 600 * Ms));
         Assert.False(_order.MayBegin(Write(1, 1000, 1000)));
-        Assert.Equal("an older write on node b", _order.WaitsFor);
+        Assert.Equal(new OrderHold("b", IsSilent: false), _order.WaitsFor);
         Assert.True(_order.MayBegin(Write(2, 1000, 1000, start: 8192)));
         Answer(asked: 1001, listed: new ListedWrite(Everything, 601 * Ms));
         Assert.False(_order.MayBegin(Write(2, 1000, 1000, start: 8192)));

@@ -15,6 +15,11 @@ internal readonly record struct ArrivedWrite(ulong Id, ByteRange Range, uint Ses
 /// <param name="AgeNs">At most this long ago it reached that node, when it answered.</param>
 internal readonly record struct ListedWrite(ByteRange Range, long AgeNs);
 
+/// <summary>What a write waits for, for the sake of order.</summary>
+/// <param name="Node">Where; null: on this node.</param>
+/// <param name="IsSilent">That node has not answered; else it has an older write of the same bytes.</param>
+internal readonly record struct OrderHold(string? Node, bool IsSilent);
+
 /// <summary>What the connections of a volume on this node have not handed to its core, taken before the core hears of it.</summary>
 /// <param name="TakenNs">Before the first connection was looked at: what came later, on whatever connection, is not covered.</param>
 /// <param name="Sessions">Per connection: each request that had arrived before <c>FloorNs</c> was handed over or thrown away.</param>
@@ -59,7 +64,7 @@ internal sealed class GivenUpWrites(MirrorOptions options)
     public long SampledNs => _sample?.TakenNs ?? 0;
 
     /// <summary>What <see cref="MayBegin"/> said no for.</summary>
-    public string? WaitsFor { get; private set; }
+    public OrderHold? WaitsFor { get; private set; }
 
     /// <summary>A connection was opened. It counts, and its client may send requests, once <see cref="IsAnnounced"/>.</summary>
     public void SessionOpened(long now, uint session)
@@ -202,7 +207,7 @@ internal sealed class GivenUpWrites(MirrorOptions options)
     {
         if (Faults.HasFlag(MirrorFaults.SkipGivenUpHold)) return true;
         WaitsFor = null;
-        if (HasOlderHere(write)) WaitsFor = "an older write on this node";
+        if (HasOlderHere(write)) WaitsFor = new OrderHold(null, IsSilent: false);
         foreach (var peer in _peers)
         {
             if (peer.Sessions == Knowledge.None) continue;
@@ -211,12 +216,12 @@ internal sealed class GivenUpWrites(MirrorOptions options)
             {
                 if (Faults.HasFlag(MirrorFaults.IgnoreSilentPeer) && peer.AskedNs >= needed) continue;
                 _wantedNs = Math.Max(_wantedNs, needed);
-                WaitsFor = $"an answer of node {peer.Node}";
+                WaitsFor = new OrderHold(peer.Node, IsSilent: true);
             }
             else if (Holds(peer, write))
             {
                 _isHolding = true;
-                WaitsFor = $"an older write on node {peer.Node}";
+                WaitsFor = new OrderHold(peer.Node, IsSilent: false);
             }
         }
 

@@ -9,9 +9,6 @@ internal sealed partial class MirrorCore
     private readonly GivenUpWrites _order;
     private readonly List<(string Node, ulong Incarnation)> _toAsk = [];
 
-    /// <summary>What a client's write waits for on another node, for status; null if nothing.</summary>
-    public string? OrderWait { get; private set; }
-
     /// <summary>The shell looked at the connections, before whatever comes after this input.</summary>
     public void Sampled(long now, IntakeSample sample)
     {
@@ -50,7 +47,7 @@ internal sealed partial class MirrorCore
     {
         if (operation.IsInOrder || !IsOrdered(operation)) return true;
         operation.IsInOrder = _order.MayBegin(ArrivalOf(operation));
-        OrderWait = operation.IsInOrder ? null : _order.WaitsFor;
+        operation.OrderHold = _order.WaitsFor;
         if (!operation.IsInOrder) return ParkAndRefuse(operation);
         if (Has(MirrorFaults.UnlistedAtSubmit)) _order.Ended(_now, operation.Id);
         return true;

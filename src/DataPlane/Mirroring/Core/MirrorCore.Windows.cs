@@ -198,14 +198,16 @@ internal sealed partial class MirrorCore
     }
 
     /// <summary>A node that does not know the windows of a running resync writes nothing before it asked.</summary>
+    private bool HasWindows => !NeedsWindows || Volume.Resync is null || Volume.Owner.Node is null || Volume.Owner.Node == _self
+        || _windowsKnownOf == (Volume.Owner.Node, Volume.Owner.Incarnation);
+
     private bool AreWindowsKnown()
     {
+        if (HasWindows) return true;
         var owner = Volume.Owner;
-        if (!NeedsWindows || Volume.Resync is null || owner.Node is null || owner.Node == _self) return true;
-        if (_windowsKnownOf == (owner.Node, owner.Incarnation)) return true;
         if (_queriedNs != long.MinValue && _now - _queriedNs < _options.RepeatNs) return false;
         _queriedNs = _now;
-        Emit(new MirrorEffect(EffectKind.Send, Name: owner.Node, Payload: new PeerMessage(
+        Emit(new MirrorEffect(EffectKind.Send, Name: owner.Node!, Payload: new PeerMessage(
             PeerMessageKind.WindowQuery, Number, _incarnation, owner.Incarnation, owner.Epoch)));
         return false;
     }

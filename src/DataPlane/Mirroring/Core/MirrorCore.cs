@@ -296,7 +296,7 @@ internal sealed partial class MirrorCore
         operation.Id = _nextOperation++;
         operation.Kind = kind;
         operation.Range = range;
-        operation.DeadlineNs = _now + _options.ParkNs;
+        (operation.CameNs, operation.DeadlineNs) = (_now, _now + _options.ParkNs);
         _operations.Add(operation.Id, operation);
         return operation;
     }

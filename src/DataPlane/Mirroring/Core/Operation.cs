@@ -108,6 +108,12 @@ internal sealed class Operation
     /// <summary>No older write that its client may have given up is left anywhere (design §14.25).</summary>
     public bool IsInOrder { get; set; }
 
+    /// <summary>What it waits for to be in order; null if it is, or was not looked at.</summary>
+    public OrderHold? OrderHold { get; set; }
+
+    /// <summary>When the core got it.</summary>
+    public long CameNs { get; set; }
+
     public bool IsForced { get; set; }
 
     public bool MayUnmap { get; set; }
@@ -182,7 +188,7 @@ internal sealed class Operation
         (IsForced, MayUnmap, DeadlineNs, State) = (false, false, 0, OperationState.Waiting);
         (IsListedWaiting, WantsLock, HoldsLock, IsCounted, Epoch) = (false, false, false, false, 0);
         (LegCount, PendingTotal, MustDrop, RetriedLastErred, WasUnderWindow) = (0, 0, false, false, false);
-        (WasLeaseLost, FromNs, ToNs, IsInOrder) = (false, 0, 0, false);
+        (WasLeaseLost, FromNs, ToNs, IsInOrder, OrderHold, CameNs) = (false, 0, 0, false, null, 0);
         (FullDisk, FullErrno, IsFullReported, IsEvened) = (null, 0, false, false);
         (RepairAskedNs, Windows, WindowSequence, Purpose, Generation, Mark) = (long.MinValue, null, 0, default, 0, 0);
     }
