@@ -253,7 +253,7 @@ public sealed class FasterLogTests
         Assert.Equal(500, Recover(a).Marks[5].Count);
     }
 
-    [Fact] // design §14.17: what admission lets in always fits a snapshot.
+    [Fact] // design §14.17: what admission lets in always fits a snapshot, whatever the thread pool leaves undone meanwhile.
     public async Task Append_AsManyScatteredRegionsAsAdmissionAllows_AlwaysFits()
     {
         using var a = new MemoryBlockDevice("a", DiskBytes);

@@ -226,7 +226,9 @@ public sealed class FasterDirtyRegionLog : IDirtyRegionLog
         if (!await CommitAsync()) return false;
         _log.TruncateUntilPageStart(start);
         Compactions++;
-        return await CommitAsync(mustAdvance: true);
+        if (!await CommitAsync(mustAdvance: true)) return false;
+        _ring.Release(_log.CommittedBeginAddress);
+        return true;
     }
 
     private async Task<bool> CommitAsync(bool mustAdvance = false)

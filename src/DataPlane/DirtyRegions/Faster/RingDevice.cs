@@ -58,11 +58,14 @@ internal sealed unsafe class RingDevice : StorageDeviceBase
         callback(1, 0, context);
     }
 
-    /// <inheritdoc/>
-    public override void RemoveSegmentAsync(int segment, AsyncCallback callback, IAsyncResult result)
+    /// <summary>Says nothing here: FasterLog calls it from a task of its own, on a busy machine long after the ring needs the room.</summary>
+    public override void RemoveSegmentAsync(int segment, AsyncCallback callback, IAsyncResult result) => callback(result);
+
+    /// <summary>What lies before an address is not needed any more: a commit that says so is durable.</summary>
+    /// <param name="begin">The log's begin in that commit.</param>
+    public void Release(long begin)
     {
-        lock (_gate) _firstSegment = Math.Max(_firstSegment, segment + 1L);
-        callback(result);
+        lock (_gate) _firstSegment = Math.Max(_firstSegment, begin >> _layout.SegmentBits);
     }
 
     /// <inheritdoc/>
