@@ -169,6 +169,17 @@ public sealed class DeciderTests
         Assert.Equal(SubmirrorStatus.LastErred, bench.Volume().Submirrors[0].Status);
     }
 
+    [Fact] // §14.22: another node found that one full first, so neither has everything.
+    public void FailSubmirror_TheOneThatHasTheBytesIsLostMeanwhile_LosesNoFurtherLeg()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(new FailSubmirror("s", "v", "v-1", "a", 10, "NoSpace") { HeldBy = "v-0" });
+        Assert.Equal(SubmirrorStatus.Maintenance, bench.Volume().Submirrors[1].Status);
+        var result = bench.Ok(new FailSubmirror("s", "v", "v-0", "b", 10, "NoSpace") { HeldBy = "v-1" });
+        Assert.Equal(SubmirrorStatus.Okay, bench.Volume().Submirrors[0].Status);
+        Assert.Equal(nameof(SubmirrorStatus.Okay), result.Data!.Status);
+    }
+
     [Fact]
     public void DeleteMirror_AllConfirmed_ExtentsAreFree()
     {

@@ -77,7 +77,10 @@ internal sealed partial class VolumeReports(
         if (report.Reason == LegFailureReason.Unreachable && await loseUnreachable(report.Disk)) return;
         await submit(
             new FailSubmirror(
-                set, state.Name, report.Leg, self.Name, self.Incarnation, report.Text),
+                set, state.Name, report.Leg, self.Name, self.Incarnation, report.Text)
+            {
+                HeldBy = report.HeldBy,
+            },
             null,
             stopping);
     });

@@ -233,7 +233,12 @@ public sealed record FinishResync(
 
 /// <summary>I/O to a submirror failed on a node.</summary>
 public sealed record FailSubmirror(
-    string Set, string Volume, string Submirror, string Node, ulong Incarnation, string Reason) : CommandBody;
+    string Set, string Volume, string Submirror, string Node, ulong Incarnation, string Reason) : CommandBody
+{
+    /// <summary>The submirror that has the bytes for which this one has no space; null if it is lost for itself. Another node may have
+    /// found that one full meanwhile: then neither has everything, and this one is not lost (design §14.22).</summary>
+    public string? HeldBy { get; init; }
+}
 
 /// <summary>A node has done what a barrier asks.</summary>
 public sealed record ConfirmBarrier(string Set, string Volume, ulong Barrier, string Node, ulong Incarnation) : CommandBody

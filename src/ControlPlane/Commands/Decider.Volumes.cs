@@ -90,6 +90,7 @@ public sealed partial class Decider
         if (lost.Status is SubmirrorStatus.Maintenance or SubmirrorStatus.Offline) return new ResultData(Status: lost.Status.ToString());
         // The last readable one stays on a lost disk: that its I/O fails says nothing of its data, and it waits.
         if (lost.Extents.Any(extent => set.Disks[extent.Disk].Status == DiskStatus.Lost)) return new ResultData(Status: lost.Status.ToString());
+        if (c.HeldBy is not null && !volume.Submirrors.Any(s => s.Name == c.HeldBy && s.IsReadable)) return new ResultData(Status: lost.Status.ToString());
         var hasOther = volume.Submirrors.Any(s => s.Name != lost.Name && s.IsReadable);
         if (lost.IsReadable && !hasOther)
         {

@@ -134,7 +134,10 @@ public enum LegFailureReason
 /// <param name="Index">Index of the configuration under which the I/O failed: a report older than the leg's last
 /// state change says nothing about it.</param>
 /// <param name="Errno">The system's error number, for people; 0 if it gave none.</param>
-public sealed record LegFailureReport(string Leg, string Disk, LegFailureReason Reason, bool LacksData, ulong Index, int Errno = 0)
+/// <param name="HeldBy">The leg that has the bytes for which this one has no space: only for its sake, and only while that leg can be
+/// read, is this one lost. Null if the leg is lost for itself.</param>
+public sealed record LegFailureReport(
+    string Leg, string Disk, LegFailureReason Reason, bool LacksData, ulong Index, int Errno = 0, string? HeldBy = null)
 {
     /// <summary>For events and causes.</summary>
     public string Text => Errno == 0 ? $"{Reason} on {Disk}" : $"{Reason} on {Disk}: {ErrnoText.Of(Errno)}";

@@ -69,10 +69,41 @@ public sealed class FullLegsTests
         Assert.Empty(Take());
         End(writes[0], DeviceStatus.Ok);
         var report = (LegFailureReport)Assert.Single(Take()).Payload!;
-        Assert.Equal(new LegFailureReport("l1", "d1", LegFailureReason.NoSpace, true, _index, NoSpaceErrno), report);
+        Assert.Equal(new LegFailureReport("l1", "d1", LegFailureReason.NoSpace, true, _index, NoSpaceErrno, "l0"), report);
         Assert.Contains("No space left on device (ENOSPC, errno 28)", report.Text, StringComparison.Ordinal);
         Configure(LegState.Okay, LegState.Maintenance);
         Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok)], Take());
+    }
+
+    [Fact] // Each leg is lost by a disk of its own.
+    public void Write_TwoLegsFull_AreReportedWithTheirOwnDisks()
+    {
+        Serve(LegState.Okay);
+        var writes = Submit(legs: 3);
+        End(writes[0], Full);
+        End(writes[2], Full);
+        End(writes[1], DeviceStatus.Ok);
+        Assert.Equal(
+            [("l0", "d0", "l1"), ("l2", "d2", "l1")],
+            Take().Select(effect => (LegFailureReport)effect.Payload!).Select(report => (report.Leg, report.Disk, report.HeldBy!)));
+    }
+
+    [Fact] // Another node found the leg full that has the bytes: then none has them all, and no further leg is lost.
+    public void Write_TheLegThatHasTheBytesIsLostMeanwhile_IsJudgedAnew()
+    {
+        Serve(LegState.Okay);
+        var writes = Submit(legs: 3);
+        End(writes[0], Full);
+        End(writes[1], Full);
+        End(writes[2], DeviceStatus.Ok);
+        Assert.Equal(2, Take().Count(static effect => effect.Kind == EffectKind.LegFailed));
+        Configure(LegState.Okay, LegState.Okay, LegState.Maintenance);
+        var even = Assert.Single(Take());
+        Assert.Equal(EffectKind.EvenOut, even.Kind);
+        _core.EvenedOut(_now, even.Id, Good);
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.NoSpace)], Take());
+        _core.Tick(_now + 60_000_000_000);
+        Assert.DoesNotContain(Take(), static effect => effect.Kind == EffectKind.LegFailed);
     }
 
     [Fact] // Full here, broken there: the broken leg is lost, the full one is not, and the client is told the truth.
@@ -198,11 +229,11 @@ public sealed class FullLegsTests
             : new LegOutcome(status, !word.StartsWith("target", StringComparison.Ordinal), true, space);
     }
 
-    private MirrorEffect[] Submit()
+    private MirrorEffect[] Submit(int legs = 2)
     {
         _core.Submit(_now, new MirrorRequest(10, RequestKind.Write, new ByteRange(4096, 4096), 0));
         var writes = Take();
-        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], writes.Select(effect => effect.Kind));
+        Assert.Equal(Enumerable.Repeat(EffectKind.LegWrite, legs), writes.Select(static effect => effect.Kind));
         return writes;
     }
 
@@ -216,23 +247,25 @@ public sealed class FullLegsTests
         return effects;
     }
 
-    private void Serve()
+    private void Serve(LegState? third = null)
     {
-        Configure(LegState.Okay, LegState.Okay);
+        Configure(LegState.Okay, LegState.Okay, third);
         _core.LeaseGranted(_now, new LeaseGrant(_now, 60_000_000_000, _index, 1, 1));
         _core.SessionOpened(_now, 0, _now);
         Take();
     }
 
-    private void Configure(LegState first, LegState second)
+    private void Configure(LegState first, LegState second, LegState? third = null)
     {
         _now += 1_000_000;
         var member = new MemberConfiguration("a", 0, 1, MemberState.Up, true, false);
         LegConfiguration Leg(string name, string disk, LegState state) =>
             new(name, state, [new ExtentConfiguration(disk, 0, 0, 1 << 20)]);
+        LegConfiguration[] legs = [Leg("l0", "d0", first), Leg("l1", "d1", second)];
+        if (third is { } state) legs = [.. legs, Leg("l2", "d2", state)];
         _core.ConfigurationChanged(_now, new VolumeView(++_index, "a", [member], new VolumeConfiguration(
             1, "s/v", 1 << 20, 1 << 16, RecoveryKind.Application, WriterKind.All, ReadPolicy.First,
-            [Leg("l0", "d0", first), Leg("l1", "d1", second)], new OwnerConfiguration(null, 0, 1, null), null, false, [])));
+            legs, new OwnerConfiguration(null, 0, 1, null), null, false, [])));
     }
 
     /// <summary>A sparse file: blocks have space once they were written, and find none when the file system is full.</summary>

@@ -31,15 +31,19 @@ internal static class FullLegs
     public static FullVerdict Judge(ReadOnlySpan<LegOutcome> legs)
     {
         var isFull = false;
-        var hasBytes = false;
-        foreach (var leg in legs)
+        foreach (var leg in legs) isFull |= leg is { IsWritable: true, Status: DeviceStatus.NoSpace };
+        return !isFull ? FullVerdict.NoneFull : HolderOf(legs) >= 0 ? FullVerdict.FullLegsAreLost : FullVerdict.NoSpace;
+    }
+
+    /// <summary>The leg for whose sake full ones are lost: the first that can be read and has the bytes; -1 if there is none.</summary>
+    public static int HolderOf(ReadOnlySpan<LegOutcome> legs)
+    {
+        for (var i = 0; i < legs.Length; i++)
         {
-            if (!leg.IsWritable) continue;
-            isFull |= leg.Status == DeviceStatus.NoSpace;
-            hasBytes |= leg is { IsReadable: true, Status: DeviceStatus.Ok } && !SharesSpaceOfAFullOne(leg, legs);
+            if (legs[i] is { IsWritable: true, IsReadable: true, Status: DeviceStatus.Ok } && !SharesSpaceOfAFullOne(legs[i], legs)) return i;
         }
 
-        return !isFull ? FullVerdict.NoneFull : hasBytes ? FullVerdict.FullLegsAreLost : FullVerdict.NoSpace;
+        return -1;
     }
 
     private static bool SharesSpaceOfAFullOne(LegOutcome leg, ReadOnlySpan<LegOutcome> legs)

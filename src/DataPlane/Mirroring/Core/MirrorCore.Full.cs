@@ -50,24 +50,65 @@ internal sealed partial class MirrorCore
         }
     }
 
-    private static FullVerdict JudgeFull(Operation operation)
+    private static FullVerdict JudgeFull(Operation operation) => JudgeFull(operation, out _);
+
+    private static FullVerdict JudgeFull(Operation operation, out Leg? holder)
     {
         Span<LegOutcome> outcomes = stackalloc LegOutcome[Operation.MaxLegs];
         for (var i = 0; i < operation.LegCount; i++)
             outcomes[i] = new LegOutcome(operation.Status[i], operation.Legs[i]!.IsReadable, operation.Legs[i]!.IsWritable, operation.Space[i]);
+        var at = FullLegs.HolderOf(outcomes[..operation.LegCount]);
+        holder = at < 0 ? null : operation.Legs[at];
         return FullLegs.Judge(outcomes[..operation.LegCount]);
     }
 
     /// <summary>Reports full legs as lost, once, if the write stands elsewhere. From then on they are legs that failed.</summary>
     private void LoseFullLegs(Operation operation)
     {
-        if (operation.IsFullReported || !operation.IsClientWrite || JudgeFull(operation) != FullVerdict.FullLegsAreLost) return;
+        if (operation.IsFullReported || !operation.IsClientWrite || JudgeFull(operation, out var holder) != FullVerdict.FullLegsAreLost) return;
         operation.IsFullReported = true;
         for (var i = 0; i < operation.LegCount; i++)
         {
             if (operation.Status[i] == DeviceStatus.NoSpace)
-                LegFailed(operation.Legs[i]!, operation.FullDisk!, DeviceStatus.NoSpace, lacksData: true, operation.FullErrno);
+                LegFailed(operation.Legs[i]!, FullDiskOf(operation, operation.Legs[i]!), DeviceStatus.NoSpace, lacksData: true, operation.FullErrno, holder!.Name);
         }
+    }
+
+    /// <summary>A leg that is full was reported for the sake of one that is itself gone now: nobody may have the bytes. Such a report is taken
+    /// back, and the writes that it was made for are judged anew on the legs as they are.</summary>
+    private void JudgeFullAnew()
+    {
+        var isAnew = false;
+        foreach (var leg in _legs)
+        {
+            if (leg.Failure?.HeldBy is not { } holder || IsReadableLeg(holder)) continue;
+            leg.Failure = null;
+            isAnew = true;
+        }
+
+        if (!isAnew) return;
+        foreach (var operation in _operations.Values) operation.IsFullReported = false; // Each by itself: no order matters.
+    }
+
+    private bool IsReadableLeg(string name)
+    {
+        foreach (var leg in _legs)
+        {
+            if (leg.Name == name) return leg.IsReadable;
+        }
+
+        return false;
+    }
+
+    /// <summary>The operation remembers one disk; of several legs that are full each is lost by a disk of its own.</summary>
+    private static string FullDiskOf(Operation operation, Leg leg)
+    {
+        foreach (var extent in leg.Extents)
+        {
+            if (extent.Disk == operation.FullDisk) return extent.Disk;
+        }
+
+        return leg.ExtentAt(operation.Range.Start).Disk;
     }
 
     /// <summary>Tells the client that there is no space, once the legs are even. Failed legs are settled by then.</summary>

@@ -114,7 +114,7 @@ internal sealed partial class MirrorCore
         return false;
     }
 
-    private void LegFailed(Leg leg, string disk, DeviceStatus status, bool lacksData, int errno = 0)
+    private void LegFailed(Leg leg, string disk, DeviceStatus status, bool lacksData, int errno = 0, string? heldBy = null)
     {
         // A LastErred leg is committed as failed already; it stays in use because nothing else has the data.
         if (!leg.IsPresent || !leg.IsWritable || leg.State == LegState.LastErred) return;
@@ -122,7 +122,7 @@ internal sealed partial class MirrorCore
         var reason = status == DeviceStatus.Unreachable ? LegFailureReason.Unreachable
             : status == DeviceStatus.NoSpace ? LegFailureReason.NoSpace
             : lacksData ? LegFailureReason.WriteError : LegFailureReason.ReadError;
-        leg.Failure = new LegFailureReport(leg.Name, disk, reason, lacksData, _view!.Index, errno);
+        leg.Failure = new LegFailureReport(leg.Name, disk, reason, lacksData, _view!.Index, errno, heldBy);
         Emit(new MirrorEffect(EffectKind.LegFailed, Payload: leg.Failure));
         _legReportNs = _now;
     }
@@ -269,6 +269,7 @@ internal sealed partial class MirrorCore
         }
 
         _formerLegs.RemoveAll(static leg => leg.InFlight == 0);
+        JudgeFullAnew();
         // A leg that is not in use any more owes nothing; when it comes back it is copied to as a whole, or by its own marks.
         _taints.RemoveAll(static taint => !taint.Leg.IsWritable);
     }
