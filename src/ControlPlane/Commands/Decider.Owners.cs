@@ -134,6 +134,7 @@ public sealed partial class Decider
     {
         var (volume, resync) = OwnedResync(c.Set, c.Volume, c.OwnerEpoch, c.Node, c.Incarnation, c.ConfigurationIndex);
         CheckMarksAreTold(c.Set, volume);
+        CheckLabelsAreNew(c.Set, volume);
         foreach (var submirror in volume.Submirrors)
         {
             if (submirror.IsTarget)
@@ -176,6 +177,19 @@ public sealed partial class Decider
             $"A node has not told yet what it marked in '{set}/{volume.Name}' while a submirror was offline: go on.", true);
         Check(volume.Recovery == RecoveryMode.App || !_state.Sets[set].IsMergeOwed || !volume.Submirrors.Any(static s => s.IsTarget), "moreOwed",
             $"A lost node's dirty log in '{set}' is not merged yet, and a submirror of '{volume.Name}' may miss what it tells of: go on.", true);
+    }
+
+    /// <summary>A disk that was returned to be written anew is no source while its label is the old one: after a crash of all nodes, copies of it
+    /// from any time would pass.</summary>
+    private void CheckLabelsAreNew(string set, VolumeState volume)
+    {
+        var disks = _state.Sets[set].Disks;
+        foreach (var leg in volume.Submirrors)
+        {
+            if (!leg.IsTarget) continue;
+            var old = leg.Extents.FirstOrDefault(extent => disks[extent.Disk].AwaitsStamp);
+            Check(old is null, "notStamped", $"Disk '{old?.Disk}' still carries the label that it came back with; its next stamp is due.", true);
+        }
     }
 
     /// <summary>ORs regions into what a volume owes, and what its offline submirrors will be owed. With fewer than two submirrors in use

@@ -78,6 +78,7 @@ public static class Evolver
                     Users = [],
                     Stamp = e.IsEverythingOwed ? null : d.Stamp, // An old label is on it until the next beat, which is due at once.
                     LeftAt = null,
+                    AwaitsStamp = e.IsEverythingOwed,
                 });
             case DiskIoEnded e:
                 return WithDisk(state, e.Set, e.Disk, index, (d, _) => d with

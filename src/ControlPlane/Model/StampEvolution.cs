@@ -25,7 +25,7 @@ internal static class StampEvolution
     private static SetState Stamped(SetState set, IEnumerable<string> names, StampState stamp, StampState next, long atMs)
     {
         var disks = set.Disks;
-        foreach (var name in names) disks = disks.SetItem(name, disks[name] with { Stamp = stamp });
+        foreach (var name in names) disks = disks.SetItem(name, disks[name] with { Stamp = stamp, AwaitsStamp = false });
         return set with { Disks = disks, NextStamp = next, StampedAtMs = atMs };
     }
 }
