@@ -206,8 +206,10 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         {
             // Whoever opens it next must find no call of this life in the kernel. For a lost disk the committed state waits, not this.
             if (!IsLost(disk.Name)) await disk.Closed;
-            else isClean &= disk.Closed.IsCompleted;
         }
+
+        // What a former data plane left counts, too: a node that leaves asserts that nothing of it can land any more.
+        foreach (var disk in _configuration?.Disks ?? []) isClean &= !LivingPorts.Any(_self, disk.Id);
 
         _stopping.Dispose();
         _ = Task.WhenAll(_disks.Values.Select(static disk => disk.Closed)).ContinueWith(
@@ -328,9 +330,16 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
                 _disks.TryRemove(disk.Name, out _);
             }
 
-            var port = _disks.GetOrAdd(disk.Name, name => new DiskPort(name, () => _ports.Clock.NowNs, _ports.Fatal));
+            var port = _disks.GetOrAdd(disk.Name, _ => NewPort(disk));
             port.BeginOpen(() => _ports.Resources.OpenDisk(configuration, disk), Opened); // Nothing, unless it is missing.
         }
+    }
+
+    private DiskPort NewPort(DiskConfiguration disk)
+    {
+        var port = new DiskPort(disk.Name, () => _ports.Clock.NowNs, _ports.Fatal);
+        LivingPorts.Add(_self, disk.Id, port);
+        return port;
     }
 
     /// <summary>No call to a lost disk begins any more, from its dirty log neither; what is in the kernel ends when it ends.</summary>
@@ -429,8 +438,17 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         _watcher.Tick(HasEnded);
     }
 
-    /// <summary>True once no call to a lost disk is left in this process' kernel queue: its port is closed, the device as well.</summary>
-    private bool HasEnded(string disk) => FindDisk(disk) is not { } port || port.Closed.IsCompleted;
+    /// <summary>True once no call to a lost disk is left in this process' kernel queue: every port to it is closed, with its device, also those
+    /// of data planes that this one follows. That it has no port itself says nothing.</summary>
+    private bool HasEnded(string name)
+    {
+        foreach (var disk in _configuration?.Disks ?? [])
+        {
+            if (disk.Name == name) return !LivingPorts.Any(_self, disk.Id);
+        }
+
+        return false;
+    }
 
     private void PostAll(MirrorVolume.Input input)
     {

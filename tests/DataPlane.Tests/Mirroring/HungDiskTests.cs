@@ -78,6 +78,31 @@ public sealed class HungDiskTests
         Assert.Equal(3, set.Disks["d0"].Content()[0]);
     }
 
+    [Fact] // The next data plane of the node has no port to the disk, which says nothing of what the former one left in the kernel.
+    public async Task DataPlaneEndsWithACallInTheKernel_ItsSuccessorDoesNotSayThatNoneIsLeftBeforeItCameBack()
+    {
+        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        set.Lease();
+        using var a = await set.OpenAsync("a");
+        var hold = new ManualResetEventSlim();
+        set.Disks["d1"].Hold = hold;
+        var write = WriteAsync(a, 0, 2);
+        await TestSet.WaitAsync(() => set.Disks["d1"].Held == 1);
+        set.LoseDisk("d1", "b");
+        Assert.Equal(IoStatus.Ok, await write.WaitAsync(Limit));
+        Assert.False(await set["a"].EndAsync().WaitAsync(Limit), "a call is left, so it is not clean");
+
+        set.BeginAgain("a");
+        set.Lease();
+        await set.PassedAsync("a");
+        Assert.Empty(set.IoEnded);
+        Assert.False(await set["a"].EndAsync().WaitAsync(Limit), "nor does it leave as if nothing were left");
+        set.BeginAgain("a");
+        hold.Set();
+        await TestSet.WaitAsync(() => set.IoEnded.Contains("a d1"));
+        Assert.Equal(2, set.Disks["d1"].Content()[0]); // It landed, before that was said.
+    }
+
     private static void Lose(TestSet set, string leg) => set.Change(volume => volume with
     {
         Legs = volume.Legs.Select(other => other.Name == leg ? other with { State = LegState.Offline } : other).ToArray(),

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.DiskIo;
 using RaftMirror.DataPlane.Leases.Core;
 using RaftMirror.DataPlane.Mirroring;
 using RaftMirror.DataPlane.Nbd;
@@ -19,7 +20,9 @@ internal sealed class TestSet : IAsyncDisposable
 
     private readonly object _gate = new();
     private readonly Dictionary<string, DataPlaneSet> _nodes = [];
+    private readonly List<DataPlaneSet> _former = [];
     private readonly List<MemberConfiguration> _members = [];
+    private readonly Dictionary<string, Guid> _diskIds = [];
     private ulong _index = 1;
     private readonly HashSet<string> _isRenewed = [];
     private bool _failsLog;
@@ -39,22 +42,34 @@ internal sealed class TestSet : IAsyncDisposable
             1, "s/v", VolumeBytes, RegionBytes, recovery, writers, ReadPolicy.RoundRobin,
             [Leg("a", "d0"), Leg("b", "d1")], new OwnerConfiguration(null, 0, 1, null), null, false, []);
         for (var i = 0; i < nodes.Length; i++) _members.Add(new(nodes[i], i, 1, MemberState.Up, true, false));
-        foreach (var node in nodes)
-        {
-            var wiring = new Wiring(this, node);
-            _nodes[node] = new DataPlaneSet(
-                node, 1, new DataPlanePorts(wiring, wiring, wiring, BootTimeLeaseClock.Instance, Failures.Enqueue),
-                new MirrorOptions
-                {
-                    ParkNs = 3_000_000_000,
-                    RepeatNs = 50_000_000,
-                    CleanNs = 100_000_000,
-                    TickNs = 10_000_000,
-                    CopyRetryNs = 20_000_000,
-                });
-        }
-
+        foreach (var node in nodes) _nodes[node] = Begin(node);
         lock (_gate) Commit();
+    }
+
+    /// <summary>A further data plane of the node in the same incarnation, as after a leave that was refused. The former one must have ended.</summary>
+    public void BeginAgain(string node)
+    {
+        lock (_gate)
+        {
+            _former.Add(_nodes[node]);
+            _nodes[node] = Begin(node);
+            Commit();
+        }
+    }
+
+    private DataPlaneSet Begin(string node)
+    {
+        var wiring = new Wiring(this, node);
+        return new DataPlaneSet(
+            node, 1, new DataPlanePorts(wiring, wiring, wiring, BootTimeLeaseClock.Instance, Failures.Enqueue) { Disks = wiring },
+            new MirrorOptions
+            {
+                ParkNs = 3_000_000_000,
+                RepeatNs = 50_000_000,
+                CleanNs = 100_000_000,
+                TickNs = 10_000_000,
+                CopyRetryNs = 20_000_000,
+            });
     }
 
     public Dictionary<string, FaultyDisk> Disks { get; } = [];
@@ -70,6 +85,12 @@ internal sealed class TestSet : IAsyncDisposable
     public ConcurrentQueue<DirtyLogFailure> LogFailures { get; } = new();
 
     public ConcurrentQueue<RegionUpdate> Marks { get; } = new();
+
+    /// <summary>Who said that no call of it to which lost disk is left: "node disk".</summary>
+    public ConcurrentQueue<string> IoEnded { get; } = new();
+
+    /// <summary>Disks that are committed as lost.</summary>
+    public HashSet<string> Lost { get; } = [];
 
     public ResyncFinishedReport? Finished { get; private set; }
 
@@ -121,6 +142,21 @@ internal sealed class TestSet : IAsyncDisposable
         }
     }
 
+    /// <summary>A disk is lost, its leg offline; every node is to confirm.</summary>
+    public void LoseDisk(string disk, string leg)
+    {
+        lock (_gate)
+        {
+            Lost.Add(disk);
+            Volume = Volume with
+            {
+                Legs = Volume.Legs.Select(other => other.Name == leg ? other with { State = LegState.Offline } : other).ToArray(),
+            };
+            _awaited[_index + 1] = [.. _nodes.Keys];
+            Commit();
+        }
+    }
+
     public static async Task WaitAsync(Func<bool> condition)
     {
         var limit = Environment.TickCount64 + 20_000;
@@ -141,7 +177,7 @@ internal sealed class TestSet : IAsyncDisposable
 
         // A core that threw takes no more input, so it would never drain.
         foreach (var failure in Failures) throw new InvalidOperationException("A core threw.", failure);
-        foreach (var node in _nodes.Values) await node.DisposeAsync();
+        foreach (var node in _nodes.Values.Concat(_former)) await node.DisposeAsync();
         foreach (var failure in Failures) throw new InvalidOperationException("A core threw.", failure);
     }
 
@@ -156,7 +192,12 @@ internal sealed class TestSet : IAsyncDisposable
         foreach (var (name, node) in _nodes)
         {
             var disks = new List<DiskConfiguration>();
-            foreach (var disk in Disks.Keys) disks.Add(new(disk, Guid.Empty, disk, VolumeBytes, 512, 0, true, false));
+            foreach (var disk in Disks.Keys)
+            {
+                if (!_diskIds.ContainsKey(disk)) _diskIds[disk] = Guid.NewGuid();
+                disks.Add(new(disk, _diskIds[disk], disk, VolumeBytes, 512, 0, true, Lost.Contains(disk)) { IsLost = Lost.Contains(disk) });
+            }
+
             node.Enact(new SetConfiguration(
                 "s", Guid.Empty, Guid.Empty, _index, 1, name, null, 16, _members.ToArray(), disks,
                 new SlotConfiguration(1, ["d0"], 1), [ForNode(name)]));
@@ -172,8 +213,30 @@ internal sealed class TestSet : IAsyncDisposable
         return Volume with { Barriers = barriers };
     }
 
-    private sealed class Wiring(TestSet set, string node) : ISetResources, IVolumeReports, IPeerMessages
+    private sealed class Wiring(TestSet set, string node) : ISetResources, IVolumeReports, IPeerMessages, IDiskReports
     {
+        public void Ask(string other, string disk, ulong question)
+        {
+        }
+
+        public void Hangs(DiskHang hang)
+        {
+        }
+
+        public void HangsOnlyHere(DiskHang hang)
+        {
+        }
+
+        public void LogDiskSlow(SlotConfiguration slot, string disk)
+        {
+        }
+
+        public void Recovered(string disk)
+        {
+        }
+
+        void IDiskReports.IoEnded(string disk) => set.IoEnded.Enqueue($"{node} {disk}");
+
         public IBlockDevice OpenDisk(SetConfiguration configuration, DiskConfiguration disk) => set.Disks[disk.Name];
 
         public ValueTask<IDirtyRegionLog> OpenLogAsync(
