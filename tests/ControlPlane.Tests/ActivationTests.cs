@@ -65,6 +65,21 @@ public sealed class ActivationTests
         bench.No(new CompleteActivation("s", first, "a", 21, ["d1", "d2", "d3"]), "staleActivation");
     }
 
+    [Fact] // To serve without a disk that is ahead of the state would be to go back in time, whoever found it.
+    public void Activation_DiskNewerByAnothersWord_IsRefused()
+    {
+        var bench = KilledWhole();
+        bench.Ok(new ReportDisks("s", "b", 20, [new DiskComplaint("d2", DiskLossReason.Newer, "stamp 9")]));
+        var number = bench.Ok(new StartActivation("s", "a", 20)).Data!.Generation!.Value;
+        var complete = new CompleteActivation("s", number, "a", 20, ["d1", "d3"])
+        {
+            Complaints = [new DiskComplaint("d2", DiskLossReason.Absent, "ENOENT")],
+        };
+        bench.No(complete, "diskNewer");
+        bench.Ok(new ReportDisks("s", "b", 20, []));
+        bench.Ok(complete);
+    }
+
     [Fact]
     public void Activation_RepeatedByTheSameIncarnation_IsTheSame()
     {

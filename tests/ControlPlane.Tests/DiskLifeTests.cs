@@ -98,6 +98,11 @@ public sealed class DiskLifeTests
         bench.No(FinishOf(bench), "moreOwed");
         bench.Ok(new ConfirmBarrier("s", "v", barrier.Id, "c", 10));
         Assert.Equal([new RegionRun(3, 1), new RegionRun(7, 2)], bench.Volume().Resync!.OwedRuns.ToArray());
+        // Its label is the one that it left with: copies of it from the time it was out bear it too.
+        Assert.True(Stamps.IsDue(bench.State.Sets["s"], sinceLastMs: 0));
+        bench.No(FinishOf(bench), "notStamped");
+        bench.Ok(bench.BeatOf("a"));
+        Assert.False(Stamps.IsDue(bench.State.Sets["s"], sinceLastMs: 0));
         bench.Ok(FinishOf(bench));
         Assert.Equal(SubmirrorStatus.Okay, bench.Volume().Submirrors[1].Status);
     }
@@ -117,7 +122,43 @@ public sealed class DiskLifeTests
         bench.No(FinishOf(bench), "moreOwed");
         bench.Ok(bench.MergeOf("c", 10, "b", new VolumeMarks(1, [new RegionRun(4, 1)])));
         Assert.Equal([new RegionRun(4, 1)], bench.Volume().Resync!.OwedRuns.ToArray());
+        bench.Ok(bench.BeatOf("a"));
         bench.Ok(FinishOf(bench));
+    }
+
+    [Fact] // What may not be opened after a restart must not count as a copy before.
+    public void AbandonSlot_DiskFailed_ItsSubmirrorsGoWithItButTheLast()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(new CreateMirror("s", "w", 8 << 20, ["d1"], Node: "a"));
+        bench.Ok(new AbandonSlot("s", "b", 10, 1, "EIO", "d1"));
+        Assert.Equal(["DiskFailed", "SubmirrorStateChanged", "BarrierStarted", "SubmirrorStateChanged", "SlotSealed"], bench.Types);
+        Assert.Equal([SubmirrorStatus.Maintenance, SubmirrorStatus.Okay], bench.Volume().Submirrors.Select(static leg => leg.Status));
+        Assert.Equal(SubmirrorStatus.LastErred, bench.Volume("w").Submirrors[0].Status);
+        // It has the last data of w: it stays in use, and its label goes on, so that an old copy of it shows as old.
+        var set = bench.State.Sets["s"];
+        Assert.True(Stamps.IsInUse(set, set.Disks["d1"]));
+        Assert.Contains("d1", Stamps.DisksToStamp(set));
+        bench.Ok(bench.BeatOf("a"));
+        Assert.Equal(bench.State.Sets["s"].Disks["d2"].Stamp, bench.State.Sets["s"].Disks["d1"].Stamp);
+        bench.Ok(new DeleteMirror("s", "w"));
+        foreach (var waiting in bench.Volume("w").Barriers.Single().Waiting)
+            bench.Ok(new ConfirmBarrier("s", "w", bench.Volume("w").Barriers.Single().Id, waiting.Node, waiting.Incarnation));
+        Assert.DoesNotContain("d1", Stamps.DisksToStamp(bench.State.Sets["s"]));
+    }
+
+    [Fact] // Writes of all wait for the stamp of a survivor: who can write it has the duty.
+    public void SetDuty_LossUnderWay_IsWhereASurvivorCanBeStamped()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(new ReportDisks("s", "a", 10, [new DiskComplaint("d1", DiskLossReason.Unreachable, "ENXIO")]));
+        bench.Ok(new ReportDisks("s", "b", 10, [new DiskComplaint("d3", DiskLossReason.Unreachable, "ENXIO")]));
+        bench.Ok(new ReportDisks("s", "c", 10, [new DiskComplaint("d3", DiskLossReason.Unreachable, "ENXIO")]));
+        Assert.Equal("a", Duties.SetDuty(bench.State, bench.State.Sets["s"])!.Name);
+        bench.Ok(new FailSubmirror("s", "v", "v-1", "c", 10, "EIO"));
+        Assert.Equal("b", Duties.SetDuty(bench.State, bench.State.Sets["s"])!.Name);
+        bench.Ok(bench.BeatOf("b", "d1"));
+        Assert.Equal(bench.State.Sets["s"].Generation, bench.State.Sets["s"].StampedGeneration);
     }
 
     [Fact] // §14.20: late completions.

@@ -44,7 +44,7 @@ internal static class SetConfigurationMapper
         disk.SectorBytes,
         set.MetadataBytes,
         disk.IsDirectIo,
-        disk.Status != DiskStatus.Okay)
+        !Stamps.IsInUse(set, disk))
     {
         IsLost = disk.Status == DiskStatus.Lost,
     };

@@ -26,15 +26,25 @@ internal static class ActivationRules
     }
 
     /// <summary>The activation is the one under way, and a disk carries it.</summary>
-    public static void CheckComplete(SetState set, CompleteActivation c)
+    public static void CheckComplete(ClusterState state, SetState set, CompleteActivation c)
     {
         if (set.Activating is not { } running || running.Number != c.Activation || running.Node != c.Node || running.Incarnation != c.Incarnation)
             Reject("staleActivation", $"Activation {c.Activation} of '{set.Name}' by '{c.Node}' is not under way any more.");
         CheckDisks(set, c.Disks);
         if (c.Disks.IsEmpty && !Stamps.DisksToStamp(set).IsEmpty) // With all of them lost, somebody must join to bring them back.
             Reject("noDisk", $"No disk of '{set.Name}' could be stamped, so it cannot be served.");
-        if (!c.Complaints.IsDefault && c.Complaints.FirstOrDefault(static known => known.Reason == DiskLossReason.Newer) is { } newer)
+        if (FindNewer(state, set, c) is { } newer)
             Reject("diskNewer", $"'{newer.Disk}' is newer than the cluster's state, so to serve '{set.Name}' without it would be to go back in time: {newer.Detail}.");
+    }
+
+    /// <summary>What the activating node found, or another live one that has looked.</summary>
+    private static DiskComplaint? FindNewer(ClusterState state, SetState set, CompleteActivation c)
+    {
+        var own = c.Complaints.IsDefault ? [] : c.Complaints;
+        var others = set.Members.Values
+            .Where(member => member.Node != c.Node && state.Node(member.Node) is { IsLive: true } node && member.DisksBy == node.Incarnation)
+            .SelectMany(static member => member.Disks);
+        return own.Concat(others).FirstOrDefault(known => known.Reason == DiskLossReason.Newer && set.Disks.ContainsKey(known.Disk));
     }
 
     /// <summary>The stamp is the one that may be written, by the one node that may write it.</summary>
@@ -59,11 +69,8 @@ internal static class ActivationRules
     {
         foreach (var volume in set.Volumes.Values)
         {
-            if (!volume.Barriers.Any(static barrier => barrier.Kind == BarrierType.LegLoss)) continue;
-            // The last source stays in use whatever its disk does: its label is waited for by nobody.
-            var survivors = volume.Submirrors.Where(static leg => leg.Status == SubmirrorStatus.Okay).SelectMany(static leg => leg.Extents)
-                .Select(static extent => extent.Disk).Where(disk => set.Disks[disk].Status == DiskStatus.Okay).ToList();
-            if (survivors.Count > 0 && !survivors.Exists(disk => stamped.Contains(disk))) return false;
+            var survivors = Stamps.Survivors(set, volume);
+            if (!survivors.IsEmpty && !survivors.Any(disk => stamped.Contains(disk))) return false;
         }
 
         return true;
@@ -74,8 +81,8 @@ internal static class ActivationRules
         if (disks.IsDefault) throw new RejectionException("badDisks", RejectionKind.Usage, false, "Name the disks that were stamped.");
         foreach (var disk in disks)
         {
-            if (set.Disks.GetValueOrDefault(disk) is not { Status: DiskStatus.Okay })
-                Reject("diskNotOkay", $"'{disk}' is no disk of '{set.Name}' that is okay; it is not stamped.");
+            if (set.Disks.GetValueOrDefault(disk) is not { } known || !Stamps.IsInUse(set, known))
+                Reject("diskNotOkay", $"'{disk}' is no disk of '{set.Name}' that is in use; it is not stamped.");
         }
     }
 

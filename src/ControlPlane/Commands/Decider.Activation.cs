@@ -24,12 +24,13 @@ public sealed partial class Decider
     {
         var set = SetOf(c.Set);
         CheckMayJoin(set, c.Node, c.Incarnation, c.IsByOperator);
-        ActivationRules.CheckComplete(set, c);
+        ActivationRules.CheckComplete(_state, set, c);
         Emit(new ActivationCompleted(c.Set, c.Node, c.Activation, c.Disks, set.NextStamp!, After(set.NextStamp!)));
         var complaints = c.Complaints.IsDefault ? [] : c.Complaints;
         foreach (var complaint in complaints) CheckDetail(complaint.Detail);
         foreach (var disk in Stamps.DisksToStamp(set).Where(disk => !c.Disks.Contains(disk)))
         {
+            if (set.Disks[disk].Status == DiskStatus.Failed) continue; // It has the last good data, and may still be read.
             // Before the node has joined: nobody may have I/O to it, so it may return as soon as it is there.
             var complaint = complaints.FirstOrDefault(known => known.Disk == disk) ?? new DiskComplaint(disk, DiskLossReason.TimedOut, NotStamped);
             LoseNow(c.Set, disk, complaint.Reason, complaint.Detail, c.Node);

@@ -179,8 +179,8 @@ public sealed partial class Decider
             $"A lost node's dirty log in '{set}' is not merged yet, and a submirror of '{volume.Name}' may miss what it tells of: go on.", true);
     }
 
-    /// <summary>A disk that was returned to be written anew is no source while its label is the old one: after a crash of all nodes, copies of it
-    /// from any time would pass.</summary>
+    /// <summary>A disk that was returned is no source while its label is the old one: after a crash of all nodes, copies of it that bear the same
+    /// label would pass.</summary>
     private void CheckLabelsAreNew(string set, VolumeState volume)
     {
         var disks = _state.Sets[set].Disks;

@@ -20,12 +20,25 @@ public static class Duties
     }
 
     /// <summary>Who does the set's other duties (set records, labels): the master if live, else as for a merge; one that can use every disk
-    /// before one that cannot.</summary>
+    /// first, then one that can stamp what the losses under way wait for: others' writes wait for that.</summary>
     public static NodeState? SetDuty(ClusterState state, SetState set) =>
         Lowest(state, set, (node, member) => IsJoined(node, member) && node.Name == set.Master && SeesAll(set, member, node, set.Disks.Keys))
         ?? Lowest(state, set, (node, member) => IsJoined(node, member) && SeesAll(set, member, node, set.Disks.Keys))
+        ?? Lowest(state, set, (node, member) => IsJoined(node, member) && CanEndLosses(set, member, node))
         ?? LiveMaster(state, set)
         ?? Lowest(state, set, (node, member) => IsJoined(node, member));
+
+    /// <summary>True if a node can stamp what the losses under way wait for.</summary>
+    private static bool CanEndLosses(SetState set, MemberState member, NodeState node)
+    {
+        foreach (var volume in set.Volumes.Values)
+        {
+            var survivors = Stamps.Survivors(set, volume);
+            if (!survivors.IsEmpty && !survivors.Any(disk => SeesAll(set, member, node, [disk]))) return false;
+        }
+
+        return true;
+    }
 
     /// <summary>True if a node can use each disk that the submirrors in use of a volume need: else it serves the volume not at all, since
     /// what it writes would be missing there.</summary>

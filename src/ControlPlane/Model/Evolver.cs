@@ -55,7 +55,7 @@ public static class Evolver
                         e.Disk, e.DiskId, e.SizeBytes, e.SectorBytes, e.IsDirectIo, e.Path, e.Paths, DiskStatus.Okay, e.Stamp)),
                 });
             case DiskFailed e:
-                return WithDisk(state, e.Set, e.Disk, index, (d, s) => d with { Status = DiskStatus.Failed, LeftAt = d.LeftAt ?? s.NextStamp });
+                return WithDisk(state, e.Set, e.Disk, index, (d, _) => d with { Status = DiskStatus.Failed });
             case DiskLost e:
                 return LeaveSlots(e.Set, e.Disk, index, WithDisk(state, e.Set, e.Disk, index, (d, s) => d with
                 {
@@ -65,6 +65,7 @@ public static class Evolver
                     LostAtIndex = index,
                     Users = e.Users,
                     LeftAt = d.LeftAt ?? s.NextStamp,
+                    AwaitsStamp = false,
                 }));
             case LogDiskLeft e:
                 return WithMember(state, e.Set, e.Node, index, m => m with { Slot = m.Slot! with { Disks = m.Slot.Disks.Remove(e.Disk) } });
@@ -78,7 +79,7 @@ public static class Evolver
                     Users = [],
                     Stamp = e.IsEverythingOwed ? null : d.Stamp, // An old label is on it until the next beat, which is due at once.
                     LeftAt = null,
-                    AwaitsStamp = e.IsEverythingOwed,
+                    AwaitsStamp = true,
                 });
             case DiskIoEnded e:
                 return WithDisk(state, e.Set, e.Disk, index, (d, _) => d with

@@ -146,7 +146,7 @@ public sealed record DiskState(
     /// has reported that none is left, or its machine has rebooted.</summary>
     public ImmutableArray<DiskUser> Users { get; init; } = [];
 
-    /// <summary>It was returned with an old label, to be written anew, and has not been stamped since: until then any older copy of it would pass for it.</summary>
+    /// <summary>It was returned and has not been stamped since: its label is the old one, and an older copy that bears it would pass for it.</summary>
     public bool AwaitsStamp { get; init; }
 
     /// <summary>The path of the disk on a node.</summary>

@@ -41,12 +41,36 @@ public static class Stamps
         return disk.Stamp ?? StampState.None;
     }
 
-    /// <summary>Disks whose labels follow the state. One that is failed or lost, or all of whose submirrors are, keeps its last label, so that
-    /// it shows as old when it comes back, and nothing waits for it.</summary>
+    /// <summary>Disks whose labels follow the state. One that is out of use, or all of whose submirrors are, keeps its last label, so that it
+    /// shows as old when it comes back, and nothing waits for it.</summary>
     public static ImmutableArray<string> DisksToStamp(SetState set)
     {
         ArgumentNullException.ThrowIfNull(set);
-        return [.. set.Disks.Values.Where(disk => disk.Status == DiskStatus.Okay && !AreLegsLost(set, disk)).Select(static disk => disk.Name)];
+        return [.. set.Disks.Values.Where(disk => IsInUse(set, disk) && !AreLegsLost(set, disk)).Select(static disk => disk.Name)];
+    }
+
+    /// <summary>True if nodes open the disk: it is okay, or it has failed and a submirror on it is the last that has its volume's data.</summary>
+    public static bool IsInUse(SetState set, DiskState disk)
+    {
+        ArgumentNullException.ThrowIfNull(set);
+        ArgumentNullException.ThrowIfNull(disk);
+        return disk.Status == DiskStatus.Okay
+            || (disk.Status == DiskStatus.Failed
+                && set.Volumes.Values.Any(volume => volume.Submirrors.Any(leg => leg.IsWritable && leg.IsOn(disk.Name))));
+    }
+
+    /// <summary>The disks of which at least one must carry the generation before the loss of a submirror of the volume is over; empty if no
+    /// loss is under way. The last source stays in use whatever its disk does: its label is waited for by nobody.</summary>
+    public static ImmutableArray<string> Survivors(SetState set, VolumeState volume)
+    {
+        ArgumentNullException.ThrowIfNull(set);
+        ArgumentNullException.ThrowIfNull(volume);
+        if (!volume.Barriers.Any(static barrier => barrier.Kind == BarrierType.LegLoss)) return [];
+        return
+        [
+            .. volume.Submirrors.Where(static leg => leg.Status == SubmirrorStatus.Okay).SelectMany(static leg => leg.Extents)
+                .Select(static extent => extent.Disk).Where(disk => set.Disks[disk].Status == DiskStatus.Okay),
+        ];
     }
 
     private static bool AreLegsLost(SetState set, DiskState disk)
@@ -97,7 +121,14 @@ public static class Stamps
     {
         ArgumentNullException.ThrowIfNull(set);
         return !set.Disks.IsEmpty
-            && (set.StampedGeneration < set.Generation || sinceLastMs >= BeatMs || DisksToStamp(set).Any(disk => set.Disks[disk].Stamp is null));
+            && (set.StampedGeneration < set.Generation || sinceLastMs >= BeatMs || DisksToStamp(set).Any(disk => IsOwed(set.Disks[disk])));
+    }
+
+    /// <summary>True if the disk has its place again, and its label is still the one of before: a copy of it could pass for it.</summary>
+    public static bool IsOwed(DiskState disk)
+    {
+        ArgumentNullException.ThrowIfNull(disk);
+        return disk.Status == DiskStatus.Okay && (disk.AwaitsStamp || disk.Stamp is null);
     }
 
     /// <summary>True if an incarnation is the last one that serves the set, so that it makes the closing beat.</summary>

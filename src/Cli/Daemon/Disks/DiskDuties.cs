@@ -44,7 +44,7 @@ internal sealed partial class DiskDuties(
     private bool IsLookDue(SetState set, MemberState member)
     {
         var isAnyMissing = set.Disks.Values.Any(disk => disk.Status == DiskStatus.Lost
-            || (disk.Status == DiskStatus.Okay && disks.Find(set.Name, disk.Id) is null));
+            || (Stamps.IsInUse(set, disk) && disks.Find(set.Name, disk.Id) is null));
         if (!isAnyMissing && member.DisksBy == self.Incarnation && member.Disks.IsEmpty) return false;
         return Environment.TickCount64 - _lookedMs.GetValueOrDefault(set.Name, long.MinValue / 2) >= LookEvery.TotalMilliseconds;
     }

@@ -58,7 +58,7 @@ internal sealed partial class NodeDisks(
         var state = await CommittedAsync(cancellationToken);
         if (state.Set(setName) is not { } set) return ImmutableDictionary<string, DiskVerdict>.Empty;
         var serves = set.Members.GetValueOrDefault(self.Name)?.JoinedIncarnation == self.Incarnation;
-        var wanted = set.Disks.Values.Where(disk => disk.Status == DiskStatus.Okay).ToList();
+        var wanted = set.Disks.Values.Where(disk => ControlPlane.Model.Stamps.IsInUse(set, disk)).ToList();
         var verdicts = await Task.WhenAll(wanted.Select(disk => AdmitOneAsync(state, set, disk, serves, cancellationToken)));
         return wanted.Zip(verdicts).ToDictionary(pair => pair.First.Name, pair => pair.Second, StringComparer.Ordinal);
     }
@@ -72,7 +72,7 @@ internal sealed partial class NodeDisks(
         var state = await CommittedAsync(cancellationToken);
         if (state.Set(setName) is not { } set) return ImmutableDictionary<string, DiskVerdict>.Empty;
         var serves = set.Members.GetValueOrDefault(self.Name)?.JoinedIncarnation == self.Incarnation;
-        var wanted = set.Disks.Values.Where(disk => disk.Status == DiskStatus.Lost || (disk.Status == DiskStatus.Okay && serves)).ToList();
+        var wanted = set.Disks.Values.Where(disk => disk.Status == DiskStatus.Lost || (serves && ControlPlane.Model.Stamps.IsInUse(set, disk))).ToList();
         var verdicts = await Task.WhenAll(wanted.Select(disk => disk.Status == DiskStatus.Lost
             ? JudgeAsync(state, set, disk, cancellationToken)
             : AdmitOneAsync(state, set, disk, serves, cancellationToken)));
