@@ -321,7 +321,7 @@ internal sealed partial class ClusterSimulation
     /// <summary>Design §14.22: a lack of space ends no process, for nothing was promised.</summary>
     private static void RequireNotForSpace(SimNode node, WalException failure)
     {
-        if (failure.InnerException is IOException { HResult: ErrnoText.NoSpace })
+        if (failure.InnerException is IOException shortage && ErrnoText.IsExhaustion(shortage.HResult))
             throw new SimulationException($"22 full: node {node.Id} ended for want of space: {failure.Message}");
     }
 

@@ -10,12 +10,14 @@ internal sealed class SimDisk(Xoshiro random, DiskPower power) : IWalStorage
 {
     private const int SectorBytes = 512;
     private const int BlockBytes = 4096;
+    private static readonly int[] Shortages = [ErrnoText.NoSpace, ErrnoText.TooManyInProcess, ErrnoText.QuotaExceeded];
     private readonly SortedDictionary<string, SimFile> _files = new(StringComparer.Ordinal);
+    private int _shortages;
 
     /// <summary>The next flush fails, and drops what it should have written, which then looks clean.</summary>
     public bool FailNextFlush { get; set; }
 
-    /// <summary>No file can be made.</summary>
+    /// <summary>No file can be made, for want of space, of quota, or of descriptors in turn.</summary>
     public bool IsFull { get; set; }
 
     public IReadOnlyList<string> List() => [.. _files.Keys];
@@ -23,7 +25,7 @@ internal sealed class SimDisk(Xoshiro random, DiskPower power) : IWalStorage
     public IWalFile Create(string name, long lengthBytes)
     {
         power.Use();
-        if (IsFull) throw new IOException("simulated: no space left on device", ErrnoText.NoSpace);
+        if (IsFull) throw new IOException("simulated: something is used up", Shortages[_shortages++ % Shortages.Length]);
         var file = new SimFile(this, (int)lengthBytes);
         _files[name] = file;
         return file;

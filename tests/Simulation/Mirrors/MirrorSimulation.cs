@@ -4,6 +4,16 @@ using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Mirrors;
 
+/// <summary>Bugs of joining that a run can be given; those of the verdict itself are mutants of the data plane.</summary>
+internal enum ExchangeBug
+{
+    /// <summary>The product as it is.</summary>
+    None,
+
+    /// <summary>A node believes the label alone: no nonce is exchanged with a node that serves.</summary>
+    SkipsProof,
+}
+
 /// <summary>How a run ended.</summary>
 /// <param name="Violation">Null if every check held; else which one did not, when and where.</param>
 /// <param name="TraceHash">Of all that happened, in order: the same seed gives the same.</param>
@@ -20,7 +30,7 @@ internal sealed record MirrorResult(string? Violation, ulong TraceHash, string F
 internal static class MirrorSimulation
 {
     /// <summary>Runs a seed; the kind of volume follows from it.</summary>
-    public static MirrorResult Run(ulong seed, MirrorFaults faults = MirrorFaults.None, Action<string>? log = null)
+    public static MirrorResult Run(ulong seed, MirrorFaults faults = MirrorFaults.None, Action<string>? log = null, ExchangeBug exchange = ExchangeBug.None)
     {
         var random = new Xoshiro(seed);
         var (recovery, writers) = random.Next(5) switch
@@ -31,6 +41,7 @@ internal static class MirrorSimulation
         };
         var world = new MirrorWorld(random, recovery, writers, faults, log);
         if (seed % 2 == 0) world.FillDisks(new Xoshiro(seed ^ 0x46554c4c)); // Of its own numbers, so that a seed's other faults stay what they are.
+        if (seed % 3 == 0 || exchange != ExchangeBug.None) world.ExchangeDisks(new Xoshiro(seed ^ 0x4449534b), exchange == ExchangeBug.SkipsProof);
         try
         {
             world.Run();

@@ -26,7 +26,7 @@ internal sealed partial class MirrorWorld
     /// <summary>I-GO: a node that had its lease all the time answers.</summary>
     private void CheckDrop(SimNode node, OpenRequest request)
     {
-        var hasLease = request.HadLease && Now < node.Core.LeaseExpiresNs;
+        var hasLease = request.HadLease && Now < node.Core.LeaseExpiresNs && node.LapsedNs < request.Start; // A grant may come late that covers a gap.
         if (!hasLease || request.IsAbandoned || request.Connection.IsLeft || Now - request.Start >= ParkNs) return;
         Fail($"I-GO {node.Name} drops #{request.Id} of {node.Name}/{request.Session} {(Now - request.Start) / Ms} ms after it came, under a lease");
     }
@@ -111,6 +111,41 @@ internal sealed partial class MirrorWorld
             }
         }
     }
+
+    /// <summary>I-SAME: a write that is acknowledged stands on each leg that can be read.</summary>
+    private void CheckSame(SimNode node, OpenRequest request)
+    {
+        foreach (var leg in _control.Volume.Legs)
+        {
+            if (leg.State != LegState.Okay) continue;
+            var disk = Array.Find(_disks, d => d.Name == leg.Extents[0].Disk)!;
+            for (var i = 0; i < request.Values.Length; i++)
+            {
+                var block = (int)request.Range.Start + i;
+                if (disk.Cached[block] != request.Values[i])
+                    Fail($"I-SAME {node.Name} acknowledged #{request.Id}, and block {block} of {leg.Name} has {disk.Cached[block]}, not {request.Values[i]}");
+            }
+        }
+    }
+
+    /// <summary>I-LIVE before healing: who waits for longer than a request may finds a cause in status.</summary>
+    private void CheckWaits()
+    {
+        foreach (var request in _open)
+        {
+            var node = Node(request.Node);
+            if (!node.IsAlive || node.Incarnation != request.Incarnation || !node.Mailbox.ContainsKey(request.Id) || request.ArrivedNs == 0) continue;
+            if (node.PausedUntilNs > Now - (100 * Ms)) continue; // Its process stands still: nobody could answer.
+            var since = Math.Max(request.ArrivedNs, node.PausedUntilNs);
+            if (Now - since < ParkNs + (600 * Ms)) continue; // A reader may be late by half a second, a tick by the rest.
+            if (!HasCause(node)) Fail($"I-LIVE #{request.Id} on {node.Name} waits for {(Now - since) / Ms} ms, and nothing in status says for what{DescribeNodes()}");
+            if (!request.HasWaitedLong) _longWaits++;
+            request.HasWaitedLong = true;
+        }
+    }
+
+    /// <summary>What status tells of a volume on a node: calls under way, and what holds a request that has none.</summary>
+    private bool HasCause(SimNode node) => node.Core.OldestWait(Now) is not null || node.Core.OldestHeld(Now) is not null;
 
     private bool IsBeingWritten(int block)
     {

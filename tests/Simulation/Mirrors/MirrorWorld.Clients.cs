@@ -143,7 +143,12 @@ internal sealed partial class MirrorWorld
             }
         }
 
-        if (request.Kind == RequestKind.Write && effect.Status == IoStatus.Ok) _answeredWrites++;
+        if (request.Kind == RequestKind.Write && effect.Status == IoStatus.Ok)
+        {
+            _answeredWrites++;
+            CheckSame(node, request);
+        }
+
         if (effect.Status == IoStatus.Drop) CheckDrop(node, request);
         if (effect.Status == IoStatus.NoSpace) _noSpaceAnswers++;
         var wasAbandoned = request.IsAbandoned;
@@ -271,6 +276,9 @@ internal sealed partial class MirrorWorld
         public long FromNs { get; set; }
 
         public bool IsAbandoned { get; set; }
+
+        /// <summary>It was counted among those that waited past their bound.</summary>
+        public bool HasWaitedLong { get; set; }
 
         /// <summary>Its client was told how it ended.</summary>
         public bool IsAnswered { get; set; }

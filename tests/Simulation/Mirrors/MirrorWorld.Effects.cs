@@ -62,7 +62,6 @@ internal sealed partial class MirrorWorld
                 break;
             default:
                 if (effect.Kind == EffectKind.Released) CheckReleased(node.Name);
-                if (effect.Payload is LegFailureReport lost) CheckLost(node, lost);
                 Log($"{node.Name} {effect.Kind} {effect.Id} {effect.Payload}");
                 Message(() => Report(node.Name, life, effect));
                 break;
@@ -143,12 +142,13 @@ internal sealed partial class MirrorWorld
         var life = node.Incarnation;
         if (Now >= node.Core.LeaseExpiresNs && (_faults & MirrorFaults.IgnoreLease) == 0)
         {
+            node.LapsedNs = Now;
             After(1, () => OnNode(node, life, () => node.Core.IoCompleted(
                 Now, effect.Id, effect.Leg, DeviceStatus.IoError, effect.Name!, isLeaseLost: true)), "lease");
             return;
         }
 
-        var disk = Array.Find(_disks, d => d.Name == effect.Name)!;
+        var disk = DiskOf(node, effect.Name!);
         var isWrite = effect.Kind is EffectKind.LegWrite or EffectKind.LegZero;
         var range = new ByteRange(effect.Range.Start / BlockBytes, effect.Range.Length / BlockBytes);
         var io = new SimIo
@@ -197,7 +197,7 @@ internal sealed partial class MirrorWorld
             return;
         }
 
-        if (io.IsWrite && !(io.Disk.FailsWrites || (isDead && _random.Chance(0.4))))
+        if (io.IsWrite && !(io.Disk.WriteStatus != DeviceStatus.Ok || (isDead && _random.Chance(0.4))))
         {
             if (request!.IsSuperseded && !IsOnLostLeg(io, isDead) && request.Client is not null) Fail($"I-GIVEN block {block}: {request.Values[slot]} of {node.Name}, given up by its client, lands after newer data was acknowledged (design §14.25)");
             if (request.IsSuperseded && !IsOnLostLeg(io, isDead)) Fail($"I-NOLOSS block {block}: {request.Values[slot]} of {node.Name} lands after its client wrote it again elsewhere, and that was acknowledged (design §14.9)");
@@ -206,12 +206,14 @@ internal sealed partial class MirrorWorld
         else if (io is { IsWrite: false, IsGivenUp: false } && !isDead)
         {
             request!.Values[slot] = io.Disk.Cached[block];
+            io.IsBehindEnd |= io.Disk.IsBehindEnd(block);
         }
 
         if (--io.Remaining > 0) return;
         _ios.Remove(io);
         if (io.IsGivenUp) return;
-        var status = io is { IsWrite: true, Disk.FailsWrites: true } ? DeviceStatus.IoError
+        var status = io.IsBehindEnd ? DeviceStatus.Unreachable
+            : io is { IsWrite: true, Disk.WriteStatus: not DeviceStatus.Ok } ? io.Disk.WriteStatus
             : io.IsShort ? DeviceStatus.NoSpace : DeviceStatus.Ok;
         if (io.IsWrite) request!.Ended(io.Disk.Name, status);
         OnNode(node, life, () => node.Core.IoCompleted(Now, effect.Id, effect.Leg, status, effect.Name!, space: _isSpaceShared ? 1UL : 0));
@@ -237,8 +239,8 @@ internal sealed partial class MirrorWorld
         return true;
     }
 
-    /// <summary>What a lost leg still takes from a queue on the way is nobody's data: its node gave the call up, or died while it ran.</summary>
-    private bool IsOnLostLeg(SimIo io, bool isDead) => (io.IsGivenUp || isDead)
+    /// <summary>What a lost leg still takes from a queue on the way is nobody's data: its node gave the call up, or died or was fenced while it ran.</summary>
+    private bool IsOnLostLeg(SimIo io, bool isDead) => (io.IsGivenUp || isDead || !IsUnresolved(io))
         && _control.Volume.Legs.Any(leg => leg.Extents[0].Disk == io.Disk.Name && leg.State is LegState.Offline or LegState.Maintenance);
 
     /// <summary>As MirrorVolume: calls are answered at once and go on in the kernel, a copy makes no further one.</summary>
@@ -287,7 +289,7 @@ internal sealed partial class MirrorWorld
         var data = new ulong[range.Length];
         After(_copySlowness * Ms, () =>
         {
-            var source = Array.Find(_disks, d => d.Name == plan.Legs[0][0].Disk)!;
+            var source = DiskOf(node, plan.Legs[0][0].Disk);
             Array.Copy(source.Cached, range.Start, data, 0, range.Length);
             After(IoDelay() / 2, () => LandCopy(node, life, io, plan, data, effect), "copy");
         }, "copy");
@@ -310,12 +312,11 @@ internal sealed partial class MirrorWorld
         var hasLease = isAlive && (Now < node.Core.LeaseExpiresNs || (_faults & MirrorFaults.IgnoreLease) != 0);
         for (var leg = 1; leg < plan.Legs.Count && hasLease; leg++)
         {
-            var disk = Array.Find(_disks, d => d.Name == plan.Legs[leg][0].Disk)!;
-            if (disk.FailsWrites)
+            var disk = DiskOf(node, plan.Legs[leg][0].Disk);
+            if (disk.WriteStatus != DeviceStatus.Ok)
             {
-                var (failed, name) = (leg, disk.Name);
-                OnNode(node, life, () => node.Core.CopyCompleted(
-                    Now, effect.Id, new CopyResult(DeviceStatus.IoError, failed, name, true, 0, 0)));
+                var (failed, name, status) = (leg, disk.Name, disk.WriteStatus);
+                OnNode(node, life, () => node.Core.CopyCompleted(Now, effect.Id, new CopyResult(status, failed, name, true, 0, 0)));
                 return;
             }
 

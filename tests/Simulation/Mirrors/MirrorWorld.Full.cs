@@ -9,7 +9,6 @@ namespace RaftMirror.Simulation.Mirrors;
 // Space that runs out on disks (design §14.22), and the check that no leg is lost by that while no other has the bytes.
 internal sealed partial class MirrorWorld
 {
-    private readonly Dictionary<string, LegFailureReport> _lastLost = [];
     private readonly HashSet<string> _shortOfCopies = [];
     private Xoshiro? _fillRandom;
     private bool _isSpaceShared;
@@ -71,7 +70,7 @@ internal sealed partial class MirrorWorld
             return;
         }
 
-        var disks = plan.Legs.Select(parts => Array.Find(_disks, disk => disk.Name == parts[0].Disk)!).ToList();
+        var disks = plan.Legs.Select(parts => DiskOf(node, parts[0].Disk)).ToList();
         for (var block = (int)io.Blocks.Start; block < io.Blocks.End; block++)
         {
             var (leg, status) = EvenBlock(node, disks, plan.Sources, block);
@@ -98,7 +97,7 @@ internal sealed partial class MirrorWorld
             for (var leg = 0; leg < disks.Count && last.Status == DeviceStatus.Ok; leg++)
             {
                 if (disks[leg].Cached[block] == disks[source].Cached[block]) continue;
-                if (disks[leg].FailsWrites) return (leg, DeviceStatus.IoError);
+                if (disks[leg].WriteStatus != DeviceStatus.Ok) return (leg, disks[leg].WriteStatus);
                 if (!disks[leg].TryWrite(block, disks[source].Cached[block], node.Name)) last = (leg, DeviceStatus.NoSpace);
             }
 
@@ -116,17 +115,16 @@ internal sealed partial class MirrorWorld
         else OnNode(node, life, () => node.Core.EvenedOut(Now, effect.Id, result));
     }
 
-    /// <summary>A leg may be lost for want of space only if another that can be read took the write, or after a copy to it found no space.</summary>
-    private void CheckLost(SimNode node, LegFailureReport report)
+    /// <summary>A leg is lost for want of space, at this moment, only if another that can be read now took the write, or after a copy to it
+    /// found no space.</summary>
+    public void CheckLost(string node, LegFailureReport report)
     {
-        if (report.Reason != LegFailureReason.NoSpace) return;
-        var key = $"{node.Name} {report.Leg}";
-        var isRepeated = _lastLost.TryGetValue(key, out var last) && ReferenceEquals(last, report);
-        _lastLost[key] = report;
-        if (isRepeated || _shortOfCopies.Contains(report.Disk)) return;
-        var isElsewhere = !_isSpaceShared && node.Mailbox.Values.Any(request => request.Outcome(report.Disk) == DeviceStatus.NoSpace
+        if (report.Reason != LegFailureReason.NoSpace || _shortOfCopies.Contains(report.Disk)) return;
+        if (_control.ChangedOf(report.Leg) > report.Index) return; // It was lost for that already, and came back since.
+        if (Node(node).Incarnation != _control.Member(node).Incarnation) return; // It died since, and its requests with it.
+        var isElsewhere = !_isSpaceShared && Node(node).Mailbox.Values.Any(request => request.Outcome(report.Disk) == DeviceStatus.NoSpace
             && _control.Volume.Legs.Any(leg => leg.IsReadable && leg.Name != report.Leg
                 && request.Outcome(leg.Extents[0].Disk) == DeviceStatus.Ok));
-        if (!isElsewhere) Fail($"I-FULL {node.Name} gives up leg {report.Leg}, whose disk is full, though no other leg has the bytes, or it only got the last of the same space");
+        if (!isElsewhere) Fail($"I-FULL leg {report.Leg} is lost by {node}, for its disk is full, though no other leg has the bytes, or it only got the last of the same space");
     }
 }

@@ -59,6 +59,7 @@ internal sealed partial class MirrorWorld
     private int _hangs;
     private int _lateCalls; // Of device calls: made by the core, not yet by the thread.
     private int _callsGivenUp;
+    private int _longWaits;
 
     public MirrorWorld(Xoshiro random, RecoveryKind recovery, WriterKind writers, MirrorFaults faults, Action<string>? log)
     {
@@ -107,7 +108,7 @@ internal sealed partial class MirrorWorld
         $"{_control.Volume.Recovery}/{_control.Volume.Writers}: {_answeredWrites} writes, {_answeredReads} reads, {_kills} kills, "
         + $"{_hangs} disks hung, {_callsGivenUp} calls given up, {_control.Losses} legs offline, {_control.Returns} returned, {_control.Transfers} transfers, {_control.Merges} merges, {_control.Resyncs} resyncs, {_copies} copies, "
         + $"{_admissions} admissions, {_refusals} refusals, {_givenUp} given up, {_control.Cuts} cut off, "
-        + $"{_noSpaceAnswers} without space, {_evenings} evened out";
+        + $"{_noSpaceAnswers} without space, {_evenings} evened out, {_longWaits} waited past the bound with a cause{ExchangeFigures}";
 
     public void Run()
     {
@@ -163,7 +164,7 @@ internal sealed partial class MirrorWorld
         }
     }
 
-    public bool IsPathLost(string disk) => Array.Exists(_disks, d => d.Name == disk && d is { FailsWrites: true, IsPathLost: true });
+    public bool IsPathLost(string disk) => Array.Exists(_disks, d => d.Name == disk && (d is { FailsWrites: true, IsPathLost: true } || d.IsCut));
 
     public IEnumerable<long> MarksOf(string name)
     {
@@ -171,6 +172,9 @@ internal sealed partial class MirrorWorld
         var incarnation = _control.Member(name).Incarnation;
         return node.Slots.TryGetValue(incarnation, out var slot) ? slot : [];
     }
+
+    private bool DoAllReadableHang => _control.Volume.Legs.Where(static leg => leg.IsReadable)
+        .All(leg => Array.Exists(_disks, disk => disk.Name == leg.Extents[0].Disk && disk.IsHanging));
 
     private bool IsIdle => _open.Count == 0 && _ios.Count == 0 && _lateCalls == 0 && Array.TrueForAll(_nodes, static node => node.IsAlive);
 
@@ -238,6 +242,7 @@ internal sealed partial class MirrorWorld
     private void TickControl()
     {
         _control.Tick(Now);
+        CheckWaits();
         foreach (var node in _nodes)
         {
             if (node.IsAlive) _control.Join(node.Name, node.Incarnation, Now);
@@ -246,6 +251,7 @@ internal sealed partial class MirrorWorld
         if (Now > FaultPhaseNs)
         {
             foreach (var disk in _disks) (disk.FailsWrites, disk.IsHanging) = (false, false);
+            HealDisks();
         }
 
         foreach (var leg in _control.Volume.Legs)
@@ -253,8 +259,8 @@ internal sealed partial class MirrorWorld
             var disk = Array.Find(_disks, d => d.Name == leg.Extents[0].Disk)!;
             if (disk.IsHanging)
             {
-                // Every node was asked, and the device time-out has passed.
-                if (leg.IsWritable && Now - disk.HangingSinceNs >= DeviceNs) _control.Lose(leg.Name);
+                // Every node was asked, and the device time-out has passed. Where all that could be read is slow, none is lost.
+                if (leg.IsWritable && !DoAllReadableHang && Now - disk.HangingSinceNs >= DeviceNs) _control.Lose(leg.Name);
                 if (leg.State == LegState.Offline && (_faults & MirrorFaults.ReturnWithIoOutstanding) != 0 && _random.Chance(0.05)) _control.Return(leg.Name);
                 CheckLossEnds();
             }
@@ -263,11 +269,15 @@ internal sealed partial class MirrorWorld
                 // Also without any I/O of ours: every node says that it cannot see it.
                 if (disk.IsPathLost && leg.IsWritable && _random.Chance(0.05)) _control.Lose(leg.Name);
             }
+            else if (disk.IsCut)
+            {
+                continue; // I/O or a beat finds it out.
+            }
             else if (leg.State == LegState.Offline)
             {
                 // Not while anybody, dead nodes too, may have I/O to it (design §14.20).
                 var isOutstanding = _ios.Exists(io => io.Disk == disk || io.IsCopy) && (_faults & MirrorFaults.ReturnWithIoOutstanding) == 0;
-                if (_random.Chance(0.05) && !isOutstanding) _control.Return(leg.Name);
+                if (_random.Chance(0.05) && !isOutstanding) TryReturn(leg, disk);
             }
             else if (leg.State != LegState.Okay && _random.Chance(0.05)) _control.Replace(leg.Name);
         }
@@ -308,6 +318,7 @@ internal sealed partial class MirrorWorld
     {
         if (Now > FaultPhaseNs) return;
         After((100 + _random.Next(700)) * Ms, Disturb, "disturb");
+        if (Now < _calmUntilNs) return;
         var node = _nodes[_random.Next(_nodes.Length)];
         switch (_random.Next(10))
         {
@@ -378,7 +389,7 @@ internal sealed partial class MirrorWorld
 
     private void Message(Action deliver)
     {
-        var isFaultPhase = Now < FaultPhaseNs;
+        var isFaultPhase = Now < FaultPhaseNs && Now >= _calmUntilNs;
         if (isFaultPhase && _random.Chance(_lossRate)) return;
         After((_random.Chance(0.05) && isFaultPhase ? 100 * Ms : 0) + ((1 + _random.Next(20)) * Ms / 4), deliver, "message");
     }
@@ -424,6 +435,15 @@ internal sealed partial class MirrorWorld
 
         /// <summary>The disk whose path hangs; null: all.</summary>
         public SimDisk? HungDisk { get; set; }
+
+        /// <summary>When a call was not made for want of a lease that it knew of.</summary>
+        public long LapsedNs { get; set; } = -1;
+
+        /// <summary>Disks in whose place its paths lead to copies.</summary>
+        public Dictionary<string, SimDisk> Copies { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>That it may not join for them was counted.</summary>
+        public bool IsRefused { get; set; }
 
         public Queue<VolumeView> Backlog { get; } = new();
 

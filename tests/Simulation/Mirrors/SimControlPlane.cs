@@ -18,6 +18,7 @@ internal sealed class SimControlPlane(
     private readonly SimKeptMarks _kept = new(volume.Recovery == RecoveryKind.Log);
     private readonly Dictionary<(string, string), long> _apartSince = [];
     private readonly SortedDictionary<ulong, long> _lossSince = [];
+    private readonly Dictionary<string, (LegState State, ulong Index)> _legs = new(StringComparer.Ordinal);
     private ulong _owedChanged;
 
     public ulong Index { get; private set; } = 1;
@@ -55,13 +56,26 @@ internal sealed class SimControlPlane(
 
     public bool IsQuiet => Volume.Resync is null && _barriers.Count == 0 && Volume.Owner.TransferTo is null
         && Members.TrueForAll(static member => member is { State: MemberState.Up, IsMergeOwed: false })
-        && Volume.Legs.All(static leg => leg.State == LegState.Okay);
+        && AreAllOkay;
+
+    public bool AreAllOkay => Volume.Legs.All(static leg => leg.State == LegState.Okay);
+
+    /// <summary>True while any member may have the volume.</summary>
+    public bool IsServed => Members.Exists(static member => member is { IsJoined: true, State: MemberState.Up or MemberState.Suspect });
 
     public MemberConfiguration Member(string node) => Members.Find(member => member.Node == node)!;
+
+    /// <summary>Index at which the state of a leg changed last.</summary>
+    public ulong ChangedOf(string leg) => _legs.TryGetValue(leg, out var known) ? known.Index : 0;
 
     public void Commit()
     {
         Index++;
+        foreach (var leg in Volume.Legs)
+        {
+            if (!_legs.TryGetValue(leg.Name, out var known) || known.State != leg.State) _legs[leg.Name] = (leg.State, Index);
+        }
+
         world.Committed(Index, node => Volume with
         {
             Barriers = _barriers.Select(entry =>
@@ -148,6 +162,7 @@ internal sealed class SimControlPlane(
 
         if (member.State != MemberState.Down || member.IsMergeOwed || incarnation <= member.Incarnation) return;
         if (Members.Exists(other => other is { State: MemberState.Up } && world.IsCut(node, other.Node))) return; // It hears them first.
+        if (!world.MayEnter(node, isFirst: !IsServed)) return;
         _grantedUntil[node] = now;
         Set(member with { State = MemberState.Up, Incarnation = incarnation, IsJoined = true });
     }
@@ -199,6 +214,8 @@ internal sealed class SimControlPlane(
         var at = Array.FindIndex(legs, leg => leg.Name == report.Leg);
         if (at < 0 || !legs[at].IsWritable || legs[at].State == LegState.LastErred) return;
         if (world.IsPathLost(legs[at].Extents[0].Disk) && Lose(report.Leg)) return;
+        if (report.HeldBy is not null && !Volume.Legs.Any(leg => leg.Name == report.HeldBy && leg.IsReadable)) return;
+        world.CheckLost(node, report);
         var others = legs.Count(leg => leg.Name != report.Leg && leg.State == LegState.Okay);
         if (legs[at].State == LegState.Okay && others == 0)
         {
@@ -225,27 +242,34 @@ internal sealed class SimControlPlane(
         if (legs[at].State == LegState.Okay && legs.Count(static leg => leg.State == LegState.Okay) == 1) return false;
         legs[at] = legs[at] with { State = LegState.Offline };
         _kept.Lost(name, Volume.Resync);
+        world.LegLeft(legs[at].Extents[0].Disk);
         EndReturn(name);
         _barriers[Index + 1] = MayDoIo();
+        if (_barriers[Index + 1].Count == 0) EndBarrier(Index + 1);
         _lossSince[Index + 1] = world.Now;
         Volume = Volume with { Legs = legs };
         Commit();
         return true;
     }
 
-    /// <summary>The disk is back as it was: the leg gets what it misses, and each node tells what it has marked meanwhile.</summary>
-    public void Return(string name)
+    /// <summary>The disk is back as it was: the leg gets what it misses, and each node tells what it has marked meanwhile. One that is older than
+    /// it was gets everything.</summary>
+    /// <returns>False if it is too early.</returns>
+    public bool Return(string name, bool isEverythingOwed = false)
     {
-        if (_barriers.Count > 0) return;
+        if (_barriers.Count > 0) return false;
         var legs = Volume.Legs.ToArray();
         var at = Array.FindIndex(legs, leg => leg.Name == name);
         legs[at] = legs[at] with { State = LegState.Resyncing };
         Volume = Volume with { Legs = legs, Resync = _kept.Returned(name, Volume.Resync) };
+        if (isEverythingOwed) Volume = Volume with { Resync = new ResyncConfiguration(true, [], 0) };
+        _kept.Owed(Volume.Resync);
         _owedChanged = Index + 1;
         _returning[Index + 1] = name;
         _barriers[Index + 1] = MayDoIo();
         if (_barriers[Index + 1].Count == 0) EndReturn(name);
         Commit();
+        return true;
     }
 
     public void BarrierConfirmed(string node, ulong barrier, IReadOnlyList<ByteRange> marked)
@@ -299,6 +323,7 @@ internal sealed class SimControlPlane(
         var owner = Volume.Owner;
         if (Volume.Resync is null || owner.Node != node || owner.Epoch != report.Epoch || report.Index < _owedChanged) return;
         if (Members.Exists(static member => member.IsMergeOwed) || _returning.Count > 0) return; // More may become owed.
+        if (Volume.Legs.Any(leg => leg.State == LegState.Resyncing && !world.IsStamped(leg.Extents[0].Disk))) return;
         Volume = Volume with
         {
             Resync = null,

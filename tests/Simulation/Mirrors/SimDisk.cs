@@ -1,3 +1,5 @@
+using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.Metadata;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Mirrors;
@@ -23,6 +25,70 @@ internal sealed class SimDisk(string name, int blocks)
     public bool IsFull { get; set; }
 
     private readonly bool[] _isAllocated = new bool[blocks];
+    private int _firstMissing = blocks;
+
+    /// <summary>Size when it was added, as its label says.</summary>
+    public const long FullBytes = 8 << 20;
+
+    public Guid Id { get; set; }
+
+    /// <summary>What its label carries.</summary>
+    public LabelStamp Stamp { get; set; }
+
+    public long SizeBytes { get; private set; } = FullBytes;
+
+    /// <summary>The place of the tail label is a hole.</summary>
+    public bool IsEndBlank { get; private set; }
+
+    /// <summary>Its file was cut below those who use it: no write lands, and no read behind the end.</summary>
+    public bool IsCut => SizeBytes < FullBytes;
+
+    /// <summary>That it is not the right one was counted.</summary>
+    public bool IsRefused { get; set; }
+
+    public SimDiskImage Image() => new(Name, [.. Cached], [.. LastWriter], [.. _isAllocated], Stamp);
+
+    /// <summary>A disk of its own with that content.</summary>
+    public static SimDisk From(SimDiskImage image, Guid id)
+    {
+        var disk = new SimDisk(image.Disk, image.Content.Length) { Id = id };
+        disk.Become(image);
+        return disk;
+    }
+
+    /// <summary>Another disk, or what it was, lies under its name from now on. Nobody has I/O to it.</summary>
+    public void Become(SimDiskImage image)
+    {
+        image.Content.CopyTo(Cached, 0);
+        image.Content.CopyTo(Durable, 0);
+        image.LastWriter.CopyTo(LastWriter, 0);
+        image.IsAllocated.CopyTo(_isAllocated, 0);
+        (Stamp, SizeBytes, IsEndBlank, IsRefused) = (image.Stamp, FullBytes, false, false);
+    }
+
+    /// <summary>Its file is cut: what lies from that block on is gone.</summary>
+    public void Shrink(int firstMissing)
+    {
+        _firstMissing = firstMissing;
+        SizeBytes = FullBytes / 2;
+    }
+
+    /// <summary>Somebody makes the file long again: a hole, which reads as zeros.</summary>
+    public void GrowBack()
+    {
+        for (var block = _firstMissing; block < Cached.Length; block++)
+        {
+            (Cached[block], Durable[block], LastWriter[block], _isAllocated[block]) = (0, 0, null, false);
+        }
+
+        (SizeBytes, IsEndBlank) = (FullBytes, true);
+    }
+
+    /// <summary>True if a block cannot be read, since it lies behind the end.</summary>
+    public bool IsBehindEnd(int block) => IsCut && block >= _firstMissing;
+
+    /// <summary>How any write ends now, but for want of space.</summary>
+    public DeviceStatus WriteStatus => FailsWrites ? DeviceStatus.IoError : IsCut ? DeviceStatus.Unreachable : DeviceStatus.Ok;
 
     /// <summary>Writes a block, unless there is no space for it.</summary>
     public bool TryWrite(int block, ulong value, string writer)
@@ -67,6 +133,9 @@ internal sealed class SimIo
 
     /// <summary>Blocks that have not landed.</summary>
     public int Remaining { get; set; }
+
+    /// <summary>Some block lies behind the end of a file that was cut.</summary>
+    public bool IsBehindEnd { get; set; }
 
     /// <summary>Some block found no space.</summary>
     public bool IsShort { get; set; }
