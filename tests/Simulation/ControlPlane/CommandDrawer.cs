@@ -108,7 +108,7 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         // As the daemon: where it can use no disk for a log it does not ask for one, and goes on with its other duties.
         if (member.Slot is null && PlacementRules.ChooseLogDisks(set, member, self.Incarnation) is { Length: > 0 } logDisks)
             return new OpenSlot(set.Name, self.Name, self.Incarnation, logDisks);
-        if (set.StampedGeneration < set.Generation && Duties.SetDuty(state, set)?.Name == self.Name)
+        if (Stamps.IsDue(set, sinceLastMs: 0) && Duties.SetDuty(state, set)?.Name == self.Name)
             return Beat(set, self);
         if (DiskDuty(state, set, member, self) is { } disk) return disk;
         if (cluster.IsHealed) return null;
