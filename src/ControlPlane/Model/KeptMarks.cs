@@ -22,7 +22,7 @@ public static class KeptMarks
     /// <summary>The submirror with more that it misses; the same one if it missed that already.</summary>
     public static SubmirrorState Add(SubmirrorState leg, bool isEverything, ImmutableArray<RegionRun> runs)
     {
-        if (leg.IsEverythingKept) return leg; // Runs would say nothing more.
+        if (leg.IsEverythingKept || StateMutants.MarksNotKept) return leg; // Runs would say nothing more.
         if (isEverything) return leg with { IsEverythingKept = true, KeptRuns = [] };
         var union = RegionRuns.Union(leg.KeptRuns, runs);
         return union.SequenceEqual(leg.KeptRuns) ? leg : leg with { KeptRuns = union };

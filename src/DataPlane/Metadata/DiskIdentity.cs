@@ -117,7 +117,7 @@ public static class DiskIdentity
 
         if (label.Cluster != expected.Cluster || label.Set != expected.Set || label.Disk != expected.Disk) return Other(what, expected, label);
         if (sizeBytes < expected.SizeBytes) return Shrunk(what, expected, sizeBytes) with { Stamp = label.Stamp };
-        if (reading.IsEndBlank)
+        if (reading.IsEndBlank && !DiskMutants.HoleBelieved)
         {
             return new DiskVerdict(
                 DiskFinding.Resized,

@@ -35,7 +35,8 @@ public static class StampJudge
     /// stamp, and after it was read, for the newest.</param>
     public static StampVerdict Judge(LabelStamp label, StampExpectation expected)
     {
-        if (label.Number < expected.Completed.Number) return StampVerdict.Older;
+        if (label.Number < expected.Completed.Number) return DiskMutants.OlderBelieved ? StampVerdict.Current : StampVerdict.Older;
+        if (DiskMutants.ForkBelieved) return StampVerdict.Current;
         if (label.Number > expected.Newest.Number) return StampVerdict.Newer;
         if (label.Number == expected.Newest.Number) return label.Nonce == expected.Newest.Nonce ? StampVerdict.Current : StampVerdict.Newer;
         if (label.Number == expected.Completed.Number && label.Nonce != expected.Completed.Nonce) return StampVerdict.Newer;

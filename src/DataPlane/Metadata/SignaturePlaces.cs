@@ -25,8 +25,12 @@ internal static class SignaturePlaces
         var tail = Math.Max(0, sizeBytes - TailBytes) / sectorBytes * sectorBytes;
         var ranges = new List<ByteRange>();
         Add(ranges, 0, Math.Min(HeadBytes, sizeBytes));
-        foreach (var copy in Copies) Add(ranges, copy, Math.Min(copy + BlockBytes, sizeBytes));
-        Add(ranges, tail, sizeBytes);
+        foreach (var copy in Copies)
+        {
+            if (!DiskMutants.CopiesUnseen) Add(ranges, copy, Math.Min(copy + BlockBytes, sizeBytes));
+        }
+
+        if (!DiskMutants.TailUnseen) Add(ranges, tail, sizeBytes);
         ranges.Sort(static (a, b) => a.Start.CompareTo(b.Start));
         return Joined(ranges);
     }

@@ -1,0 +1,27 @@
+namespace RaftMirror.ControlPlane.Model;
+
+#if MUTANTS
+/// <summary>Bugs of the replicated state, put back one at a time to prove that the simulator finds them. They exist only in builds of the
+/// configuration "Mutants"; elsewhere each is a constant false, which the compiler removes.</summary>
+internal static class StateMutants
+{
+    [ThreadStatic]
+    private static string? _active;
+
+    /// <summary>The bug that this thread has; null for none.</summary>
+    public static string? Active
+    {
+        get => _active;
+        set => _active = value;
+    }
+
+    /// <summary>What becomes owed while a submirror is offline is not kept for it.</summary>
+    public static bool MarksNotKept => _active == nameof(MarksNotKept);
+}
+#else
+/// <summary>See the configuration "Mutants".</summary>
+internal static class StateMutants
+{
+    public const bool MarksNotKept = false;
+}
+#endif
