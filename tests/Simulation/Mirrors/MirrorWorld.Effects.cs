@@ -203,6 +203,10 @@ internal sealed partial class MirrorWorld
             if (request.IsSuperseded && !IsOnLostLeg(io, isDead)) Fail($"I-NOLOSS block {block}: {request.Values[slot]} of {node.Name} lands after its client wrote it again elsewhere, and that was acknowledged (design §14.9)");
             io.IsShort |= !io.Disk.TryWrite(block, request.Values[slot], node.Name);
         }
+        else if (io.IsWrite && io.Disk.WriteStatus != DeviceStatus.Ok)
+        {
+            io.Failure = io.Disk.WriteStatus; // Also if the disk is well again before the rest has landed.
+        }
         else if (io is { IsWrite: false, IsGivenUp: false } && !isDead)
         {
             request!.Values[slot] = io.Disk.Cached[block];
@@ -213,7 +217,7 @@ internal sealed partial class MirrorWorld
         _ios.Remove(io);
         if (io.IsGivenUp) return;
         var status = io.IsBehindEnd ? DeviceStatus.Unreachable
-            : io is { IsWrite: true, Disk.WriteStatus: not DeviceStatus.Ok } ? io.Disk.WriteStatus
+            : io.Failure != DeviceStatus.Ok ? io.Failure
             : io.IsShort ? DeviceStatus.NoSpace : DeviceStatus.Ok;
         if (io.IsWrite) request!.Ended(io.Disk.Name, status);
         OnNode(node, life, () => node.Core.IoCompleted(Now, effect.Id, effect.Leg, status, effect.Name!, space: _isSpaceShared ? 1UL : 0));

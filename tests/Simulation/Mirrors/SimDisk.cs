@@ -134,6 +134,9 @@ internal sealed class SimIo
     /// <summary>Blocks that have not landed.</summary>
     public int Remaining { get; set; }
 
+    /// <summary>How some block failed.</summary>
+    public DeviceStatus Failure { get; set; }
+
     /// <summary>Some block lies behind the end of a file that was cut.</summary>
     public bool IsBehindEnd { get; set; }
 
