@@ -41,6 +41,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
     private readonly RaftCore _core;
     private readonly SnapshotStore _snapshots;
     private readonly EntryId _recoveredBase;
+    private readonly ulong _recoveredCommit;
     private readonly TaskCompletionSource<Exception> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _stopping = new();
     private readonly List<Thread> _threads = [];
@@ -59,6 +60,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         _wal = wal;
         _snapshots = snapshots;
         _recoveredBase = recovered.Base;
+        _recoveredCommit = Math.Max(recovered.HardState.Commit, recovered.Snapshot?.Meta.Last.Index ?? 0);
         var record = identity.Record;
         var members = record.Members.ToDictionary(
             member => new NodeId(member.Key), member => RaftNodeOptions.ParsePeer(member.Value, options.Tls is not null));

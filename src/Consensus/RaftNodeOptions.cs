@@ -82,6 +82,9 @@ public sealed record RaftNodeOptions
     /// <summary>A listener that is bound already, so that tests need no fixed ports. The node owns it.</summary>
     internal Socket? BoundListener { get; init; }
 
+    /// <summary>The node takes no part before <see cref="RaftNode.DisksSaid"/> has told it that the disks were asked.</summary>
+    public bool AsksDisks { get; init; }
+
     /// <summary>Bounds of the transport; null for the defaults. For tests.</summary>
     internal Transport.TransportLimits? TransportLimits { get; init; }
 

@@ -15,8 +15,6 @@ internal sealed class Admission(long startedMs, int graceMs)
 
     private readonly HashSet<NodeId> _confirmedBy = []; // Looked into for each message; never walked.
     private readonly SortedDictionary<NodeId, long> _askedMs = [];
-    private bool _isHeldBack;
-
     /// <summary>True once this node may vote and acknowledge; stays so.</summary>
     public bool IsAdmitted { get; private set; }
 
@@ -26,14 +24,17 @@ internal sealed class Admission(long startedMs, int graceMs)
 
     public void Confirm(NodeId peer) => _confirmedBy.Add(peer);
 
-    /// <summary>Something besides the peers is to be asked first: the disks.</summary>
-    public void HoldBack(bool isHeldBack) => _isHeldBack = isHeldBack;
+    /// <summary>Something besides the peers is to be asked first: the disks. Until then nobody else is confirmed either.</summary>
+    public bool IsHeldBack { get; private set; }
+
+    /// <summary>See <see cref="IsHeldBack"/>.</summary>
+    public void HoldBack(bool isHeldBack) => IsHeldBack = isHeldBack;
 
     /// <summary>Looks whether the conditions are met by now.</summary>
     /// <returns>True if they are for the first time.</returns>
     public bool Review(Configuration configuration, NodeId self, long nowMs)
     {
-        if (IsAdmitted || _isHeldBack) return false;
+        if (IsAdmitted || IsHeldBack) return false;
         var waited = nowMs - startedMs;
         var isMet = (HasAll(configuration.Voters, self) && HasAll(configuration.OutgoingVoters, self))
             || (waited >= graceMs && HasMajority(configuration.Voters) && HasMajority(configuration.OutgoingVoters))

@@ -4,7 +4,8 @@ namespace RaftMirror.Consensus.Core;
 /// <param name="By">The peer that knows; 0 if it was not a peer.</param>
 /// <param name="Known">What it knows of this node.</param>
 /// <param name="Own">What this node has.</param>
-internal sealed record OldDirectory(NodeId By, KnownLife Known, NodeLife Own)
+/// <param name="Disk">The disk that knows, for people; null if it was not a disk.</param>
+internal sealed record OldDirectory(NodeId By, KnownLife Known, NodeLife Own, string? Disk = null)
 {
     /// <summary>The life that is known is not among those that the directory remembers.</summary>
     public bool IsOtherLife => Known.Incarnation >= Own.Incarnation || (Own.StartOf(Known.Incarnation) is { } start && start != Known.Start);

@@ -30,6 +30,9 @@ internal sealed class LifeGuard
 
     public Lineage Lineage { get; } = new();
 
+    /// <summary>What the disks have said.</summary>
+    public DiskTestimonies Disks { get; } = new();
+
     /// <summary>Set: this node's directory is old. For good, in this process life.</summary>
     public OldDirectory? Old { get; set; }
 

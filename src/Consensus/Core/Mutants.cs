@@ -65,6 +65,8 @@ internal static class Mutants
         (nameof(OldNodeVotes), 37, "a node that knows that its directory is old goes on taking part"),
         (nameof(SeededVotesAtOnce), 37, "a node that was seeded anew votes for logs that lack what it had promised"),
         (nameof(MatchOutlivesLife), 37, "what a leader knew of a node's log outlives the node's directory"),
+        (nameof(DisksIgnored), 39, "what the disks know of lives and of what was committed is not asked for"),
+        (nameof(BehindTakenForOld), 39, "a node whose log lacks what a disk says was committed is taken for old, though it is merely behind"),
         (nameof(ConflictCut), 38, "an entry that was committed here is cut off because a leader has another one"),
     ];
 
@@ -183,6 +185,10 @@ internal static class Mutants
 
     public static bool MatchOutlivesLife => _active == nameof(MatchOutlivesLife);
 
+    public static bool DisksIgnored => _active == nameof(DisksIgnored);
+
+    public static bool BehindTakenForOld => _active == nameof(BehindTakenForOld);
+
     public static bool ConflictCut => _active == nameof(ConflictCut);
 }
 #else
@@ -243,6 +249,8 @@ internal static class Mutants
     public const bool OldNodeVotes = false;
     public const bool SeededVotesAtOnce = false;
     public const bool MatchOutlivesLife = false;
+    public const bool DisksIgnored = false;
+    public const bool BehindTakenForOld = false;
     public const bool ConflictCut = false;
 }
 #endif

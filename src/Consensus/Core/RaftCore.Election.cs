@@ -73,7 +73,7 @@ internal sealed partial class RaftCore
     private void StartPreVote()
     {
         ResetElectionDeadline();
-        if (!MayCampaign || IsBarred || IsDiskStalled || !IsAdmitted || _log.LastId.CompareTo(VoteFloor) < 0) return;
+        if (!MayCampaign || IsBarred || IsDiskStalled || !IsAdmitted || LacksWhatIsCommitted(_log.LastId)) return;
 
         // Priority 0 leads only if nobody else can: it may be alone, or alone have what is committed.
         var isLast = _selfSlot >= 0 && PriorityAt(_selfSlot) == 0;
@@ -190,7 +190,7 @@ internal sealed partial class RaftCore
     }
 
     /// <summary>The election restriction (Raft paper 5.4.1). A node that was seeded anew restricts as if it had all that it is about to get.</summary>
-    private bool IsUpToDate(EntryId last) => last.CompareTo(_log.LastId) >= 0 && last.CompareTo(VoteFloor) >= 0;
+    private bool IsUpToDate(EntryId last) => last.CompareTo(_log.LastId) >= 0 && !LacksWhatIsCommitted(last);
 
     private EntryId VoteFloor => _lives is null || Mutants.SeededVotesAtOnce ? default : _lives.Life.Floor;
 

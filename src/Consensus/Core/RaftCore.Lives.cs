@@ -160,6 +160,7 @@ internal sealed partial class RaftCore
         // Who is old itself has nothing to say. This node's log may lag: whom it does not know may vote by now.
         if (_lives is null || _lives.Old is not null) return;
         if (_configuration.SlotOf(message.From) < 0 && _lives.Witness.IsFull) return;
+        if (_lives.Admission.IsHeldBack && !message.Reject) return; // What the disks know of it is heard first; it asks again.
         var life = message.Life!;
         if (message.Reject)
         {
@@ -168,7 +169,7 @@ internal sealed partial class RaftCore
             return;
         }
 
-        if (_lives.Witness.Contradiction(message.From, life) is { } known)
+        if ((_lives.Witness.Contradiction(message.From, life) ?? _lives.Disks.Contradiction(message.From, life)?.Known) is { } known)
         {
             RefuseClaim(message, known);
             return;
@@ -261,10 +262,10 @@ internal sealed partial class RaftCore
         _ready.StateChanged = true;
     }
 
-    private void BecomeOld(NodeId by, in KnownLife known)
+    private void BecomeOld(NodeId by, in KnownLife known, string? disk = null)
     {
         if (_lives!.Old is not null) return;
-        _lives.Old = new OldDirectory(by, known, _lives.Life);
+        _lives.Old = new OldDirectory(by, known, _lives.Life, disk);
         _ready.LivesChanged = true;
         if (!Mutants.OldNodeVotes) StepOut();
     }

@@ -28,15 +28,20 @@ internal sealed class Witness
     /// <summary>What is known that cannot be true if this claim is: the peer's directory is older than it was, or one of two copies.</summary>
     public KnownLife? Contradiction(NodeId node, NodeLife claim)
     {
-        if (!_known.TryGetValue(node, out var known)) return null;
-        if (known.Start == claim.Start && known.Incarnation == claim.Incarnation) return null;
-        if (IsForgiven(known, claim)) return null;
+        return _known.TryGetValue(node, out var known) && Contradicts(known, claim) ? known : null;
+    }
+
+    /// <summary>What is known of a node's life cannot be true if this claim of its is.</summary>
+    public static bool Contradicts(in KnownLife known, NodeLife claim)
+    {
+        if (known.Start == claim.Start && known.Incarnation == claim.Incarnation) return false;
+        if (IsForgiven(known, claim)) return false;
 
         // The life that is known must be one of those that the directory remembers, unless it lies too far back.
         var isOtherLife = known.Incarnation >= claim.Incarnation
             || (claim.StartOf(known.Incarnation) is { } start && start != known.Start);
-        if (isOtherLife && !Mutants.EarlierStartBelieved) return known;
-        return known.Promised.CompareTo(claim.Recovered) > 0 && !Mutants.ShorterLogBelieved ? known : null;
+        if (isOtherLife && !Mutants.EarlierStartBelieved) return true;
+        return known.Promised.CompareTo(claim.Recovered) > 0 && !Mutants.ShorterLogBelieved;
     }
 
     /// <summary>Remembers a life that nothing contradicts.</summary>

@@ -38,13 +38,14 @@ internal sealed record LifeNote(LifeNote.OldNote? Old, LifeNote.ConflictNote? Co
     public static LifeNote Of(OldDirectory? old, HistoryConflict? conflict) => new(
         old is null ? null : new OldNote(
             old.By.Value, old.Known.Incarnation, old.Known.Start.ToString("x16"), old.Known.Promised.Term, old.Known.Promised.Index,
-            old.Own.Incarnation, old.Own.Recovered.Term, old.Own.Recovered.Index),
+            old.Own.Incarnation, old.Own.Recovered.Term, old.Own.Recovered.Index, old.Disk),
         conflict is null ? null : new ConflictNote(conflict.Own.Term, conflict.Own.Index, [.. conflict.Peers.Select(peer => peer.Value)]));
 
     public OldDirectory? OldOf(NodeId self, NodeLife life) => Old is not { } old ? null : new OldDirectory(
         new NodeId(old.By),
         new KnownLife(self, old.KnownIncarnation, Convert.ToUInt64(old.KnownStart, 16), new Promised(old.KnownTerm, old.KnownIndex)),
-        life with { Incarnation = old.OwnIncarnation, Starts = [0], Recovered = new Promised(old.OwnTerm, old.OwnIndex) });
+        life with { Incarnation = old.OwnIncarnation, Starts = [0], Recovered = new Promised(old.OwnTerm, old.OwnIndex) },
+        old.Disk);
 
     public HistoryConflict? ConflictOf() => Conflict is not { } conflict ? null
         : new HistoryConflict(new EntryId(conflict.Term, conflict.Index), [.. conflict.Peers.Select(peer => new NodeId(peer))]);
@@ -57,8 +58,10 @@ internal sealed record LifeNote(LifeNote.OldNote? Old, LifeNote.ConflictNote? Co
     /// <param name="OwnIncarnation">The life in which it was found.</param>
     /// <param name="OwnTerm">What the directory had then: its term.</param>
     /// <param name="OwnIndex">And its last index.</param>
+    /// <param name="Disk">The disk that knew; null if none.</param>
     internal sealed record OldNote(
-        ushort By, ulong KnownIncarnation, string KnownStart, ulong KnownTerm, ulong KnownIndex, ulong OwnIncarnation, ulong OwnTerm, ulong OwnIndex);
+        ushort By, ulong KnownIncarnation, string KnownStart, ulong KnownTerm, ulong KnownIndex, ulong OwnIncarnation, ulong OwnTerm, ulong OwnIndex,
+        string? Disk = null);
 
     /// <param name="Term">Of this node's committed entry.</param>
     /// <param name="Index">Its place.</param>

@@ -95,6 +95,8 @@ internal abstract record LoopInput
     internal sealed record PeerLost(NodeId Peer) : LoopInput;
 
     /// <summary>The replicated state, a disk, or a peer that does not let this node in, knows a life that this directory does not remember.</summary>
+    internal sealed record DisksSaid(IReadOnlyList<(string Disk, Testimony Said)> Testimonies, bool AreAllAsked) : LoopInput;
+
     internal sealed record FoundOld(KnownLife Known, NodeId By = default) : LoopInput;
 
     internal sealed record AskStand(TaskCompletionSource<Promised> Answer) : LoopInput;

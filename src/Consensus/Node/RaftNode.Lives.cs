@@ -66,7 +66,7 @@ public sealed partial class RaftNode
         return incarnation <= Incarnation && back < (ulong)starts.Length ? starts[back] : null;
     }
 
-    /// <summary>The replicated state, or a disk, tells of a life of this node.</summary>
+    /// <summary>The replicated state tells of a life of this node.</summary>
     /// <param name="incarnation">Of that life.</param>
     /// <param name="start">Its start.</param>
     /// <returns>True if this directory cannot be as new as it was: this node takes no part any more.</returns>
@@ -85,12 +85,13 @@ public sealed partial class RaftNode
         var last = recovered.Base.Index + (ulong)recovered.Entries.Count;
         var life = identity.LifeWith(new Promised(recovered.HardState.Term, last));
         var note = LifeNote.Load(options.DataDirectory);
-        return new LifeStart(life, known, note.OldOf(options.Self, life), note.ConflictOf());
+        return new LifeStart(life, known, note.OldOf(options.Self, life), note.ConflictOf(), options.AsksDisks);
     }
 
     /// <summary>By whoever has the core; before the threads start, too.</summary>
     private void PublishLives()
     {
+        PublishMissing();
         _refusedPeers = _core.RefusedPeers.ToDictionary(pair => pair.Key, pair => Describe(pair.Value));
         var outcast = _core switch
         {
@@ -121,7 +122,7 @@ public sealed partial class RaftNode
 
     private string Describe(OldDirectory old)
     {
-        var who = old.By.Value == 0 ? "the replicated state or a disk knows" : $"node {NameOf(old.By)} knows";
+        var who = old.Disk is { } disk ? $"disk {disk} knows" : old.By.Value == 0 ? "the replicated state knows" : $"node {NameOf(old.By)} knows";
         var what = old.IsOtherLife
             ? $"{who} a start of this node, in incarnation {old.Known.Incarnation}, that the directory does not remember"
             : $"{who} that this node had bound itself up to {old.Known.Promised}; the directory ended at {old.Own.Recovered}";

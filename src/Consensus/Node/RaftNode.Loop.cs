@@ -88,6 +88,10 @@ public sealed partial class RaftNode
             case LoopInput.Avoid avoid:
                 _core.Avoid(avoid.Members);
                 break;
+            case LoopInput.DisksSaid said:
+                _core.DisksSaid(said.Testimonies);
+                if (said.AreAllAsked) _core.DisksWereAsked();
+                break;
             case LoopInput.FoundOld found:
                 _core.FoundOld(found.Known, found.By);
                 break;
@@ -169,6 +173,8 @@ public sealed partial class RaftNode
     private CoreView MakeView()
     {
         _viewDue = NowMs() + _options.HeartbeatMs;
+        _livesForDisks = _core.LivesForDisks() ?? _livesForDisks;
+        PublishMissing();
         var members = new MemberStatus[_core.Configuration.Members.Length];
         for (var slot = 0; slot < members.Length; slot++)
         {

@@ -38,6 +38,7 @@ internal sealed class KnownLives : IDisposable
             ?? throw new WalException(
                 $"{FileName}, which says what this node knows of its peers, is damaged. "
                 + "Remove this node from the cluster and let it join anew.");
+        if (Recovered.Count > 0) _file.Flush(); // A process that was killed may have left it in the system's cache, and it is built on from now on.
     }
 
     /// <summary>What the file held when it was opened.</summary>

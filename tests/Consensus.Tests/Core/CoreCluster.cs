@@ -49,6 +49,9 @@ internal sealed class CoreCluster
     /// <summary>Every message that left a node.</summary>
     public List<Message> Sent { get; } = [];
 
+    /// <summary>Nodes that start from now on wait until the disks were asked.</summary>
+    public bool AsksDisks { get; set; }
+
     /// <summary>What is lost on the way.</summary>
     public Func<Message, bool> Loses { get; set; } = _ => false;
 
@@ -178,7 +181,7 @@ internal sealed class CoreCluster
             disk.Starts.Insert(0, ++_starts);
             var life = new NodeLife(
                 (ulong)disk.Starts.Count, [.. disk.Starts], new Promised(disk.HardState.Term, disk.Last.Index), disk.Seeded.Forgiven, disk.Seeded.Floor);
-            lives = new LifeStart(life, disk.Known);
+            lives = new LifeStart(life, disk.Known, IsHeldBack: AsksDisks);
         }
 
         return new RaftCore(

@@ -19,7 +19,7 @@ internal static class MutantSeeds
         ["JointUnion"] = 2,
         ["JointSkipped"] = 1,
         ["ChangeBeforeOwnCommit"] = 3,
-        ["ConfigurationNotRolledBack"] = 183,
+        ["ConfigurationNotRolledBack"] = 200,
         ["ConfigurationForgotten"] = 3,
         ["MembershipFromReplacedLog"] = 1,
         ["OlderSnapshotAccepted"] = 146,
@@ -53,7 +53,7 @@ internal static class MutantSeeds
         ["NoSnapshotWhenPurged"] = 1,
         ["StaleRefusalRewinds"] = 1,
         ["TransferBeforeFlush"] = 2,
-        ["TransferNeverEnds"] = 182,
+        ["TransferNeverEnds"] = 262,
         ["ReadsDropped"] = 1,
         ["RemovedLeaderLeads"] = 53,
         ["EarlierStartBelieved"] = 24,
@@ -62,7 +62,10 @@ internal static class MutantSeeds
         ["OldNodeVotes"] = 373,
         ["SeededVotesAtOnce"] = 216,
         ["MatchOutlivesLife"] = 205,
+        ["LifeNotDurable"] = 1,
         ["ConflictCut"] = 1,
+        ["DisksIgnored"] = 5,
+        ["BehindTakenForOld"] = 1,
     };
 }
 #endif

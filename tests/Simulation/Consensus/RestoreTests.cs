@@ -17,6 +17,18 @@ public sealed class RestoreTests(ITestOutputHelper output)
         Assert.True(report.Totals.GetValueOrDefault("seeded anew") > 20, report.Describe());
     }
 
+    /// <summary>Majorities are put back while nobody who knows is up: the disks tell.</summary>
+    [Fact]
+    public void MajoritySeeds_TimeBoxedSlice_FindNothing()
+    {
+        var report = SimulationRunner.Run(new BeatSuite(), from: 1, count: 600, TimeSpan.FromSeconds(12), workers: 2, minimum: 100);
+        output.WriteLine(report.Describe());
+        Console.WriteLine(report.Describe());
+        Assert.Empty(report.Failures);
+        Assert.True(report.Totals.GetValueOrDefault("majorities put back") > 20, report.Describe());
+        Assert.True(report.Totals.GetValueOrDefault("found old by disks") > 40, report.Describe());
+    }
+
     [Fact]
     public void TwoHistories_WhoKnowsComesBack_AllStopUntilOneIsGivenUp() => HistoryConflictStory.Run();
 }

@@ -96,6 +96,9 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
             case { Kind: MessageKind.AppendReply, Reject: false } when node.Core!.Term == message.Term:
                 CheckAcknowledged(node, node.Core, message.Log.Index);
                 break;
+            case { Kind: MessageKind.ClaimReply, Reject: false }:
+                CheckRemembered(node, message);
+                break;
             case { Kind: MessageKind.Append }:
                 CheckSent(node, message);
                 break;
@@ -220,6 +223,21 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
         }
 
         return voters.Length == 0 || count > voters.Length / 2;
+    }
+
+    /// <summary>Whoever is told that its life is known builds on that: when its directory is put back, it is this memory that tells.</summary>
+    private void CheckRemembered(SimNode node, in Message message)
+    {
+        if (node.Core!.Configuration.SlotOf(message.To) < 0) return; // Of those who have left nothing is kept.
+        var peer = nodes[message.To];
+        var back = peer.Starts.IndexOf(message.Round);
+        foreach (var life in node.DurableLives)
+        {
+            // A later life may have come meanwhile.
+            if (life.Node == message.To && (back < 0 || life.Incarnation >= peer.Incarnation - (ulong)back)) return;
+        }
+
+        throw new SimulationException($"14.24 remembered: node {node.Id} confirmed start {message.Round:x16} of node {message.To}, which is not on its disk");
     }
 
     private void CheckVote(SimNode node, ulong term, NodeId candidate, HardState durable)

@@ -105,6 +105,9 @@ internal sealed record ClusterParameters
     /// <summary>Copies of directories are made, and put back later.</summary>
     public int RestoreEveryMs { get; init; }
 
+    /// <summary>Disks carry beats, and whole majorities are put back; 0 for neither.</summary>
+    public int BeatEveryMs { get; init; }
+
     public required bool Priorities { get; init; }
 
     /// <summary>One node's state goes wrong silently.</summary>

@@ -18,6 +18,7 @@ internal sealed partial class ClusterSimulation
         Trace("heal", default);
         _isHealed = true;
         _cut.Clear();
+        EndMajorityBack();
         if (_parameters.LeavesDead) KeepSomeDown();
         foreach (var node in _nodes.Values.ToArray())
         {

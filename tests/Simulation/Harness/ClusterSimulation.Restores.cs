@@ -21,6 +21,12 @@ internal sealed partial class ClusterSimulation
         Nodes = Math.Max(parameters.Nodes, 2 + _random.Next(3)),
     };
 
+    private ClusterParameters WithBeats(ClusterParameters parameters) => parameters with
+    {
+        BeatEveryMs = 50 + _random.Next(500),
+        FaultPhaseMs = parameters.FaultPhaseMs + 6000,
+    };
+
     private static LifeStart LivesOf(SimNode node, RecoveredState recovered, IReadOnlyList<KnownLife> known)
     {
         var last = recovered.Base.Index + (ulong)recovered.Entries.Count;
@@ -32,7 +38,7 @@ internal sealed partial class ClusterSimulation
     /// <summary>Never the same twice, and no draw: a run with this protocol is otherwise as it was.</summary>
     private ulong NewStart(SimNode node) => (++_startsDrawn * 0x9E3779B97F4A7C15) ^ node.Id.Value;
 
-    private void ScheduleRestores() => Every(_parameters.RestoreEveryMs, () =>
+    private void ScheduleRestores() => Every(_parameters.BeatEveryMs > 0 ? 0 : _parameters.RestoreEveryMs, () =>
     {
         if (_isHealed) return;
         var old = _nodes.Values.FirstOrDefault(static node => node is { IsUp: true, KnownOld: not null });
@@ -63,6 +69,16 @@ internal sealed partial class ClusterSimulation
         Crash(node, power: true);
         Trace("put back", node.Id, copy.Bound.Term, copy.Bound.Index);
         _restores++;
+        node.Former = new ShadowLog();
+        node.Former.Reset(node.Shadow.HardState, node.Shadow.Base, node.Shadow.Entries);
+        Replace(node, copy);
+        node.IsOld = true;
+        node.IsQuarantined = false;
+    }
+
+    /// <summary>The files of a copy take the place of those that are there.</summary>
+    private static void Replace(SimNode node, DirectoryCopy copy)
+    {
         node.Disk.PutBack(copy.Log);
         node.SnapshotDisk.PutBack(copy.Snapshots);
         node.Incarnation = copy.Incarnation;
@@ -70,11 +86,7 @@ internal sealed partial class ClusterSimulation
         node.Starts.AddRange(copy.Starts);
         node.Seeded = copy.Seeded;
         node.DurableLives = copy.Known;
-        node.Former = new ShadowLog();
-        node.Former.Reset(node.Shadow.HardState, node.Shadow.Base, node.Shadow.Entries);
-        node.Shadow.Reset(copy.Shadow.HardState, copy.Shadow.Base, copy.Shadow.Entries);
-        node.IsOld = true;
-        node.IsQuarantined = false;
+        node.Shadow.Reset(copy.Shadow.HardState, copy.Shadow.Base, copy.Shadow.Entries ?? []);
     }
 
     private static bool KnowsBetter(SimNode witness, NodeId node, DirectoryCopy copy) =>
@@ -89,6 +101,7 @@ internal sealed partial class ClusterSimulation
         if (node.Core.Old is not { } old || node.KnownOld is not null) return;
         if (!node.IsOld) throw new SimulationException($"14.24: node {node.Id} is taken for old by node {old.By} ({old.Known}), and is not: {old.Own}");
         Trace("old", node.Id, old.By.Value);
+        if (old.Disk is not null) _oldByDisks++;
         node.KnownOld = old;
     }
 
@@ -131,6 +144,7 @@ internal sealed partial class ClusterSimulation
         node.Seeded = (new Promised(term, index), mark);
         node.DurableLives = [];
         node.Copy = null;
+        node.Newer = null;
         node.Shadow.Reset(new HardState(term, default, 0), default, []);
         node.Former = null;
         node.KnownOld = null;

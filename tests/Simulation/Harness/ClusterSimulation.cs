@@ -41,13 +41,15 @@ internal sealed partial class ClusterSimulation
     /// <param name="workload">Makes what is replicated.</param>
     /// <param name="trace">Takes one line per event; null for none.</param>
     /// <param name="restores">Directories are put back to older copies.</param>
-    public ClusterSimulation(ulong seed, Func<Xoshiro, IWorkload> workload, Action<string>? trace, bool restores = false)
+    /// <param name="beats">And disks carry beats: then it is majorities of them.</param>
+    public ClusterSimulation(ulong seed, Func<Xoshiro, IWorkload> workload, Action<string>? trace, bool restores = false, bool beats = false)
     {
         _random = new Xoshiro(seed);
         _trace = trace;
         _workload = workload(_random.Fork());
         _parameters = ClusterParameters.Draw(_random, _workload.IsElastic);
         if (restores) _parameters = WithRestores(_parameters);
+        if (beats) _parameters = WithBeats(_parameters);
 
         if (_workload.SnapshotBytes > 0)
         {
@@ -99,6 +101,7 @@ internal sealed partial class ClusterSimulation
         ScheduleFaults();
         ScheduleMembership();
         ScheduleRestores();
+        ScheduleBeats();
         RunUntil(() => _now >= _parameters.FaultPhaseMs);
         Heal();
         Demand(HasServed, "nothing served");
@@ -117,7 +120,8 @@ internal sealed partial class ClusterSimulation
             $"{_parameters.Nodes} nodes, {_nodes.Count} ever, {_checker.CommittedCount} committed, {Acknowledged} acknowledged, {Reads} reads, "
             + $"{Crashes} crashes, {_memberChanges} changes of members, {_snapshotsTaken} snapshots, {_snapshotsInstalled} installed, "
             + $"{_receptionsResumed} receptions resumed, {_sourcesChanged} from another node{_workload.Summary}"
-            + (_restores > 0 ? $", {_restores} directories put back, {_seedings} seeded anew" : string.Empty));
+            + (_restores > 0 ? $", {_restores} directories put back, {_seedings} seeded anew" : string.Empty)
+            + BeatSummary);
     }
 
     private void At(long delayMs, Action action) => _events.Enqueue(action, (_now + Math.Max(delayMs, 0), _order++));
@@ -360,7 +364,7 @@ internal sealed partial class ClusterSimulation
     /// <summary>Starts a node's process. One whose disk is damaged or full does not start.</summary>
     private void Boot(SimNode node)
     {
-        if (node.IsGone || node.IsKeptDown || node.IsUp) return;
+        if (node.IsGone || node.IsKeptDown || node.IsUp || node.IsAway) return;
         node.Incarnation++;
         node.Starts.Insert(0, NewStart(node));
         RecoveredState recovered;
@@ -370,6 +374,7 @@ internal sealed partial class ClusterSimulation
         {
             wal = new WriteAheadLog(node.Disk, _parameters.SegmentBytes, node.Incarnation);
             ClusterChecker.Recovered(node, wal.Recovered);
+            node.DurableLives = wal.KnownLives;
             node.Store = new SnapshotStore(node.SnapshotDisk, ClusterId, _parameters.ChunkBytes);
             if (_parameters.DiskPowerEveryMs > 0) ExpectReset(node, wal.Recovered);
             recovered = RecoveredState.Of(wal, node.Store, static _ => { });
@@ -439,11 +444,12 @@ internal sealed partial class ClusterSimulation
         node.LedTerm = 0;
         node.Core = new RaftCore(
             node.Id, node.Initial, _options, recovered.HardState, recovered.Base, recovered.Entries, snapshot?.Meta, node.Random.Fork(),
-            node.LocalTime(_now), LivesOf(node, recovered, wal.KnownLives));
+            node.LocalTime(_now), LivesOf(node, recovered, wal.KnownLives) with { IsHeldBack = _parameters.BeatEveryMs > 0 });
         wal.ForgetRecovered();
         if (node.IsQuarantined) node.Core.Bar();
         Trace("boot", node.Id, recovered.HardState.Term, node.Core.Log.LastIndex);
         _workload.Booted(node.Id);
+        AskDisks(node);
         Step(node, _ => { });
     }
 

@@ -29,6 +29,13 @@ internal sealed class ShadowLog
         _pending.RemoveAll(batch => batch.Sequence <= sequence);
     }
 
+    /// <summary>Takes all of another one's, also what was not flushed.</summary>
+    public void Become(ShadowLog other)
+    {
+        Reset(other.HardState, other.Base, other.Entries);
+        _pending.AddRange(other._pending);
+    }
+
     public void Reset(HardState hardState, EntryId start, IEnumerable<LogEntry> entries)
     {
         _pending.Clear();

@@ -45,6 +45,12 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
     /// <summary>An older copy of its directory.</summary>
     public DirectoryCopy? Copy { get; set; }
 
+    /// <summary>What the directory was before it was put back, where the operator has kept it.</summary>
+    public DirectoryCopy? Newer { get; set; }
+
+    /// <summary>Does not start for a while.</summary>
+    public bool IsAway { get; set; }
+
     /// <summary>The directory was put back to an older copy, and was not seeded anew since.</summary>
     public bool IsOld { get; set; }
 

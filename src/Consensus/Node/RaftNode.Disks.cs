@@ -1,0 +1,54 @@
+using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Node;
+
+namespace RaftMirror.Consensus;
+
+/// <summary>What a disk said: the bytes that <see cref="RaftNode.TestimonyForDisks"/> once gave to be written there.</summary>
+/// <param name="Disk">Which, for people.</param>
+/// <param name="Testimony">Not trusted; may be empty.</param>
+public sealed record DiskWord(string Disk, ReadOnlyMemory<byte> Testimony);
+
+/// <summary>The disks as witnesses of directories that were put back (design §14.24, docs/adr/0023).</summary>
+public sealed partial class RaftNode
+{
+    private volatile KnownLife[]? _livesForDisks;
+    private volatile string? _missingByDisks;
+
+    /// <summary>What is to be written to the disks with each stamp, at most <see cref="Testimony.MaxBytes"/>; empty if this node has nothing to
+    /// testify to. Waits for nobody: lives are as of the last heartbeat, the entry is the last one applied. Any thread.</summary>
+    public ReadOnlyMemory<byte> TestimonyForDisks()
+    {
+        if (_livesForDisks is not { } lives || _outcast is not null) return default;
+        EntryId applied;
+        lock (_waitersGate) applied = new EntryId(_appliedTerm, _applied);
+        return new Testimony(ClusterId, Self, applied, lives).Encode();
+    }
+
+    /// <summary>A disk says that entries were committed which this node's log lacks, so that nobody without them is elected here; null if not. Any thread.</summary>
+    public string? MissingByDisks => _missingByDisks;
+
+    /// <summary>Ends when all that this directory knows to be committed is applied: the state then names the disks to be asked. Any thread.</summary>
+    public Task WhenRecovered(CancellationToken cancellationToken) =>
+        WaitAppliedAsync(new LogPosition(_recoveredCommit), cancellationToken).AsTask();
+
+    /// <summary>Tells what labels of disks said. What is damaged, or speaks of another cluster, says nothing. Any thread.</summary>
+    /// <param name="words">Each disk's.</param>
+    /// <param name="areAllAsked">The disks that this node was to ask before it takes part were asked, whether they answered or not.</param>
+    public void DisksSaid(IEnumerable<DiskWord> words, bool areAllAsked)
+    {
+        ArgumentNullException.ThrowIfNull(words);
+        var said = new List<(string Disk, Testimony Said)>();
+        foreach (var word in words)
+        {
+            if (Testimony.TryDecode(word.Testimony.Span) is { } found && found.Cluster == ClusterId) said.Add((word.Disk, found));
+        }
+
+        if (said.Count > 0 || areAllAsked) Post(new LoopInput.DisksSaid(said, areAllAsked));
+    }
+
+    /// <summary>By whoever has the core.</summary>
+    private void PublishMissing() => _missingByDisks = _core.MissingByDisks is { } missing
+        ? $"disk {missing.Disk}, stamped by node {NameOf(missing.Writer)}, knows that entry {missing.Committed.Index} of term {missing.Committed.Term} was committed; "
+            + $"{Path.GetFullPath(_options.DataDirectory)} ends at entry {_core.Log.LastIndex} of term {_core.Log.LastId.Term}"
+        : null;
+}
