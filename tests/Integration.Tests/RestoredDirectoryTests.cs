@@ -140,6 +140,102 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
         Assert.Equal(["first", "second"], sets);
     });
 
+    /// <summary>The third knows, and is down; the disks know too. Afterwards it is said that its history counts.</summary>
+    [Fact]
+    public Task MajorityPutBack_ThirdIsDown_TheDisksTellAndNobodyServesUntilItIsBack() => TestCluster.RunAsync(output, async cluster =>
+    {
+        var (a, b, c) = (cluster["a"], cluster["b"], cluster["c"]);
+        NodeProcess[] old = [a, b];
+        var disks = await cluster.CreateSetAsync("s", disks: 2, megabytes: 128);
+        foreach (var node in old) node.Kill();
+        var copies = old.ToDictionary(node => node, CopyOf);
+        foreach (var node in old) cluster.Start(node);
+        await cluster.WaitUntilReadyAsync();
+        foreach (var volume in Made) await cluster.CliAsync("mirror", "create", $"s/{volume}", "--size", "8M", "--on", "d0,d1");
+        await BeatAsync(disks);
+        foreach (var node in cluster.Nodes) node.Kill();
+        foreach (var node in old) PutBack(node, copies[node]);
+        foreach (var node in old) cluster.Start(node);
+
+        foreach (var node in old)
+        {
+            await BarredAsync(cluster, node, "outdated");
+            var reasons = await UnreadyAsync(cluster, node);
+            Assert.Contains(node.Directory, reasons, StringComparison.Ordinal);
+            Assert.Contains(disks, disk => reasons.Contains(disk, StringComparison.Ordinal));
+            var refused = await node.CliAsync("status");
+            Assert.NotEqual(0, refused.ExitCode);
+            Assert.Contains($"raft reseed {node.Name}", refused.Error, StringComparison.Ordinal);
+            await Assert.ThrowsAnyAsync<Exception>(async () => await Nbd.NbdClient.ConnectAsync(node, "s/w0"));
+        }
+
+        b.Kill();
+        cluster.Start(b); // It does not become newer by being started once more.
+        await BarredAsync(cluster, b, "outdated");
+        cluster.Start(c);
+        await Eventually.TrueAsync("c answers", Limit, async () => (await UnreadyAsync(cluster, c)).Contains("outdated", StringComparison.Ordinal)
+            || (await UnreadyAsync(cluster, c)).Contains("older copy", StringComparison.Ordinal), c.Output);
+        foreach (var node in old) await node.CliAsync("raft", "reseed", node.Name, "--from", "c").Expect();
+        await cluster.WaitUntilReadyAsync();
+        foreach (var node in cluster.Nodes) Assert.Equal(Made, await VolumesAsync(cluster, node));
+        await cluster.WaitUntilHealthyAsync("s/w0");
+    });
+
+    /// <summary>Everybody dies a moment after a beat, and one node misses the end: nobody is taken for old, and the one that is behind votes.</summary>
+    [Fact]
+    public Task AllKilledAfterABeat_OneWasBehind_AllTakePartAgain() => TestCluster.RunAsync(output, async cluster =>
+    {
+        var (a, b, c) = (cluster["a"], cluster["b"], cluster["c"]);
+        var disks = await cluster.CreateSetAsync("s", disks: 2, megabytes: 128);
+        c.Kill();
+        foreach (var volume in Made) await cluster.CliAsync("mirror", "create", $"s/{volume}", "--size", "8M", "--on", "d0,d1");
+        await BeatAsync(disks);
+        a.Kill();
+        b.Kill();
+        cluster.Start(b);
+        cluster.Start(c); // c alone with b: it lacks what the disks say, and b has it.
+        await cluster.WaitUntilReadyAsync(b, c);
+        Assert.Equal(Made, await VolumesAsync(cluster, c));
+        cluster.Start(a);
+        await cluster.WaitUntilReadyAsync();
+        Assert.All(cluster.Nodes, node => Assert.Contains("Before it takes part this node asked", node.Output(), StringComparison.Ordinal));
+    });
+
+    [Fact]
+    public Task LearnerPutBack_OthersServe_IsRefusedAndSeededAnew() => TestCluster.RunAsync(output, async cluster =>
+    {
+        var (a, c) = (cluster["a"], cluster["c"]);
+        await cluster.CliAsync("raft", "demote", "c");
+        await cluster.CreateSetAsync("s", disks: 2, megabytes: 128);
+        c.Kill();
+        var copy = CopyOf(c);
+        await cluster.RestartAsync(c);
+        await cluster.CreateMirrorAsync("s/w0", "8M");
+        c.Kill();
+        PutBack(c, copy);
+        cluster.Start(c);
+        await BarredAsync(cluster, c, "outdated");
+        await a.CliAsync("raft", "reseed", "c").Expect();
+        await cluster.WaitUntilReadyAsync();
+        Assert.Equal(["w0"], await VolumesAsync(cluster, c));
+    });
+
+    /// <summary>Waits until a disk carries a stamp that was opened from now on.</summary>
+    private static Task BeatAsync(IReadOnlyList<string> disks)
+    {
+        var before = Math.Max(StampOn(disks[0]), StampOn(disks[1]));
+        return Eventually.TrueAsync("a beat is on a disk", Limit, () => Task.FromResult(disks.Any(disk => StampOn(disk) >= before + 2)));
+    }
+
+    private static ulong StampOn(string disk)
+    {
+        using var file = File.Open(disk, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        var number = new byte[8];
+        file.Seek(112, SeekOrigin.Begin); // docs/formats.md
+        file.ReadExactly(number);
+        return System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(number);
+    }
+
     private static async Task BarredAsync(TestCluster cluster, NodeProcess node, params string[] words)
     {
         var seen = "";

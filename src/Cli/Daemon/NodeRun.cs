@@ -42,6 +42,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private readonly SetAgents _agents;
     private readonly NodeExports _exports;
     private readonly NodeDisks _disks;
+    private readonly DiskWitnesses _witnesses;
     private readonly SetStamps _stamps;
     private readonly SetResources _resources;
     private readonly MembershipService _members;
@@ -70,6 +71,8 @@ internal sealed partial class NodeRun : IAsyncDisposable
         var proof = new ProofOfSameness(_self, (node, request, token) => _peers.CallAsync(
             node, PeerMethods.ProveDisk, request, DaemonJson.Default.ProofRequest, DaemonJson.Default.ProofReply, ProofLimit, token));
         _disks = new NodeDisks(_self, _feed, async token => await _raft.ReadBarrierAsync(token), proof, new DataPlane.Metadata.DiskFinder(options.DiskDirectories), _logger);
+        _witnesses = new DiskWitnesses(_raft, _feed, _disks, _logger);
+        _disks.Heard = _witnesses.Heard;
         _resources = new SetResources(_disks, _logger);
         _commands = new CommandService(
             _self, _raft, _feed, _peers, _directory, new DiskAdmission(_self, _peers), _standing, () => _clocks!,
@@ -87,7 +90,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _exports = new NodeExports(
             _self, _feed, (set, name) => _agents!.Find(set)?.DataPlane.Look(name), () => _standing.Barred, _raft.ReadBarrierAsync);
         _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), reason => _ended.TrySetResult(reason), _logger);
-        _stamps = new SetStamps(_self, _feed, _disks, () => _agents.HasLease, static () => default, (body, token) => SubmitOwn(body, null, token));
+        _stamps = new SetStamps(_self, _feed, _disks, () => _agents.HasLease, _raft.TestimonyForDisks, (body, token) => SubmitOwn(body, null, token));
         _links = new PeerLinks(_self, _feed, _peers);
         _leases = new LeaseService(
             _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, IsBarred, _links.Unheard, _logger);
@@ -143,6 +146,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
                 MemberNames = first.Members.ToDictionary(member => new NodeId(member.Id), member => member.Name),
                 JoinClusterId = first.JoinedClusterId,
                 AfterIncarnation = first.AfterIncarnation,
+                AsksDisks = true,
                 SnapshotEntries = options.SnapshotEntries ?? defaults.SnapshotEntries,
                 CheckpointEntries = options.SnapshotEntries is { } entries ? Math.Max(1, entries / 4) : defaults.CheckpointEntries,
                 HeartbeatMs = (int)options.Heartbeat.TotalMilliseconds,
@@ -253,6 +257,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         Run(WatchFencingAsync(_stopping.Token));
         Run(WatchStandingAsync(_stopping.Token));
         Run(WatchLivesAsync(_stopping.Token));
+        Run(_witnesses.AskAsync(_stopping.Token));
         if (_raft.Status.Members.FirstOrDefault(member => member.Id == _self.Id) is { Address.Length: > 0 } known && known.Address != addresses.Peer)
             LogOtherAddress(_logger, known.Address, addresses.Peer, _self.Name);
         LogStarted(_logger, _self.Name, _self.Incarnation, addresses.Api, addresses.Peer, addresses.Nbd);

@@ -34,7 +34,8 @@ internal sealed class Standing
     public static string? HelpFor(string? word, string node) => word switch
     {
         Quarantined => $"raftmirror raft reseed {node}",
-        Outdated => $"raftmirror raft reseed {node}, or stop it, put its newer directory back and start it",
+        Outdated => $"raftmirror raft reseed {node} (a majority of the others must be up; else name the node whose history counts: --from NODE), "
+            + "or stop it, put its newer directory back and start it; if every newer directory is lost for good: raft recover, on the node that has most",
         Conflicting => $"choose whose history counts; for each node whose history does not: raftmirror raft reseed NODE --from NODE-THAT-COUNTS",
         _ => null,
     };

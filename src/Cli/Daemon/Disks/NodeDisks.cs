@@ -26,6 +26,9 @@ internal sealed partial class NodeDisks(
     private readonly ConcurrentDictionary<(string Set, Guid Disk), long> _grown = new();
     private readonly LogOnce _found = new();
 
+    /// <summary>Gets what stands beside the stamp of each disk that is opened, before anybody judges it. Any thread.</summary>
+    public Action<Consensus.DiskWord>? Heard { get; set; }
+
     /// <summary>The disk's device, if it is in use here; null else.</summary>
     public FileBlockDevice? Find(string set, Guid disk) => _disks.GetValueOrDefault((set, disk))?.Current?.Device;
 
@@ -98,6 +101,24 @@ internal sealed partial class NodeDisks(
         catch (IOException failure)
         {
             return new DiskVerdict(DiskFinding.Missing, $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) cannot be used: {failure.Message}");
+        }
+    }
+
+    /// <summary>Reads a disk's label only for what it has to say, which goes to <see cref="Heard"/>.</summary>
+    /// <returns>False if it is missing or does not answer in time.</returns>
+    public async Task<bool> HasAnsweredAsync(ClusterState state, SetState set, DiskState disk, CancellationToken cancellationToken)
+    {
+        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name));
+        try
+        {
+            var expected = StateWords.Expected(state, set, disk, self.Name);
+            var (device, _) = await own.RunAsync(() => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose());
+            device.Dispose();
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
         }
     }
 
@@ -293,7 +314,11 @@ internal sealed partial class NodeDisks(
         var device = FileBlockDevice.Open(expected.Name, place.Path, isDirect, limitBytes: expected.SizeBytes);
         try
         {
-            return (device, DiskIdentity.Read(device, expected.SizeBytes));
+            var reading = DiskIdentity.Read(device, expected.SizeBytes);
+            // Only the disk itself: another one at its place may be of a cluster that had the same name and addresses.
+            if (reading.Label is { LogPosition.IsEmpty: false } label && (label.Cluster, label.Set, label.Disk) == (expected.Cluster, expected.Set, expected.Disk))
+                Heard?.Invoke(new Consensus.DiskWord($"'{expected.Name}' ({place.Path})", label.LogPosition));
+            return (device, reading);
         }
         catch
         {
