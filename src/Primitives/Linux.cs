@@ -57,6 +57,16 @@ public static partial class Linux
         if (NativeFsync(handle) != 0) throw Failure("fsync", path);
     }
 
+    /// <summary>Exchanges the names of two files at once: renameat2(2) with RENAME_EXCHANGE.</summary>
+    /// <returns>False if the file system cannot do it; nothing was changed.</returns>
+    public static bool TryExchange(string path, string other)
+    {
+        const int here = -100, exchange = 2;
+        if (NativeRename(here, path, here, other, exchange) == 0) return true;
+        if (Marshal.GetLastPInvokeError() is 22 or 38 or 95) return false; // EINVAL, ENOSYS, EOPNOTSUPP.
+        throw Failure("renameat2", path);
+    }
+
     /// <summary>Takes an advisory lock for as long as the handle is open.</summary>
     /// <returns>False if another open file description holds it.</returns>
     public static bool TryLock(SafeFileHandle handle)
@@ -256,6 +266,9 @@ public static partial class Linux
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int NativeFsync(SafeFileHandle fd);
+
+    [LibraryImport("libc", EntryPoint = "renameat2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int NativeRename(int directory, string path, int otherDirectory, string other, uint flags);
 
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static partial int NativeFlock(SafeFileHandle fd, int operation);

@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Text.Json.Nodes;
 using RaftMirror.Integration.Tests.Harness;
 using RaftMirror.Integration.Tests.Nbd;
 using Xunit;
@@ -26,7 +25,7 @@ public sealed class ResourceTests(ITestOutputHelper output)
 
             var silent = new List<TcpClient>();
             for (var i = 0; i < Descriptors; i++) silent.Add(await ConnectAsync(cluster["a"]));
-            await CauseAsync(cluster, cluster["a"], "RM1604"); // HTTP is served still, and tells.
+            await Status.CauseAsync(cluster, cluster["a"], "RM1604"); // HTTP is served still, and tells.
             Assert.Equal(0u, await before.WriteAsync(4096, new byte[4096]));
             Assert.Contains("turns clients away", cluster["a"].Output(), StringComparison.Ordinal);
 
@@ -34,7 +33,7 @@ public sealed class ResourceTests(ITestOutputHelper output)
             await using var after = await NbdClient.ConnectAsync(cluster["a"], "few/v");
             Assert.Equal(0u, await after.WriteAsync(8192, new byte[4096]));
             Assert.True(cluster["a"].IsRunning);
-            await NoCauseAsync(cluster, cluster["a"], "RM1604");
+            await Status.NoCauseAsync(cluster, cluster["a"], "RM1604");
         },
         arguments: (_, node) =>
         {
@@ -57,7 +56,7 @@ public sealed class ResourceTests(ITestOutputHelper output)
             faults.FailFrom("full-d", "w", NoSpace, 64L << 20, cluster["a"]);
             Assert.Equal((uint)NoSpace, await client.WriteAsync(4096, Enumerable.Repeat((byte)7, 4096).ToArray()).WaitAsync(Limit));
             Assert.True(faults.Hits(cluster["a"]) >= 2, "both disks were met");
-            await CauseAsync(cluster, cluster["b"], "RM1605", "ENOSPC");
+            await Status.CauseAsync(cluster, cluster["b"], "RM1605", "ENOSPC");
 
             faults.End(cluster["a"]);
             Assert.Equal(0u, await client.WriteAsync(4096, Enumerable.Repeat((byte)8, 4096).ToArray()).WaitAsync(Limit));
@@ -120,26 +119,5 @@ public sealed class ResourceTests(ITestOutputHelper output)
         }
 
         return client;
-    }
-
-    private static async Task CauseAsync(TestCluster cluster, NodeProcess asked, string code, string text = "")
-    {
-        JsonNode? last = null;
-        await Eventually.TrueAsync($"status names {code}", Limit, async () =>
-        {
-            last = (await cluster.StatusAsync(asked))["disksets"]![0]!["causes"];
-            return last!.AsArray().Any(cause => ((string)cause!["code"]!).StartsWith(code, StringComparison.Ordinal)
-                && ((string)cause["cause"]!).Contains(text, StringComparison.Ordinal));
-        }, () => last?.ToJsonString() ?? "");
-    }
-
-    private static async Task NoCauseAsync(TestCluster cluster, NodeProcess asked, string code)
-    {
-        JsonNode? last = null;
-        await Eventually.TrueAsync($"status names {code} no more", Limit, async () =>
-        {
-            last = (await cluster.StatusAsync(asked))["disksets"]![0]!["causes"];
-            return last!.AsArray().All(cause => !((string)cause!["code"]!).StartsWith(code, StringComparison.Ordinal));
-        }, () => last?.ToJsonString() ?? "");
     }
 }

@@ -35,9 +35,10 @@ internal sealed partial class CommandTree
         };
         var clusterName = new Option<string>("--cluster-name") { HelpName = "NAME", Hidden = true };
         var snapshotEntries = new Option<int?>("--snapshot-entries") { HelpName = "N", Hidden = true, Description = "For tests; the same on all nodes." };
+        var logSegment = new Option<string>("--log-segment") { HelpName = "SIZE", Hidden = true, Description = "Of the replicated log's files, 4M to 1G. For tests." };
         var faultHash = new Option<ulong>("--fault-hash-from") { HelpName = "INDEX", Hidden = true, Description = "Fault injection for tests: a wrong state hash from this log index on." };
         var times = TimeOptions.Select(option => new Option<int?>(option) { HelpName = "MS", Hidden = true, Description = "For tests." }).ToArray();
-        var run = new Command("run", "Runs a node in the foreground.") { name, data, api, peer, nbd, cluster, join, diskDirs, peerCert, peerKey, peerCa, clusterName, snapshotEntries, faultHash };
+        var run = new Command("run", "Runs a node in the foreground.") { name, data, api, peer, nbd, cluster, join, diskDirs, peerCert, peerKey, peerCa, clusterName, snapshotEntries, logSegment, faultHash };
         foreach (var time in times) run.Options.Add(time);
         Add(group, run, async (parsed, _, token) =>
         {
@@ -55,6 +56,7 @@ internal sealed partial class CommandTree
                 Join = parsed.GetValue(join) is { } running ? ParseJoin(running) : [],
                 SnapshotEntries = parsed.GetValue(snapshotEntries) is { } entries
                     ? entries >= 16 ? entries : throw CliFailure.Usage($"--snapshot-entries: {entries} is less than 16.") : null,
+                LogSegmentBytes = parsed.GetValue(logSegment) is { } segment ? LogSegment(segment) : null,
                 FaultHashFrom = parsed.GetValue(faultHash),
             });
             if (parsed.GetValue(diskDirs) is { } directories) options = options with { DiskDirectories = ParseDirectories(directories) };
@@ -175,6 +177,10 @@ internal sealed partial class CommandTree
 
     private static IReadOnlyList<NodeAddress> ParseJoin(string text) =>
         NodeAddress.TryParseList(text, out var nodes) is { } error ? throw CliFailure.Usage("--join: " + error) : nodes;
+
+    private static long LogSegment(string text) => Arguments.Size(text, "--log-segment") is var bytes and >= 4 << 20 and <= 1 << 30 && bytes % 4096 == 0
+        ? bytes
+        : throw CliFailure.Usage($"--log-segment: '{text}' is not from 4M to 1G in multiples of 4096 bytes.");
 
     private static TimeSpan? Time(string option, int? milliseconds) => milliseconds switch
     {

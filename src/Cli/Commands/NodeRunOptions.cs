@@ -41,6 +41,9 @@ internal sealed record NodeRunOptions
     /// <summary>A snapshot each time so many entries were applied; the same on all nodes. For tests.</summary>
     public int? SnapshotEntries { get; init; }
 
+    /// <summary>Length of the replicated log's files. For tests.</summary>
+    public long? LogSegmentBytes { get; init; }
+
     /// <summary>Fault injection: this node's state hash is wrong from this log index on, so that it is found to have diverged; 0 for never.</summary>
     public ulong FaultHashFrom { get; init; }
 

@@ -1,11 +1,15 @@
 using Microsoft.Extensions.Logging;
 using RaftMirror.Cli.Commands;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Cli.Daemon;
 
 /// <summary>Runs a node for as long as it is wanted: one <see cref="NodeRun"/> after another, each a new incarnation.</summary>
 internal static partial class NodeDaemon
 {
+    /// <summary>How often a node that found no space to start tries again.</summary>
+    private static readonly TimeSpan SpaceRetry = TimeSpan.FromSeconds(1);
+
     /// <summary>Runs until cancelled. An incarnation that was fenced while its process lived (it was paused for too long) ends and is
     /// followed by a new one.</summary>
     /// <returns>0 after a clean stop, else the exit code.</returns>
@@ -20,13 +24,11 @@ internal static partial class NodeDaemon
                 console.UseUtcTimestamp = true;
             }));
         var logger = loggers.CreateLogger("RaftMirror");
-        Directory.CreateDirectory(
-            options.DataDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         using var telemetry = Telemetry.TelemetryExport.Start(options.Name);
         using var spans = new Telemetry.SpanRing(options.Name);
         while (true)
         {
-            var run = await StartAsync(options, spans, loggers, cancellationToken);
+            if (await StartWithSpaceAsync(options, spans, loggers, logger, cancellationToken) is not { } run) return 0;
             string? end;
             try
             {
@@ -43,14 +45,58 @@ internal static partial class NodeDaemon
         }
     }
 
+    /// <summary>A directory in which a node's start number cannot be written, since its file system is full, has what it needs as soon as there is space
+    /// (design §14.22): the node waits for it and says so, once.</summary>
+    /// <returns>Null if it was told to stop meanwhile.</returns>
+    private static async Task<NodeRun?> StartWithSpaceAsync(
+        NodeRunOptions options, Telemetry.SpanRing spans, ILoggerFactory loggers, ILogger logger, CancellationToken cancellationToken)
+    {
+        var isWaiting = false;
+        while (true)
+        {
+            try
+            {
+                var run = await StartAsync(options, spans, loggers, cancellationToken);
+                if (isWaiting) LogHasSpace(logger, options.Name, options.DataDirectory);
+                return run;
+            }
+            catch (Exception failure) when (IsOutOfSpace(failure))
+            {
+                if (!isWaiting) LogWaitsForSpace(logger, options.Name, options.DataDirectory, Reasons(failure));
+                isWaiting = true;
+            }
+
+            try
+            {
+                await Task.Delay(SpaceRetry, cancellationToken);
+            }
+            catch (OperationCanceledException)
+            {
+                return null;
+            }
+        }
+    }
+
+    private static bool IsOutOfSpace(Exception failure)
+    {
+        for (var cause = failure; cause is not null; cause = cause.InnerException!)
+        {
+            if (cause is IOException && ErrnoText.IsOutOfSpace(cause.HResult)) return true;
+        }
+
+        return false;
+    }
+
     private static async Task<NodeRun> StartAsync(
         NodeRunOptions options, Telemetry.SpanRing spans, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         try
         {
+            Directory.CreateDirectory(
+                options.DataDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             return await NodeRun.StartAsync(options, spans, loggers, cancellationToken);
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or InvalidDataException
+        catch (Exception failure) when (!IsOutOfSpace(failure) && failure is IOException or UnauthorizedAccessException or InvalidDataException
             or InvalidOperationException or ArgumentException or System.Text.Json.JsonException)
         {
             // A taken port, a data directory of another node, a damaged file: the operator's to mend, not a bug to report.
@@ -80,6 +126,12 @@ internal static partial class NodeDaemon
 
         return text;
     }
+
+    [LoggerMessage(3021, LogLevel.Error, "Node {Name} cannot start yet: there is no space in {Directory}: {Reason} Free space there: it goes on by itself. Nothing is lost; the other nodes serve meanwhile")]
+    private static partial void LogWaitsForSpace(ILogger logger, string name, string directory, string reason);
+
+    [LoggerMessage(3022, LogLevel.Information, "Node {Name} has space in {Directory} and has started")]
+    private static partial void LogHasSpace(ILogger logger, string name, string directory);
 
     [LoggerMessage(3020, LogLevel.Error, "This incarnation has ended: {Reason}. A new one starts.")]
     private static partial void LogAgain(ILogger logger, string reason);

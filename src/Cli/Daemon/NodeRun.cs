@@ -148,6 +148,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
                 AfterIncarnation = first.AfterIncarnation,
                 AsksDisks = true,
                 SnapshotEntries = options.SnapshotEntries ?? defaults.SnapshotEntries,
+                SegmentBytes = options.LogSegmentBytes ?? defaults.SegmentBytes,
                 CheckpointEntries = options.SnapshotEntries is { } entries ? Math.Max(1, entries / 4) : defaults.CheckpointEntries,
                 HeartbeatMs = (int)options.Heartbeat.TotalMilliseconds,
                 ElectionTimeoutMinMs = (int)options.Election.TotalMilliseconds,

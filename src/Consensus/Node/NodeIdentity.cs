@@ -138,7 +138,7 @@ internal sealed class NodeIdentity : IDisposable
     private static bool IsStart(string text) => text.Length == 16 && text.All(char.IsAsciiHexDigitLower);
 
     public static void Save(string path, NodeRecord record) =>
-        DurableFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(record, NodeRecordJson.Default.NodeRecord));
+        ReservedFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(record, NodeRecordJson.Default.NodeRecord));
 
     private static NodeRecord Load(string path, RaftNodeOptions options)
     {

@@ -55,6 +55,13 @@ internal sealed partial class TestCluster
     /// <summary>Makes a set without disks, by HTTP, to fill the log.</summary>
     public async Task CreateEmptySetAsync(NodeProcess node, string set)
     {
+        var (isDone, answer) = await TryCreateEmptySetAsync(node, set);
+        Assert.True(isDone, answer);
+    }
+
+    /// <summary>The same; it may be refused.</summary>
+    public async Task<(bool IsDone, string Answer)> TryCreateEmptySetAsync(NodeProcess node, string set)
+    {
         var request = new JsonObject
         {
             ["type"] = "createSet",
@@ -65,7 +72,7 @@ internal sealed partial class TestCluster
         };
         using var content = new StringContent(request.ToJsonString(), System.Text.Encoding.UTF8, "application/json");
         using var answer = await _http.PostAsync(new Uri(node.Api, "/v1/commands"), content);
-        Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
+        return (answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
     }
 
     /// <summary>Makes a mirror on d0 and d1 and waits until every node serves it.</summary>

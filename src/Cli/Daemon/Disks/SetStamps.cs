@@ -99,9 +99,11 @@ internal sealed class SetStamps(
                 .Select(one => (one.Disk, one.Verdict.Message)).ToList();
             var done = Done(stamped);
             if (done.IsEmpty && set.StampedGeneration == set.Generation) return new Beat(null, failures);
-            return new Beat(
-                await submit(new StampLabels(setName, set.Generation, self.Name, self.Incarnation, stamp.Number, done), cancellationToken),
-                failures);
+            var result = await submit(
+                new StampLabels(setName, set.Generation, self.Name, self.Incarnation, stamp.Number, done), cancellationToken);
+            // The leader has no room for what can wait: the next try is the next beat.
+            if (result.Code == ProblemCodes.LogFull) _seen[setName] = (stamp.Number, Environment.TickCount64);
+            return new Beat(result, failures);
         }
         finally
         {
