@@ -95,6 +95,44 @@ public sealed class ResourceTests(ITestOutputHelper output)
         },
         arguments: await DiskFaults.PrepareAsync());
 
+    [Fact] // Each of them may have 64 MiB, all together 1 GiB: so the last ones wait, and with them what they would have filled.
+    public async Task Memory_ClientsThatTakeNoReplies_AreHeldBackAtTheBound() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            const int clients = 24;
+            const long bound = (1L << 30) + (clients * (512L << 10)), others = 256L << 20;
+            var a = cluster["a"];
+            await cluster.CreateSetAsync("memory", disks: 2, megabytes: 200);
+            await cluster.CreateMirrorAsync("memory/v", "64M");
+            await using var served = await NbdClient.ConnectAsync(a, "memory/v");
+            Assert.Equal(0u, await served.WriteAsync(0, new byte[4096]));
+            var before = a.ResidentBytes();
+            using var end = new CancellationTokenSource();
+            // The first one writes: its replies are small, but nothing is sent behind those of the reads before.
+            var floods = Enumerable.Range(0, clients).Select(i => FloodAsync(a, writes: i == 0, end.Token)).ToList();
+            var most = 0L;
+            void Look() => most = Math.Max(most, a.ResidentBytes() - before);
+            await Status.CauseAsync(cluster, cluster["b"], "RM1606", about: "a", each: Look);
+            await Eventually.TrueAsync("what all may have is used up", Limit, () =>
+            {
+                Look();
+                return Task.FromResult(most > 15L << 26);
+            }, () => $"{most >> 20} MiB");
+
+            // What is unread of the others may be older than this: it waits for them, and they are not waited for for long.
+            Assert.Equal(0u, await served.WriteAsync(4096, new byte[4096]).WaitAsync(Limit));
+            Assert.Contains("was disconnected: it took no reply in time", a.Output(), StringComparison.Ordinal);
+
+            await end.CancelAsync();
+            await Task.WhenAll(floods);
+            await Status.NoCauseAsync(cluster, cluster["b"], "RM1606");
+            Look();
+            output.WriteLine($"{most >> 20} MiB more");
+            Assert.InRange(most, 0, bound + others);
+            Assert.Equal(0u, await served.WriteAsync(0, new byte[1 << 20]).WaitAsync(Limit));
+        });
+
     [Theory] // A real process, whose stdout the shell makes so. Closed: the runtime may have opened something else under that number.
     [InlineData(">/dev/full", "No space left on device")]
     [InlineData(">&-", "stdout is closed")]
@@ -119,5 +157,34 @@ public sealed class ResourceTests(ITestOutputHelper output)
         }
 
         return client;
+    }
+
+    /// <summary>Sends requests of 1 MiB, never reads a reply, and comes again when it is disconnected.</summary>
+    private static async Task FloodAsync(NodeProcess node, bool writes, CancellationToken end)
+    {
+        while (!end.IsCancellationRequested)
+        {
+            try
+            {
+                await using var client = await NbdClient.ConnectRawAsync(node, "memory/v");
+                await FloodAsync(client, writes, end);
+            }
+            catch (Exception over) when (over is IOException or OperationCanceledException or NbdDisconnectedException)
+            {
+                // Disconnected, not let in for the moment, or told to stop.
+            }
+        }
+    }
+
+    private static async Task FloodAsync(Stream client, bool writes, CancellationToken end)
+    {
+        const int piece = 1 << 20, reads = 24;
+        var data = new byte[piece];
+        for (ulong cookie = 0; ; cookie++)
+        {
+            var isWrite = writes && cookie >= reads;
+            await client.WriteAsync(NbdClient.Header((ushort)(isWrite ? 1 : 0), cookie, 0, piece), end);
+            if (isWrite) await client.WriteAsync(data, end);
+        }
     }
 }

@@ -84,11 +84,20 @@ internal sealed partial class ResourceWatch(
                 $"free space on the file system of {dataDirectory} on {self}; it is tried again by itself"));
         }
 
+        if (nbd()?.Memory is { Throttled: > 0 } memory) causes.Add(Throttled(memory));
         foreach (var (endpoint, episode) in nbd()?.Refusing ?? []) causes.Add(TurnedAway($"NBD clients at {endpoint}", episode));
         if (door.Refusing is { } http) causes.Add(TurnedAway("HTTP clients", http));
         if (raft.RefusingPeers is { } peers) causes.Add(TurnedAway("connections of nodes", peers));
         return causes;
     }
+
+    private HealthCause Throttled(NbdMemory memory) => new(
+        "RM1606 REQUESTS_HELD_BACK", self,
+        $"{memory.Throttled} NBD client(s) are not read from, one for {memory.LongestMs / 1000} s: "
+            + (memory.IsSharedUp
+                ? $"the requests of all clients hold {memory.SharedBytes >> 20} MiB of memory and may hold {memory.MaxSharedBytes >> 20} MiB"
+                : $"their own requests hold what they may ({memory.MaxBytes >> 20} MiB, {memory.MaxRequests} requests)"),
+        "nothing is lost, and it is over by itself once requests are answered: they wait for a disk (see other causes) or for clients that take no replies, which are disconnected after 5 s");
 
     private HealthCause TurnedAway(string who, AcceptEpisode episode) => new(
         "RM1604 TURNED_AWAY", self, $"{episode.Refused} {who} were turned away since {episode.Since:yyyy-MM-ddTHH:mm:ssZ}: {episode.Reason}",

@@ -113,6 +113,13 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
         IsStopped = false;
     }
 
+    /// <summary>Memory of its process that is in use now, in bytes.</summary>
+    public long ResidentBytes()
+    {
+        var line = File.ReadLines($"/proc/{Id}/status").First(text => text.StartsWith("VmRSS:", StringComparison.Ordinal));
+        return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture) << 10;
+    }
+
     /// <summary>The newest lines of its output.</summary>
     public string Output()
     {

@@ -13,11 +13,14 @@ internal static class Status
     /// <param name="code">What the cause's code begins with.</param>
     /// <param name="text">What the cause says among other things.</param>
     /// <param name="about">What its object ends with.</param>
-    public static async Task CauseAsync(TestCluster cluster, NodeProcess asked, string code, string text = "", string about = "")
+    /// <param name="each">Done at each look.</param>
+    public static async Task CauseAsync(
+        TestCluster cluster, NodeProcess asked, string code, string text = "", string about = "", Action? each = null)
     {
         JsonNode? last = null;
         await Eventually.TrueAsync($"status names {code}", Limit, async () =>
         {
+            each?.Invoke();
             last = (await cluster.StatusAsync(asked))["disksets"]![0]!["causes"];
             return last!.AsArray().Any(cause => Has(cause!, code) && ((string)cause!["cause"]!).Contains(text, StringComparison.Ordinal)
                 && ((string)cause["object"]!).EndsWith(about, StringComparison.Ordinal));

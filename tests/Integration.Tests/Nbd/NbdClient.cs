@@ -79,6 +79,28 @@ internal sealed class NbdClient : IAsyncDisposable
     /// <exception cref="NbdDisconnectedException">The server closed the connection, or refused the export.</exception>
     public static async Task<NbdClient> ConnectAsync(EndPoint server, string volume)
     {
+        var (stream, size, flags) = await OpenAsync(server, volume);
+        return new NbdClient(stream, size, flags);
+    }
+
+    /// <summary>Connects to a node's export and leaves it to the caller what is sent and whether anything is ever read.</summary>
+    public static async Task<Stream> ConnectRawAsync(NodeProcess node, string volume) =>
+        (await OpenAsync(new IPEndPoint(IPAddress.Loopback, node.NbdPort), volume)).Stream;
+
+    /// <summary>The head of a request.</summary>
+    public static byte[] Header(ushort type, ulong cookie, long offset, uint length)
+    {
+        var header = new byte[28];
+        BinaryPrimitives.WriteUInt32BigEndian(header, RequestMagic);
+        BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(6), type);
+        BinaryPrimitives.WriteUInt64BigEndian(header.AsSpan(8), cookie);
+        BinaryPrimitives.WriteUInt64BigEndian(header.AsSpan(16), (ulong)offset);
+        BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(24), length);
+        return header;
+    }
+
+    private static async Task<(NetworkStream Stream, ulong Size, ushort Flags)> OpenAsync(EndPoint server, string volume)
+    {
         var socket = server is UnixDomainSocketEndPoint
             ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
             : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -88,7 +110,7 @@ internal sealed class NbdClient : IAsyncDisposable
             await socket.ConnectAsync(server, limit.Token);
             var stream = new NetworkStream(socket, ownsSocket: true);
             var (size, flags) = await HandshakeAsync(stream, volume, limit.Token);
-            return new NbdClient(stream, size, flags);
+            return (stream, size, flags);
         }
         catch (Exception failure)
         {
@@ -173,12 +195,8 @@ internal sealed class NbdClient : IAsyncDisposable
     {
         var cookie = Interlocked.Increment(ref _cookie);
         var request = new byte[28 + data.Length];
-        BinaryPrimitives.WriteUInt32BigEndian(request, RequestMagic);
+        Header(type, cookie, offset, length).CopyTo(request, 0);
         BinaryPrimitives.WriteUInt16BigEndian(request.AsSpan(4), flags);
-        BinaryPrimitives.WriteUInt16BigEndian(request.AsSpan(6), type);
-        BinaryPrimitives.WriteUInt64BigEndian(request.AsSpan(8), cookie);
-        BinaryPrimitives.WriteUInt64BigEndian(request.AsSpan(16), (ulong)offset);
-        BinaryPrimitives.WriteUInt32BigEndian(request.AsSpan(24), length);
         data.CopyTo(request.AsMemory(28));
         _pending[cookie] = pending;
         await _sendTurn.WaitAsync();

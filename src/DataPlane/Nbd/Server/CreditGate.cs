@@ -13,6 +13,7 @@ internal sealed class CreditGate
     private long _sharedBytes;
     private int _requests;
     private int _executing;
+    private long _waitingSinceMs;
     private bool _isAwaited;
 
     /// <param name="maxBytes">Of this connection in all.</param>
@@ -29,6 +30,12 @@ internal sealed class CreditGate
 
     /// <summary>Requests taken and not retired.</summary>
     public int Requests => Volatile.Read(ref _requests);
+
+    /// <summary>Since when the reader waits for credit, ms of <see cref="Environment.TickCount64"/>; null if it does not.</summary>
+    public long? WaitingSinceMs => Volatile.Read(ref _waitingSinceMs) is var since and not 0 ? since : null;
+
+    /// <summary>True if requests are not read for want of what is not given back: this connection's, or those of any that share with it.</summary>
+    public bool IsWantedBack => WaitingSinceMs is not null || (Volatile.Read(ref _sharedBytes) > 0 && _shared.Waiting > 0);
 
     /// <summary>Takes credit if there is enough. Reader only; if there is not, it goes on with <see cref="Take"/>.</summary>
     /// <param name="bytes">How much.</param>
@@ -59,7 +66,9 @@ internal sealed class CreditGate
     public bool Take(long bytes, Func<bool> orElse, out bool isShared)
     {
         var (wasTaken, wasShared) = (false, false);
+        Volatile.Write(ref _waitingSinceMs, Math.Max(1, Environment.TickCount64));
         WaitFor(() => orElse() || (wasTaken = TryTake(bytes, out wasShared)), Timeout.InfiniteTimeSpan);
+        Volatile.Write(ref _waitingSinceMs, 0);
         isShared = wasShared;
         if (!wasTaken) _shared.Leave(this);
         return wasTaken;

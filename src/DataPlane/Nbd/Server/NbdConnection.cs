@@ -58,7 +58,7 @@ internal sealed partial class NbdConnection
         if (socket.AddressFamily == AddressFamily.Unix) _wake = SocketCalls.CreateWake();
         _intake = new ConnectionIntake(socket);
         _credit = new CreditGate(options.CreditBytes, options.CreditRequests, options.OwnCreditBytes, memory);
-        _writer = new ReplyWriter(this, socket.SafeHandle, options.SendStallLimit, "nbd writer");
+        _writer = new ReplyWriter(this, socket.SafeHandle, options.SendStallLimit, options.SendStallInTheWay, "nbd writer");
     }
 
     /// <summary>Ends after the session was disposed and the socket closed.</summary>
@@ -66,6 +66,13 @@ internal sealed partial class NbdConnection
 
     /// <summary>The export's name, from just before its session is opened.</summary>
     public string? ExportName => _exportName;
+
+    /// <summary>True if replies that it does not take keep requests from being read, its own or other clients'.</summary>
+    public bool IsInTheWay => _credit.IsWantedBack;
+
+    /// <summary>Since when nothing is read from this client, since its requests hold all the memory that they may, ms of
+    /// <see cref="Environment.TickCount64"/>; null if it is read from.</summary>
+    public long? ThrottledSinceMs => _credit.WaitingSinceMs;
 
     /// <summary>What <see cref="NbdServer.Connections"/> shows.</summary>
     public NbdConnectionInfo Info => new(
@@ -157,7 +164,8 @@ internal sealed partial class NbdConnection
             }
 
             _writer.Dispose();
-            NbdLog.Left(_logger, _client, _exportName, _endReason);
+            if (_isDropping) NbdLog.Dropped(_logger, _client, _exportName, _endReason);
+            else NbdLog.Left(_logger, _client, _exportName, _endReason);
             session?.Dispose();
         }
         finally

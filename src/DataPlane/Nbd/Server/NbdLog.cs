@@ -14,6 +14,9 @@ internal static partial class NbdLog
     [LoggerMessage(3002, LogLevel.Debug, "NBD client {Client} of {Export} left: {Reason}")]
     public static partial void Left(ILogger logger, string client, string? export, string reason);
 
+    [LoggerMessage(3009, LogLevel.Information, "NBD client {Client} of {Export} was disconnected: {Reason}")]
+    public static partial void Dropped(ILogger logger, string client, string? export, string reason);
+
     [LoggerMessage(3003, LogLevel.Error, "A request of NBD client {Client} of {Export} threw; its outcome is unknown, so the connection is dropped")]
     public static partial void RequestThrew(ILogger logger, string client, string? export, Exception exception);
 

@@ -59,6 +59,19 @@ public sealed class NbdServer : IAsyncDisposable
     public IReadOnlyList<NbdConnectionInfo> Connections =>
         [.. _connections.Keys.Select(connection => connection.Info).OrderBy(info => info.Since)];
 
+    /// <summary>What the bounds of memory hold back at this moment.</summary>
+    public NbdMemory Memory
+    {
+        get
+        {
+            var now = Environment.TickCount64;
+            var ages = _connections.Keys.Select(connection => connection.ThrottledSinceMs).OfType<long>().Select(since => now - since).ToList();
+            return new NbdMemory(
+                ages.Count(age => age >= NbdMemory.NoticedMs), ages.DefaultIfEmpty().Max(), _memory.Waiting > 0, _memory.Used,
+                _options.SharedCreditBytes, _options.CreditBytes, _options.CreditRequests);
+        }
+    }
+
     /// <summary>What listeners turn clients away for at this moment; none if they do not.</summary>
     public IReadOnlyList<(NbdEndpoint Endpoint, AcceptEpisode Episode)> Refusing
     {
@@ -187,10 +200,10 @@ public sealed class NbdServer : IAsyncDisposable
 
     /// <summary>Sets socket options; dead peers are found by keepalive, since idle clients may sit for days.</summary>
     /// <returns>The client's address, or for a Unix socket its process and user.</returns>
-    private static string Prepare(Socket socket)
+    private string Prepare(Socket socket)
     {
         const int levelSocket = 1, peerCredentials = 17, levelTcp = 6, userTimeout = 18;
-        const int userTimeoutMilliseconds = 30_000;
+        const int leastUserTimeoutMilliseconds = 30_000;
         if (socket.AddressFamily == AddressFamily.Unix)
         {
             Span<byte> credentials = stackalloc byte[12];
@@ -204,7 +217,8 @@ public sealed class NbdServer : IAsyncDisposable
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 10);
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
         Span<byte> timeout = stackalloc byte[4];
-        BinaryPrimitives.WriteInt32LittleEndian(timeout, userTimeoutMilliseconds);
+        // It also ends the wait for a client that takes nothing, which is ours to end.
+        BinaryPrimitives.WriteInt32LittleEndian(timeout, Math.Max(leastUserTimeoutMilliseconds, (int)_options.SendStallLimit.TotalMilliseconds + 5_000));
         socket.SetRawSocketOption(levelTcp, userTimeout, timeout);
         return socket.RemoteEndPoint?.ToString() ?? "unknown";
     }

@@ -12,6 +12,10 @@ public sealed record NbdServerOptions
     /// <summary>A client that takes no byte of its replies for so long is disconnected.</summary>
     public TimeSpan SendStallLimit { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>The same while requests are not read, of this client or of others, since its replies hold the memory for them. Writes of others
+    /// wait for what is unread meanwhile; well below the 30 s after which these are given up.</summary>
+    public TimeSpan SendStallInTheWay { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>After a connection was dropped and its last request ended, replies that wait for the client to read
     /// them wait so long.</summary>
     public TimeSpan DropLinger { get; init; } = TimeSpan.FromSeconds(1);

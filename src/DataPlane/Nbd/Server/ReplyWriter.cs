@@ -13,12 +13,14 @@ internal sealed unsafe class ReplyWriter : IDisposable
 {
     private const int MaxBatch = 128;
     private const int MaxTurns = 4;
+    private const int LookMilliseconds = 500;
     private const int HeaderBytes = MaxBatch * ReplyEncoder.MaxHeaderBytes;
 
     private readonly object _gate = new();
     private readonly NbdConnection _connection;
     private readonly SafeSocketHandle _socket;
     private readonly int _stallMilliseconds;
+    private readonly int _stallInTheWayMilliseconds;
     private readonly string _threadName;
 
     // Under _gate.
@@ -39,11 +41,17 @@ internal sealed unsafe class ReplyWriter : IDisposable
     private int _partsSent;
     private volatile bool _isBroken;
 
-    public ReplyWriter(NbdConnection connection, SafeSocketHandle socket, TimeSpan stallLimit, string threadName)
+    /// <param name="connection">Whose replies.</param>
+    /// <param name="socket">Where they go.</param>
+    /// <param name="stallLimit">For how long the client may take no byte.</param>
+    /// <param name="stallInTheWay">The same while that keeps requests from being read, its own or others'.</param>
+    /// <param name="threadName">Of the connection's own thread.</param>
+    public ReplyWriter(NbdConnection connection, SafeSocketHandle socket, TimeSpan stallLimit, TimeSpan stallInTheWay, string threadName)
     {
         _connection = connection;
         _socket = socket;
         _stallMilliseconds = (int)stallLimit.TotalMilliseconds;
+        _stallInTheWayMilliseconds = (int)stallInTheWay.TotalMilliseconds;
         _threadName = threadName;
         _headers = (byte*)NativeMemory.Alloc(HeaderBytes);
     }
@@ -189,7 +197,7 @@ internal sealed unsafe class ReplyWriter : IDisposable
             else if (sent == SocketCalls.WouldBlock)
             {
                 if (mayHandOver) return false;
-                if (!Readiness.WaitWritable(_socket, _stallMilliseconds)) BreakConnection("it took no reply in time");
+                if (!WaitWritable()) BreakConnection("it took no reply in time");
             }
             else
             {
@@ -198,6 +206,23 @@ internal sealed unsafe class ReplyWriter : IDisposable
         }
 
         return true;
+    }
+
+    /// <summary>Waits until the client takes bytes again. What is not read of its requests may be older than what others write (design §14.25), so
+    /// that all wait for it: for that it is not given long.</summary>
+    private bool WaitWritable()
+    {
+        var since = Environment.TickCount64;
+        long? inTheWaySince = null;
+        while (!_isBroken)
+        {
+            if (Readiness.WaitWritable(_socket, Math.Min(LookMilliseconds, _stallInTheWayMilliseconds))) return true;
+            var now = Environment.TickCount64;
+            inTheWaySince = _connection.IsInTheWay ? inTheWaySince ?? now : null;
+            if (now - since >= _stallMilliseconds || now - inTheWaySince >= _stallInTheWayMilliseconds) return false;
+        }
+
+        return true; // Replies are thrown away now.
     }
 
     private void Advance(long sent)
