@@ -35,6 +35,7 @@ public sealed class CommandLineTests
     [InlineData("set create s --nodes a,a")]
     [InlineData("set create s --nodes a,b --max-nodes 1")]
     [InlineData("set create s --nodes a --request-id 6f9619ff-8b86-4d01-b42d-00c04fc964ff")]
+    [InlineData("raft demote a --request-id 019ab2c0-0000-7000-8000-000000000000")] // Its verbs take none, and would repeat whatever it stands for.
     [InlineData("status --timeout soon")]
     [InlineData("status --node 10.0.0.1:80")]
     [InlineData("wait d --for owner=a")]

@@ -181,6 +181,8 @@ internal sealed partial class CommandTree
         var requestId = Guid.Empty;
         if (parsed.GetValue(_requestId) is { } idText && (!Guid.TryParse(idText, out requestId) || !RequestIds.IsValid(requestId)))
             throw CliFailure.Usage($"--request-id: '{idText}' is not a UUIDv7.", "Use the id that the earlier attempt printed.");
+        if (requestId != Guid.Empty && PathOf(parsed) is var path && path.StartsWith("raftmirror raft ", StringComparison.Ordinal))
+            throw CliFailure.Usage($"{path} takes no --request-id: it says what shall be, so a repeat changes nothing.", "Leave the option away.");
         TimeSpan? timeout = null;
         if (parsed.GetValue(_timeout) is { } timeText)
         {
