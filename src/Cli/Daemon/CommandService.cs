@@ -27,6 +27,7 @@ internal sealed class CommandService(
 {
     private static readonly TimeSpan OneTry = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
+    private readonly SharedRuns<(Guid Id, string Digest, bool IsDryRun), ApiResult> _runs = new();
 
     /// <summary>Sets the leader's handlers.</summary>
     public void Register()
@@ -167,7 +168,14 @@ internal sealed class CommandService(
         var epoch = log.Status.Epoch;
         if (!log.Status.IsLeader) return NotLeader(envelope.Id);
         if (!clocks().IsReady) return NoTimeYet(envelope.Id);
-        if (Decide(envelope) is { } refusal) return refusal;
+        if (Decide(envelope) is not null)
+        {
+            // Applying would decide for good; a refusal before that must rest on a state that is no older than the request.
+            if (!await CatchUpAsync(cancellationToken)) return NotLeader(envelope.Id);
+            if (Answered(envelope.Id, envelope.Digest) is { } late) return late;
+            if (Decide(envelope) is { } refusal) return refusal;
+        }
+
         if (envelope.Body is StampLabels beat && IsRoutine(beat) && NoRoom(envelope.Id) is { } full) return full;
         return await CommitAsync(envelope, epoch, cancellationToken);
     }
@@ -175,8 +183,18 @@ internal sealed class CommandService(
     private async ValueTask<ApiResult> ExecuteAsync(CommandRequest request, CancellationToken cancellationToken)
     {
         var digest = RequestDigest.Of(request.Type, request.Body);
-        if (Answered(request.RequestId, digest) is { } answer) return answer;
+        // Whoever forwards it repeats it when the answer is late: two tries would undo each other's work on a disk.
+        return await _runs.RunAsync(
+            (request.RequestId, digest, request.DryRun), TimeSpan.FromMilliseconds(request.TimeoutMs), token => ExecuteOnceAsync(request, digest, token), cancellationToken);
+    }
+
+    private async Task<ApiResult> ExecuteOnceAsync(CommandRequest request, string digest, CancellationToken cancellationToken)
+    {
+        // All that follows rests on what was committed when the request came: an earlier try at a former leader may have been, and a leader
+        // that has been followed by another without knowing it has nothing to refuse, and no business with disks.
+        if (!await CatchUpAsync(cancellationToken)) return NotLeader(request.RequestId);
         var status = log.Status;
+        if (Answered(request.RequestId, digest) is { } answer) return answer;
         if (!status.IsLeader) return NotLeader(request.RequestId);
         if (NoRoom(request.RequestId) is { } full && !request.DryRun) return full;
         if (!clocks().IsReady) return NoTimeYet(request.RequestId);
@@ -191,9 +209,15 @@ internal sealed class CommandService(
         if (envelope.Body is AddDisk add)
         {
             if (Decide(envelope with { Body = DiskAdmission.Presumed(feed.Current, add) }) is { } early) return early;
-            var admission = await disks.AdmitAsync(feed.Current, add, request.DryRun, cancellationToken);
+            var admission = await disks.AdmitAsync(feed.Current, add, status.Epoch, request.DryRun, cancellationToken);
             answers = admission.Answers;
-            if (admission.Refusal is { } refused) return refused with { RequestId = request.RequestId };
+            if (admission.Refusal is { } refused)
+            {
+                // Nodes refuse a leader that was followed by another, where the request may be under way, or done.
+                if (!await CatchUpAsync(cancellationToken) || log.Status.Epoch != status.Epoch) return NotLeader(request.RequestId);
+                return Answered(request.RequestId, digest) ?? refused with { RequestId = request.RequestId };
+            }
+
             envelope = envelope with { Body = admission.Body! };
         }
         else if (envelope.Body is SetDiskPath move)
@@ -230,7 +254,7 @@ internal sealed class CommandService(
         var rejected = Decide(envelope);
         if (rejected is not null || request.DryRun)
         {
-            if (envelope.Body is AddDisk notAdded && !request.DryRun) await disks.UndoAsync(feed.Current, notAdded, cancellationToken);
+            if (envelope.Body is AddDisk notAdded && !request.DryRun) await disks.UndoAsync(feed.Current, notAdded, status.Epoch, cancellationToken);
             return rejected ?? new ApiResult
             {
                 Outcome = ApiOutcome.Checked,
@@ -242,7 +266,7 @@ internal sealed class CommandService(
 
         var result = await CommitAsync(envelope, status.Epoch, cancellationToken);
         if (envelope.Body is AddDisk added && result.Outcome is ApiOutcome.Rejected or ApiOutcome.NotApplied)
-            await disks.UndoAsync(feed.Current, (AddDisk)envelope.Body, cancellationToken);
+            await disks.UndoAsync(feed.Current, added, status.Epoch, cancellationToken);
         return result with { Details = answers };
     }
 
@@ -344,6 +368,22 @@ internal sealed class CommandService(
                     RequestId = envelope.Id,
                 };
         }
+    }
+
+    /// <summary>Applies what was committed by now. False if this node does not lead, or no longer.</summary>
+    private async ValueTask<bool> CatchUpAsync(CancellationToken cancellationToken)
+    {
+        if (!log.Status.IsLeader) return false;
+        try
+        {
+            await log.ReadBarrierAsync(cancellationToken);
+        }
+        catch (NoLeaderException)
+        {
+            return false;
+        }
+
+        return log.Status.IsLeader;
     }
 
     /// <summary>The first result of a request that was committed before, a refusal if its id was another command's, or null.</summary>

@@ -27,16 +27,17 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
     /// <summary>Asks every node, labels the disk, and gives the command with its evidence.</summary>
     /// <param name="state">Applied state.</param>
     /// <param name="add">The command as translated.</param>
+    /// <param name="term">In which this node leads.</param>
     /// <param name="isDryRun">Only look.</param>
     /// <param name="cancellationToken">Ends the waiting; what was written is put back by a repeat or by <see cref="UndoAsync"/>.</param>
     public async Task<Admission> AdmitAsync(
-        ClusterState state, AddDisk add, bool isDryRun, CancellationToken cancellationToken)
+        ClusterState state, AddDisk add, ulong term, bool isDryRun, CancellationToken cancellationToken)
     {
         var witnesses = Witnesses(state, add.Set);
         var writer = Writer(witnesses);
         if (writer is null) return Refuse("noNode", $"No node of disk set '{add.Set}' is up, so none can look at the disk.", []);
 
-        var probes = await AskAsync(state, add, witnesses, DiskStep.Probe, cancellationToken);
+        var probes = await AskAsync(state, add, term, witnesses, DiskStep.Probe, cancellationToken);
         var answers = probes.Select(probe => probe.Answer).ToList();
         if (answers.Any(answer => !answer.Ok)) return Refuse("diskRefused", "Not every node can use the disk.", answers);
         var first = probes[0].Reply!;
@@ -53,27 +54,27 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
         };
         if (isDryRun) return new Admission(body, answers, null);
 
-        var stamped = await AskAsync(state, add, [writer], DiskStep.Stamp, cancellationToken);
+        var stamped = await AskAsync(state, add, term, [writer], DiskStep.Stamp, cancellationToken);
         if (!stamped[0].Answer.Ok) return Refuse("diskRefused", "The disk could not be stamped.", [stamped[0].Answer]);
         var others = witnesses.Where(node => node.Name != writer.Name).ToList();
-        var reads = await AskAsync(state, add, others, DiskStep.ReadStamp, cancellationToken);
+        var reads = await AskAsync(state, add, term, others, DiskStep.ReadStamp, cancellationToken);
         if (!reads.All(read => read.Answer.Ok))
         {
-            await AskAsync(state, body, [writer], DiskStep.Restore, cancellationToken, stamped[0].Reply!.Kept);
+            await AskAsync(state, body, term, [writer], DiskStep.Restore, cancellationToken, stamped[0].Reply!.Kept);
             return Refuse("differentDisks", "The nodes do not see the same disk under the given paths.", [.. reads.Select(read => read.Answer)]);
         }
 
         // From here on an overwritten disk's content is being erased: what is put back is a blank disk.
-        var label = await AskAsync(state, add, [writer], DiskStep.Label, cancellationToken);
+        var label = await AskAsync(state, add, term, [writer], DiskStep.Label, cancellationToken);
         if (label is [{ Answer.Ok: true }]) return new Admission(body, answers, null);
-        await UndoAsync(state, body, cancellationToken);
+        await UndoAsync(state, body, term, cancellationToken);
         return Refuse("diskRefused", "The disk could not be labelled.", [label[0].Answer], add.IsOverwrite);
     }
 
-    /// <summary>Makes a disk blank again that is not added after all.</summary>
-    public async Task UndoAsync(ClusterState state, AddDisk add, CancellationToken cancellationToken)
+    /// <summary>Makes a disk blank again that is not added after all. The writer refuses it if another try of the request has added it.</summary>
+    public async Task UndoAsync(ClusterState state, AddDisk add, ulong term, CancellationToken cancellationToken)
     {
-        if (state.Node(add.Node) is { } writer) await AskAsync(state, add, [writer], DiskStep.Restore, cancellationToken);
+        if (state.Node(add.Node) is { } writer) await AskAsync(state, add, term, [writer], DiskStep.Restore, cancellationToken);
     }
 
     private static NodeAnswer Sized((NodeAnswer Answer, DiskReply? Reply) probe) =>
@@ -98,7 +99,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
         witnesses.Find(node => node.Name == self.Name) ?? (witnesses.Count > 0 ? witnesses[0] : null);
 
     private async Task<List<(NodeAnswer Answer, DiskReply? Reply)>> AskAsync(
-        ClusterState state, AddDisk add, IReadOnlyList<NodeState> nodes, DiskStep step, CancellationToken cancellationToken,
+        ClusterState state, AddDisk add, ulong term, IReadOnlyList<NodeState> nodes, DiskStep step, CancellationToken cancellationToken,
         byte[]? kept = null)
     {
         var set = state.Set(add.Set)!;
@@ -124,6 +125,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
                 {
                     IsOverwrite = add.IsOverwrite,
                     Kept = kept,
+                    Term = term,
                 };
                 var reply = await peers.CallAsync(
                     node.Name,

@@ -108,8 +108,9 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _api.Register();
         _peers.Handle(PeerMethods.ProbeDisk, DaemonJson.Default.ProbeDiskRequest, DaemonJson.Default.ProbeDiskReply,
             (_, request, _) => DiskReports.AnswerAsync(_agents.Find(request.Set)?.DataPlane, request));
+        var steps = new DiskSteps(async token => await _raft.ReadBarrierAsync(token), _feed, () => _raft.Status.Epoch, DiskChecks.Run);
         _peers.Handle(PeerMethods.CheckDisk, DaemonJson.Default.DiskRequest, DaemonJson.Default.DiskReply,
-            async (_, request, token) => await Task.Run(() => DiskChecks.Run(request), token).WaitAsync(token)); // It may hang.
+            (_, request, token) => steps.RunAsync(request, token));
         _peers.Handle(PeerMethods.ProveDisk, DaemonJson.Default.ProofRequest, DaemonJson.Default.ProofReply, _disks.AnswerAsync);
         _peers.Handle(PeerMethods.CheckDelete, DaemonJson.Default.DeleteCheckRequest, DaemonJson.Default.DeleteCheckReply,
             (_, request, _) => ValueTask.FromResult(CheckDelete(request)));

@@ -116,6 +116,9 @@ internal sealed record DiskRequest(
 
     /// <summary>For <see cref="DiskStep.Restore"/>: the head and tail block that the stamp was written over; null if they were blank.</summary>
     public byte[]? Kept { get; init; }
+
+    /// <summary>Of the leader that adds the disk: one that has been followed by another does nothing to disks any more.</summary>
+    public ulong Term { get; init; }
 }
 
 /// <summary>Steps of adding a disk, in order.</summary>
