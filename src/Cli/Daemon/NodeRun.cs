@@ -109,13 +109,16 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _peers.Handle(PeerMethods.ProbeDisk, DaemonJson.Default.ProbeDiskRequest, DaemonJson.Default.ProbeDiskReply,
             (_, request, _) => DiskReports.AnswerAsync(_agents.Find(request.Set)?.DataPlane, request));
         var steps = new DiskSteps(async token => await _raft.ReadBarrierAsync(token), _feed, () => _raft.Status.Epoch, DiskChecks.Run);
+        var leaving = new SetLeaving(
+            _self, _agents, _stamps.CloseAsync,
+            (body, limit, client, token) => _commands.SubmitOwnAsync(body, null, limit, token, client), set => _disks.Close(set));
         _peers.Handle(PeerMethods.CheckDisk, DaemonJson.Default.DiskRequest, DaemonJson.Default.DiskReply,
             (_, request, token) => steps.RunAsync(request, token));
         _peers.Handle(PeerMethods.ProveDisk, DaemonJson.Default.ProofRequest, DaemonJson.Default.ProofReply, _disks.AnswerAsync);
         _peers.Handle(PeerMethods.CheckDelete, DaemonJson.Default.DeleteCheckRequest, DaemonJson.Default.DeleteCheckReply,
             (_, request, _) => ValueTask.FromResult(CheckDelete(request)));
         _peers.Handle(PeerMethods.LeaveSet, DaemonJson.Default.LeaveSetRequest, DaemonJson.Default.ApiResult,
-            (_, request, token) => LeaveAsync(request, token));
+            (_, request, token) => leaving.LeaveAsync(request, token));
     }
 
     /// <summary>Starts everything; serves once the leader grants a lease.</summary>
@@ -200,6 +203,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         await _stopping.CancelAsync();
         _feed.Complete();
         await Task.WhenAll(_loops.Select(Quietly));
+        await _agents.DisposeAsync();
         if (_http is not null) await _http.DisposeAsync();
         _disks.Close(null);
         await _raft.DisposeAsync();
@@ -319,40 +323,6 @@ internal sealed partial class NodeRun : IAsyncDisposable
         return clients == 0
             ? new DeleteCheckReply(true, "no clients")
             : new DeleteCheckReply(false, $"{clients} NBD client(s) connected");
-    }
-
-    private async ValueTask<ApiResult> LeaveAsync(LeaveSetRequest request, CancellationToken cancellationToken)
-    {
-        if (!await _agents.DrainAsync(request.Set))
-        {
-            _agents.StayIn(request.Set);
-            return new ApiResult
-            {
-                Outcome = ApiOutcome.Rejected,
-                Rejection = RejectionKind.Precondition,
-                Code = "notDrained",
-                Message = $"Node '{_self.Name}' could not flush and clean everything in '{request.Set}', so it stays. Nothing was applied.",
-                RequestId = request.Client.Id,
-            };
-        }
-
-        var result = await LeaveClosedAsync(request, request.Client, cancellationToken);
-        // The others left meanwhile, so that it is the last one now. The first answer stands under its id.
-        if (result.Code == "closingBeatOwed") result = await LeaveClosedAsync(request, null, cancellationToken);
-        if (result.Outcome is ApiOutcome.Applied) _disks.Close(request.Set);
-        else _agents.StayIn(request.Set);
-        return result with { RequestId = request.Client.Id };
-    }
-
-    private async ValueTask<ApiResult> LeaveClosedAsync(LeaveSetRequest request, ClientRequest? forClient, CancellationToken cancellationToken)
-    {
-        var closed = await _stamps.CloseAsync([request.Set], cancellationToken);
-        return await _commands.SubmitOwnAsync(
-            new LeaveSet(request.Set, _self.Name, _self.Incarnation, IsClosed: closed.Contains(request.Set)),
-            null,
-            TimeSpan.FromMilliseconds(request.TimeoutMs),
-            cancellationToken,
-            forClient);
     }
 
     private NodeFigures Figures()

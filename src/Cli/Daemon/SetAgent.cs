@@ -40,7 +40,8 @@ internal sealed class SetAgent(
     /// <summary>Hands on a message. Any thread.</summary>
     public void Receive(string from, ReadOnlyMemory<byte> payload) => _dataPlane.Receive(from, payload);
 
-    /// <summary>Drains and closes; true only if nothing is left that would have to be merged. Any thread, any number of times.</summary>
+    /// <summary>Drains and closes; true only if nothing is left that would have to be merged. Any thread, any number of times. It is to be fed
+    /// until it is disposed.</summary>
     public Task<bool> EndAsync() => _dataPlane.EndAsync();
 
     /// <inheritdoc/>

@@ -13,18 +13,19 @@ internal sealed partial class SetAgents(
     Func<string, TransferSpans, DataPlanePorts> ports,
     MirrorOptions options,
     Action<string> overtaken,
-    ILogger logger)
+    ILogger logger) : IAsyncDisposable
 {
     private readonly Lock _gate = new();
     private ImmutableSortedDictionary<string, SetAgent> _agents = ImmutableSortedDictionary.Create<string, SetAgent>(StringComparer.Ordinal);
     private ImmutableHashSet<string> _leaving = ImmutableHashSet.Create<string>(StringComparer.Ordinal);
-    private readonly Dictionary<string, Task<bool>> _endings = new(StringComparer.Ordinal); // Newest end of each set's agent.
+    private readonly Dictionary<string, Task<bool>> _endings = new(StringComparer.Ordinal); // Of agents that are still among _agents.
+    private readonly HashSet<string> _retiring = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ulong> _spent = new(StringComparer.Ordinal);
     private LeaseGrant? _newest;
     private bool _isClosed;
     private bool _isUnclean;
 
-    /// <summary>The agents. Any thread.</summary>
+    /// <summary>The agents, those that end included: whoever is counted on is to be reached. Any thread.</summary>
     public IEnumerable<SetAgent> All => Volatile.Read(ref _agents).Values;
 
     /// <summary>The agent of a set, or null. Any thread.</summary>
@@ -47,14 +48,14 @@ internal sealed partial class SetAgents(
 
             foreach (var set in state.Sets.Values)
             {
-                if (!Serves(set)) continue;
-                if ((Find(set.Name) ?? Begin(set.Name)) is { } agent) agent.Enact(state, set);
+                var isServed = Serves(set);
+                if ((Find(set.Name) ?? (isServed ? Begin(set.Name) : null)) is { } agent) agent.Enact(state, set);
             }
 
-            foreach (var (name, agent) in Volatile.Read(ref _agents))
+            foreach (var (name, _) in Volatile.Read(ref _agents))
             {
-                if (state.Set(name) is { } set && Serves(set)) continue;
-                _ = EndAsync(name); // No other set waits for its disks.
+                if (state.Set(name) is { } set && (Serves(set) || IsLeaving(name))) continue;
+                _ = RetireAsync(name); // No other set waits for its disks.
             }
         }
     }
@@ -81,18 +82,30 @@ internal sealed partial class SetAgents(
     /// <summary>Hands on a message of another node's data plane. Any thread.</summary>
     public void Receive(string from, string set, ReadOnlyMemory<byte> payload) => Find(set)?.Receive(from, payload);
 
-    /// <summary>Takes a set out of service on this node and drains it; it begins anew when the node joins again. Any thread.</summary>
-    /// <returns>True if nothing is left there that would have to be merged: then the node may leave.</returns>
-    public async Task<bool> DrainAsync(string set)
+    /// <summary>Takes a set out of service on this node and drains it. It hears all that concerns it until the leave is committed: then it begins
+    /// anew when the node joins again. Any thread.</summary>
+    /// <param name="set">Name.</param>
+    /// <param name="limit">How long to wait for disks that hang.</param>
+    /// <returns>True if nothing is left there that would have to be merged: then the node may leave. Null if it has not ended in time.</returns>
+    public async Task<bool?> DrainAsync(string set, TimeSpan limit)
     {
         lock (_gate) _leaving = _leaving.Add(set);
-        return await EndAsync(set);
+        try
+        {
+            return await EndAsync(set).WaitAsync(limit);
+        }
+        catch (TimeoutException)
+        {
+            return null;
+        }
     }
 
-    /// <summary>The node did not leave after all.</summary>
+    /// <summary>The node did not leave after all: the set begins anew here, once the drain is over.</summary>
     public void StayIn(string set)
     {
         lock (_gate) _leaving = _leaving.Remove(set);
+        _ = RetireAsync(set);
+        feed.Nudge();
     }
 
     /// <summary>Ends all agents, and waits for those whose end began before; no other begins. Any thread.</summary>
@@ -117,17 +130,18 @@ internal sealed partial class SetAgents(
         lock (_gate) return !_isUnclean;
     }
 
+    /// <summary>Nobody counts on this incarnation any more. An agent whose drain hangs falls silent when that is over.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var agent in Volatile.Read(ref _agents).Values)
+        {
+            var silence = agent.DisposeAsync().AsTask();
+            if (agent.EndAsync().IsCompleted) await silence;
+        }
+    }
+
     private SetAgent? Begin(string set)
     {
-        Task<bool>? former;
-        lock (_gate) former = _endings.GetValueOrDefault(set);
-        // Two of one set would both write to its disks and its slot. Other sets do not wait for a disk of this one.
-        if (former is { IsCompleted: false })
-        {
-            _ = former.ContinueWith(_ => feed.Nudge(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
-            return null;
-        }
-
         var spans = new TransferSpans(set, self.Name);
         SetAgent agent;
         lock (_gate)
@@ -152,19 +166,41 @@ internal sealed partial class SetAgents(
         }
     }
 
+    private bool IsLeaving(string set)
+    {
+        lock (_gate) return _leaving.Contains(set);
+    }
+
     private Task<bool> EndAsync(string set)
     {
         lock (_gate)
         {
-            if (_agents.TryGetValue(set, out var agent))
-            {
-                _agents = _agents.Remove(set);
-                LogEnded(logger, set);
-                _endings[set] = WatchEndAsync(set, agent);
-            }
-
-            return _endings.GetValueOrDefault(set) ?? Task.FromResult(true);
+            if (!_agents.TryGetValue(set, out var agent)) return Task.FromResult(true);
+            if (_endings.TryGetValue(set, out var ending)) return ending;
+            LogEnded(logger, set);
+            return _endings[set] = WatchEndAsync(set, agent);
         }
+    }
+
+    /// <summary>Ends a set's agent and forgets it. Another begins only then: two of one set would both write to its disks and its slot.</summary>
+    private async Task RetireAsync(string set)
+    {
+        lock (_gate)
+        {
+            if (!_agents.ContainsKey(set) || !_retiring.Add(set)) return;
+        }
+
+        await EndAsync(set);
+        var agent = Find(set)!;
+        await agent.DisposeAsync();
+        lock (_gate)
+        {
+            _agents = _agents.Remove(set);
+            _endings.Remove(set);
+            _retiring.Remove(set);
+        }
+
+        feed.Nudge();
     }
 
     private async Task<bool> WatchEndAsync(string set, SetAgent agent)

@@ -54,6 +54,11 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
     private SetConfiguration? _configuration;
     private readonly Lock _endGate = new();
     private Task<bool>? _end;
+    private Task? _silence;
+    private readonly TaskCompletionSource _shutDown = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private bool _isEnding; // The loop's, like _isClosing.
+    private bool _isClosing;
 
     /// <summary>Starts with nothing; serves once configurations and a lease came.</summary>
     /// <param name="self">This node's name.</param>
@@ -85,11 +90,11 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
 
     /// <summary>Takes over a committed configuration; each one that concerns the set, in log order, none left out. Returns at
     /// once; leases whose grants ask for it count only when every volume has it. One thread at a time.</summary>
-    public void Enact(SetConfiguration configuration) => _commands.Writer.TryWrite(new Command(configuration, 0));
+    public void Enact(SetConfiguration configuration) => _commands.Writer.TryWrite(new Command(configuration, 0, CommandKind.Enact));
 
     /// <summary>Nothing up to <paramref name="index"/> that is not enacted concerns this set. Same thread as
     /// <see cref="Enact"/>.</summary>
-    public void EnactedUpTo(ulong index) => _commands.Writer.TryWrite(new Command(null, index));
+    public void EnactedUpTo(ulong index) => _commands.Writer.TryWrite(new Command(null, index, CommandKind.EnactedUpTo));
 
     /// <summary>A lease came from the leader. Any thread.</summary>
     public void LeaseGranted(LeaseGrant grant)
@@ -180,6 +185,8 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
 
     /// <summary>Clean stop: takes no more requests, drops clients, waits for the end of physical I/O, flushes, clears
     /// marks while the lease lasts, closes log and disks. However often it is called, there is one end, and each call waits for it.</summary>
+    /// <remarks>It hears configurations, leases and messages until it is disposed: what it waits for may end by a configuration only (a disk
+    /// that hangs is committed as lost), and as long as the committed state counts this node, the others wait for what it confirms.</remarks>
     /// <returns>True only if it is proven that nothing is left: all was flushed, and no mark of this node is needed any more. If
     /// false, the slot must be merged.</returns>
     public Task<bool> EndAsync()
@@ -187,35 +194,57 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         lock (_endGate) return _end ??= Task.Run(EndOnceAsync);
     }
 
-    /// <inheritdoc/>
-    public async ValueTask DisposeAsync() => await EndAsync();
+    /// <summary>Ends it, and hears nothing any more: to be called once nobody counts on this node for the set.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Task silence;
+        lock (_endGate) silence = _silence ??= Task.Run(FallSilentAsync);
+        await silence;
+    }
+
+    /// <summary>What an end that is under way waits for, for people; null if it is not known.</summary>
+    public string? EndWaitsFor()
+    {
+        foreach (var volume in Statistics())
+        {
+            if (volume.Wait is { } wait) return $"a call to disk '{wait.Disk}' has not come back for {wait.AgeMs / 1000} s";
+        }
+
+        foreach (var disk in _disks.Values)
+        {
+            if (disk.Calls.Count > 0) return $"a call to disk '{disk.Name}' has not come back";
+        }
+
+        return null;
+    }
 
     private async Task<bool> EndOnceAsync()
     {
-        _commands.Writer.TryComplete();
-        await _stopping.CancelAsync();
-        await _loop;
-        PostAll(new(MirrorVolume.InputKind.Shutdown));
+        _commands.Writer.TryWrite(new Command(null, 0, CommandKind.ShutDown));
+        await Task.WhenAny(_shutDown.Task, _loop); // The loop ends before that only if it failed: the node stops.
         foreach (var volume in _volumes.Values) await volume.Drained;
-        await _ticker.DisposeAsync();
         foreach (var volume in _volumes.Values) await volume.AppendsEnded;
         await _log.EndAsync();
-        foreach (var disk in _disks.Values) disk.Close();
+        _commands.Writer.TryWrite(new Command(null, 0, CommandKind.Close));
+        // Whoever opens a disk next must find no call of this life in the kernel. For a lost one the committed state waits, not this.
+        await Task.WhenAny(_closed.Task, _loop);
         var isClean = true;
-        foreach (var disk in _disks.Values)
-        {
-            // Whoever opens it next must find no call of this life in the kernel. For a lost disk the committed state waits, not this.
-            if (!IsLost(disk.Name)) await disk.Closed;
-        }
-
         // What a former data plane left counts, too: a node that leaves asserts that nothing of it can land any more.
         foreach (var disk in _configuration?.Disks ?? []) isClean &= !LivingPorts.Any(_self, disk.Id);
-
-        _stopping.Dispose();
         _ = Task.WhenAll(_disks.Values.Select(static disk => disk.Closed)).ContinueWith(
             _ => Leave(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         foreach (var volume in _volumes.Values) isClean &= volume.EndedClean;
         return isClean;
+    }
+
+    private async Task FallSilentAsync()
+    {
+        await EndAsync();
+        _commands.Writer.TryComplete();
+        await _stopping.CancelAsync();
+        await _loop;
+        await _ticker.DisposeAsync();
+        _stopping.Dispose();
     }
 
     /// <summary>Data planes of a set and node in this process, of whatever incarnation, that may have a call in the kernel.</summary>
@@ -229,6 +258,34 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         }
 
         return false;
+    }
+
+    private void ShutDown()
+    {
+        _isEnding = true; // No volume comes after that.
+        PostAll(new(MirrorVolume.InputKind.Shutdown));
+        _shutDown.TrySetResult();
+    }
+
+    private void Close()
+    {
+        _isClosing = true;
+        foreach (var disk in _disks.Values)
+        {
+            disk.Close();
+            _ = disk.Closed.ContinueWith(_ => LookAgain(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        }
+    }
+
+    private void StepClosing()
+    {
+        if (!_isClosing) return;
+        foreach (var disk in _disks.Values)
+        {
+            if (!disk.Closed.IsCompleted && !IsLost(disk.Name)) return;
+        }
+
+        _closed.TrySetResult();
     }
 
     private void Enter(string set)
@@ -283,18 +340,30 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
 
     private void Take(Command command)
     {
-        if (command.IsDiskChange)
+        switch (command.Kind)
         {
-            if (_configuration is { } current) ApplyVolumes(current);
-            return;
+            case CommandKind.Enact:
+                Take(command.Configuration!);
+                break;
+            case CommandKind.EnactedUpTo:
+                PostAll(new(MirrorVolume.InputKind.EnactedUpTo, command.Index));
+                break;
+            case CommandKind.LookAgain:
+                if (_configuration is { } current) ApplyVolumes(current);
+                break;
+            case CommandKind.ShutDown:
+                ShutDown();
+                break;
+            default:
+                Close();
+                break;
         }
 
-        if (command.Configuration is not { } configuration)
-        {
-            PostAll(new(MirrorVolume.InputKind.EnactedUpTo, command.Index));
-            return;
-        }
+        StepClosing();
+    }
 
+    private void Take(SetConfiguration configuration)
+    {
         _configuration = configuration;
         Enter(configuration.Name);
         _watcher.Apply(configuration);
@@ -307,7 +376,7 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
 
     private bool HasMissingDisk()
     {
-        if (_configuration is null) return false;
+        if (_configuration is null || _isClosing) return false;
         foreach (var disk in _configuration.Disks)
         {
             if (!disk.IsFailed && FindDisk(disk.Name) is not { State: DiskPortState.Open or DiskPortState.Opening }) return true;
@@ -323,7 +392,7 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         foreach (var disk in configuration.Disks)
         {
             if (disk.IsLost) CloseLost(disk.Name);
-            if (disk.IsFailed) continue;
+            if (disk.IsFailed || _isClosing) continue;
             if (FindDisk(disk.Name) is { State: DiskPortState.Closed } former)
             {
                 if (!former.Closed.IsCompleted) continue; // What hung in it must have ended.
@@ -350,7 +419,9 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
     }
 
     // The loop looks again: volumes wait for the disk no more, or it tries again after a while.
-    private void Opened(IOException? failure) => _commands.Writer.TryWrite(new Command(null, 0, IsDiskChange: true));
+    private void Opened(IOException? failure) => LookAgain();
+
+    private void LookAgain() => _commands.Writer.TryWrite(new Command(null, 0, CommandKind.LookAgain));
 
     private void ApplyVolumes(SetConfiguration configuration)
     {
@@ -359,6 +430,7 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
             var info = Describe(configuration, volume);
             if (!_volumes.TryGetValue(volume.Number, out var shell))
             {
+                if (_isEnding) continue;
                 shell = new MirrorVolume(new MirrorCore(_self, _incarnation, volume.Number, _options), info, this, _options);
                 lock (_leaseGate)
                 {
@@ -455,5 +527,16 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         foreach (var volume in _volumes.Values) volume.Post(input);
     }
 
-    private readonly record struct Command(SetConfiguration? Configuration, ulong Index, bool IsDiskChange = false);
+    private readonly record struct Command(SetConfiguration? Configuration, ulong Index, CommandKind Kind);
+
+    private enum CommandKind
+    {
+        Enact,
+        EnactedUpTo,
+
+        /// <summary>A disk was opened, could not be opened, or is closed.</summary>
+        LookAgain,
+        ShutDown,
+        Close,
+    }
 }

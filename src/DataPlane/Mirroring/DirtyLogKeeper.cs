@@ -42,6 +42,7 @@ internal sealed class DirtyLogKeeper(
         lock (_gate)
         {
             var isKnown = slot.Generation == _slot?.Generation;
+            if (_isEnding && !isKnown) return; // For the next data plane of this incarnation, or for none.
             _slot = slot;
             if (isKnown)
             {

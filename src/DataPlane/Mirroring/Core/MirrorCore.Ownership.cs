@@ -131,6 +131,13 @@ internal sealed partial class MirrorCore
     private void StepRelease()
     {
         if (_isReleaseFlushUnderWay || !HasLease) return;
+        if (_isShutdownFlushUnderWay)
+        {
+            // Nothing was written since that flush, and the disks may be closed after it.
+            if (_isDrained) ReleaseFlushed(EndedClean);
+            return;
+        }
+
         if (!Has(MirrorFaults.ReleaseUndrained))
         {
             foreach (var operation in SortedOperations())

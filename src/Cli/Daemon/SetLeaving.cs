@@ -1,0 +1,89 @@
+using RaftMirror.Cli.Api;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Model;
+
+namespace RaftMirror.Cli.Daemon;
+
+/// <summary>This node's part in <c>set leave</c>: drains, makes the closing beats, has the leave committed; stays if that does not come to an end
+/// in the time that the client gave. Any thread.</summary>
+internal sealed class SetLeaving(
+    NodeIdentity self,
+    SetAgents agents,
+    Func<IEnumerable<string>, CancellationToken, Task<System.Collections.Immutable.ImmutableArray<string>>> close,
+    Func<LeaveSet, TimeSpan, ClientRequest?, CancellationToken, ValueTask<ApiResult>> submit,
+    Action<string> left)
+{
+    private readonly SharedRuns<Guid, ApiResult> _runs = new();
+    private readonly Turns<string> _turns = new();
+
+    /// <summary>A request to leave. A repeat of one that is under way waits for the same outcome.</summary>
+    public async ValueTask<ApiResult> LeaveAsync(LeaveSetRequest request, CancellationToken cancellationToken) =>
+        await _runs.RunAsync(request.Client.Id, TimeSpan.FromMilliseconds(request.TimeoutMs), token => OnceAsync(request, token), cancellationToken);
+
+    /// <summary>How long to drain: what follows, and the answer's way, want some of the client's time too.</summary>
+    public static TimeSpan DrainLimit(int timeoutMs) => TimeSpan.FromMilliseconds(Math.Max(timeoutMs / 2, timeoutMs - 5000));
+
+    private async Task<ApiResult> OnceAsync(LeaveSetRequest request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var turn = await _turns.TakeAsync(request.Set, cancellationToken);
+            return await InTurnAsync(request, cancellationToken) with { RequestId = request.Client.Id };
+        }
+        catch (OperationCanceledException)
+        {
+            return new ApiResult
+            {
+                Outcome = ApiOutcome.Unknown,
+                Code = ProblemCodes.OutcomeUnknown,
+                Message = $"The time ran out before the leave of node '{self.Name}' from '{request.Set}' was known to be committed.",
+                RequestId = request.Client.Id,
+            };
+        }
+    }
+
+    private async Task<ApiResult> InTurnAsync(LeaveSetRequest request, CancellationToken cancellationToken)
+    {
+        var isLeft = false;
+        try
+        {
+            var drainLimit = DrainLimit(request.TimeoutMs);
+            if (await agents.DrainAsync(request.Set, drainLimit) is not true and var drained) return NotDrained(request.Set, drained is null, drainLimit);
+            var result = await CommitAsync(request, request.Client, cancellationToken);
+            // The others left meanwhile, so that it is the last one now. The first answer stands under its id.
+            if (result.Code == "closingBeatOwed") result = await CommitAsync(request, null, cancellationToken);
+            isLeft = result.Outcome is ApiOutcome.Applied;
+            if (isLeft) left(request.Set);
+            return result;
+        }
+        finally
+        {
+            if (!isLeft) agents.StayIn(request.Set); // If it is committed after all, that ends the set here.
+        }
+    }
+
+    private async Task<ApiResult> CommitAsync(LeaveSetRequest request, ClientRequest? forClient, CancellationToken cancellationToken)
+    {
+        var closed = await close([request.Set], cancellationToken);
+        return await submit(
+            new LeaveSet(request.Set, self.Name, self.Incarnation, IsClosed: closed.Contains(request.Set)),
+            TimeSpan.FromMilliseconds(request.TimeoutMs),
+            forClient,
+            cancellationToken);
+    }
+
+    private ApiResult NotDrained(string set, bool isTimeOut, TimeSpan limit)
+    {
+        var reason = agents.Find(set)?.DataPlane.EndWaitsFor() is { } wait ? $" ({wait})" : "";
+        return new ApiResult
+        {
+            Outcome = ApiOutcome.Rejected,
+            Rejection = RejectionKind.Precondition,
+            Code = "notDrained",
+            Message = isTimeOut
+                ? FormattableString.Invariant($"Node '{self.Name}' could not end its I/O in '{set}' within {limit.TotalSeconds:0.#} s{reason}, so it stays. It dropped its clients, and serves the set again as soon as that has ended. Nothing was applied.")
+                : $"Node '{self.Name}' could not flush and clean everything in '{set}'{reason}, so it stays. It dropped its clients, which may connect again. Nothing was applied.",
+            Help = "Mend the disk that status names (raftmirror status), then repeat the command.",
+        };
+    }
+}
