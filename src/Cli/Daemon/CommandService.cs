@@ -171,7 +171,7 @@ internal sealed class CommandService(
         if (Decide(envelope) is not null)
         {
             // Applying would decide for good; a refusal before that must rest on a state that is no older than the request.
-            if (!await CatchUpAsync(cancellationToken)) return NotLeader(envelope.Id);
+            if (!await log.CatchUpAsync(cancellationToken)) return NotLeader(envelope.Id);
             if (Answered(envelope.Id, envelope.Digest) is { } late) return late;
             if (Decide(envelope) is { } refusal) return refusal;
         }
@@ -192,7 +192,7 @@ internal sealed class CommandService(
     {
         // All that follows rests on what was committed when the request came: an earlier try at a former leader may have been, and a leader
         // that has been followed by another without knowing it has nothing to refuse, and no business with disks.
-        if (!await CatchUpAsync(cancellationToken)) return NotLeader(request.RequestId);
+        if (!await log.CatchUpAsync(cancellationToken)) return NotLeader(request.RequestId);
         var status = log.Status;
         if (Answered(request.RequestId, digest) is { } answer) return answer;
         if (!status.IsLeader) return NotLeader(request.RequestId);
@@ -214,7 +214,7 @@ internal sealed class CommandService(
             if (admission.Refusal is { } refused)
             {
                 // Nodes refuse a leader that was followed by another, where the request may be under way, or done.
-                if (!await CatchUpAsync(cancellationToken) || log.Status.Epoch != status.Epoch) return NotLeader(request.RequestId);
+                if (!await log.CatchUpAsync(cancellationToken) || log.Status.Epoch != status.Epoch) return NotLeader(request.RequestId);
                 return Answered(request.RequestId, digest) ?? refused with { RequestId = request.RequestId };
             }
 
@@ -368,22 +368,6 @@ internal sealed class CommandService(
                     RequestId = envelope.Id,
                 };
         }
-    }
-
-    /// <summary>Applies what was committed by now. False if this node does not lead, or no longer.</summary>
-    private async ValueTask<bool> CatchUpAsync(CancellationToken cancellationToken)
-    {
-        if (!log.Status.IsLeader) return false;
-        try
-        {
-            await log.ReadBarrierAsync(cancellationToken);
-        }
-        catch (NoLeaderException)
-        {
-            return false;
-        }
-
-        return log.Status.IsLeader;
     }
 
     /// <summary>The first result of a request that was committed before, a refusal if its id was another command's, or null.</summary>

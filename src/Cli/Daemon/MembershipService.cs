@@ -61,12 +61,13 @@ internal sealed class MembershipService(
         }
     }
 
+    private const string NoLeadText = "This node does not lead, or cannot confirm that it does. Nothing was applied.";
     private const string LookHelp = "Look: raftmirror raft peers. Asked for again, a change that was done is found done.";
 
     private async ValueTask<ApiResult> ChangeHereAsync(MemberRequest request, CancellationToken cancellationToken)
     {
+        if (!await log.CatchUpAsync(cancellationToken)) return Outcome(ApiOutcome.NotApplied, "noLeader", NoLeadText);
         var status = log.Status;
-        if (!status.IsLeader) return Outcome(ApiOutcome.NotApplied, "noLeader", "This node does not lead.");
         var member = Find(status, request.Name);
         if (request.Action == MemberActions.Add && member is not null) return AddedBefore(status, member, request);
         if (request.Peer is not null && status.Members.FirstOrDefault(other => other.Address == request.Peer && other.Id != member?.Id) is { } taken)
@@ -191,8 +192,7 @@ internal sealed class MembershipService(
 
     private async ValueTask<ApiResult> JoinHereAsync(JoinRequest request, CancellationToken cancellationToken)
     {
-        if (!log.Status.IsLeader) return Outcome(ApiOutcome.NotApplied, "noLeader", "This node does not lead.");
-        await log.ReadBarrierAsync(cancellationToken);
+        if (!await log.CatchUpAsync(cancellationToken)) return Outcome(ApiOutcome.NotApplied, "noLeader", NoLeadText);
         var status = log.Status;
         if (Find(status, request.Name) is null)
         {
