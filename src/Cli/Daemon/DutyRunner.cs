@@ -6,6 +6,7 @@ using RaftMirror.Cli.Daemon.Disks;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.DataPlane.Mirroring;
 
 namespace RaftMirror.Cli.Daemon;
 
@@ -21,6 +22,7 @@ internal sealed partial class DutyRunner(
     SetResources resources,
     NodeDisks disks,
     SetStamps stamps,
+    Func<string, DataPlaneSet?> dataPlane,
     TimeSpan transferLimit,
     Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
     Func<bool> isBarred,
@@ -32,6 +34,7 @@ internal sealed partial class DutyRunner(
     private Dictionary<(string Volume, ulong Epoch), long> _transfersSeenMs = []; // When this node first saw each: log time may be corrected.
     private readonly Dictionary<string, Task> _underWay = new(StringComparer.Ordinal);
     private readonly LogOnce _once = new();
+    private readonly LogReopening _logReopening = new(self);
     private readonly DiskDuties _diskDuties = new(self, feed, disks, (body, token) => submit(body, null, token), logger);
 
     /// <summary>Runs until cancelled.</summary>
@@ -115,6 +118,9 @@ internal sealed partial class DutyRunner(
                     yield return ($"slot {set.Name}", token => OpenSlotAsync(set.Name, disks, token));
             }
 
+            // The data plane reports it as it reports a log that failed: once its writes have ended.
+            if (_logReopening.IsDue(state, set, member, () => dataPlane(set.Name)?.DiskStatistics().All(static disk => disk.Phase == "fine") == true))
+                dataPlane(set.Name)?.GiveUpLog(member.SlotGeneration, LogReopening.Why);
             foreach (var duty in _diskDuties.Due(state, set, member)) yield return duty;
             if (stamps.IsBeatDue(state, set)) yield return ($"labels {set.Name}", token => BeatAsync(set.Name, token));
         }

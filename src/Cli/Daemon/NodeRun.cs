@@ -253,7 +253,8 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _http = await ApiServer.StartAsync(_api, _options.Api, _options.ApiSocket, cancellationToken, _door);
         var addresses = new NodeAddresses(_http.Endpoint.ToString(), _options.Peer.ToString(), nbd);
         var duties = new DutyRunner(
-            _self, _raft, _feed, addresses, _raft.ClusterName, _raft.ClusterId, _resources, _disks, _stamps, TimeSpan.FromSeconds(20), SubmitOwn, IsBarred, _logger);
+            _self, _raft, _feed, addresses, _raft.ClusterName, _raft.ClusterId, _resources, _disks, _stamps,
+            set => _agents.Find(set)?.DataPlane, TimeSpan.FromSeconds(20), SubmitOwn, IsBarred, _logger);
         Run(_agents.RunAsync(_stopping.Token));
         Run(_clocks.RunAsync(_stopping.Token));
         Run(_leases.RunAsync(_stopping.Token));

@@ -128,7 +128,8 @@ internal sealed partial class VolumeReports(
     /// <inheritdoc/>
     public void DirtyLogFailed(SlotConfiguration slot, DirtyLogFailure failure)
     {
-        LogDirtyLogFailed(logger, set, slot.Generation, failure.Message);
+        if (failure.IsChosen) LogDirtyLogGivenUp(logger, set, slot.Generation, failure.Message);
+        else LogDirtyLogFailed(logger, set, slot.Generation, failure.Message);
         Run(0, "slot", async _ =>
         {
             // Reported once, so it is repeated here until it is decided: without it this node would never write again.
@@ -177,6 +178,9 @@ internal sealed partial class VolumeReports(
 
     [LoggerMessage(3201, LogLevel.Error, "Dirty log of set {Set}, generation {Generation}, failed: {Reason}")]
     private static partial void LogDirtyLogFailed(ILogger logger, string set, ulong generation, string reason);
+
+    [LoggerMessage(3203, LogLevel.Information, "Dirty log of set {Set}, generation {Generation}, is given up: {Reason}")]
+    private static partial void LogDirtyLogGivenUp(ILogger logger, string set, ulong generation, string reason);
 
     [LoggerMessage(3202, LogLevel.Information, "Dirty log of set {Set}, generation {Generation}, is open on {Disks}")]
     private static partial void LogDirtyLogOpened(ILogger logger, string set, ulong generation, string disks);

@@ -67,7 +67,7 @@ internal static class DiskCauses
         yield return new HealthCause(
             "RM1404 LOG_ON_ONE_DISK", $"{set.Name}:{member.Node}",
             $"the dirty log of {member.Node} is on disk {slot.Disks[0]} alone, since its other one was slow or missing; if that is lost, everything is compared",
-            $"when convenient: restart node {member.Node}, which opens its log on two disks");
+            $"none: once the set is at rest, {member.Node} opens it anew on two by itself");
     }
 
     private static string Seconds(long ms) => string.Create(CultureInfo.InvariantCulture, $"{ms / 1000.0:0.0} s");

@@ -24,7 +24,8 @@ public interface IDirtyRegionLog : IAsyncDisposable
 /// <param name="Message">For people.</param>
 /// <param name="Disk">The log disk that failed, if one did.</param>
 /// <param name="IsFull">There was no space for it: no disk is to blame, and another log is to be tried, but not at once.</param>
-public sealed record DirtyLogFailure(string Message, string? Disk, bool IsFull = false);
+/// <param name="IsChosen">It works, and is given up for a better one.</param>
+public sealed record DirtyLogFailure(string Message, string? Disk, bool IsFull = false, bool IsChosen = false);
 
 /// <summary>A dirty-region log could not be opened. Names the disk to blame, so that the next log is placed elsewhere.</summary>
 public sealed class DirtyLogOpenException : IOException

@@ -180,6 +180,12 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
     /// <param name="answer">What.</param>
     public void DiskAnswered(string disk, ulong question, string node, DiskAnswer answer) => _watcher.Answered(disk, question, node, answer);
 
+    /// <summary>Gives this node's dirty log up for a new one: logged writes end, the slot is reported, and they go on once another is open. Any
+    /// thread; returns at once.</summary>
+    /// <param name="generation">Of the slot that is meant.</param>
+    /// <param name="why">For people.</param>
+    public void GiveUpLog(ulong generation, string why) => _log.GiveUp(generation, why);
+
     /// <summary>Generation of the newest slot that was, or was to be, opened here; 0 for none. Meaningful after <see cref="EndAsync"/>.</summary>
     public ulong SlotGeneration => _log.Generation;
 

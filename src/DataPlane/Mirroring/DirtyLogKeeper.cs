@@ -75,6 +75,14 @@ internal sealed class DirtyLogKeeper(
         }
     }
 
+    /// <summary>Gives the open log up, as if it had failed, so that the control plane commits another one. Nothing happens if it is not the
+    /// open one any more, or was given up before.</summary>
+    public void GiveUp(ulong generation, string why)
+    {
+        if (Volatile.Read(ref _log) is not { } open || open.Slot.Generation != generation) return;
+        if (Interlocked.Exchange(ref open.IsReported, 1) == 0) Lose(open.Slot, new DirtyLogFailure(why, null, IsChosen: true));
+    }
+
     /// <summary>Appends updates.</summary>
     /// <returns>False if they are not durable: the log has failed for good.</returns>
     public async ValueTask<bool> AppendAsync(RegionUpdate[] updates)

@@ -54,6 +54,37 @@ public sealed class MirrorVolumeTests
         await TestSet.WaitAsync(() => set.Reports.Any(report => report.StartsWith("a log the dirty log failed", StringComparison.Ordinal)));
     }
 
+    [Fact] // A log that works is given up for one on more disks by the same steps; what was marked is written to the new one first.
+    public async Task LogIsGivenUp_WriteUnderWay_ReportedOnceItEndedAndWritesGoOnWithTheNextLog()
+    {
+        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        set.Lease();
+        using var a = await set.OpenAsync("a");
+        Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 1));
+        var hold = new ManualResetEventSlim();
+        set.Disks["d1"].Hold = hold;
+        var held = WriteAsync(a, 0, 4096, 2);
+        await TestSet.WaitAsync(() => set.Disks["d1"].Held == 1);
+        set["a"].GiveUpLog(generation: 2, "of another slot");
+        set["a"].GiveUpLog(generation: 1, "chosen");
+        set["a"].GiveUpLog(generation: 1, "chosen");
+        await set.PassedAsync("a");
+        var isEarly = !set.LogFailures.IsEmpty;
+        set.Disks["d1"].Hold = null;
+        hold.Set();
+        Assert.False(isEarly);
+        Assert.Equal(IoStatus.Ok, await held);
+        await TestSet.WaitAsync(() => !set.LogFailures.IsEmpty);
+        var later = WriteAsync(a, 4 << 20, 4096, 3);
+        await set.PassedAsync("a");
+        Assert.False(later.IsCompleted); // No log covers it.
+        Assert.True(Assert.Single(set.LogFailures) is { IsChosen: true, Disk: null, Message: "chosen" });
+        set.SlotGeneration = 2;
+        set.Change(static volume => volume);
+        Assert.Equal(IoStatus.Ok, await later);
+        Assert.Equal(set.Disks["d0"].Content(), set.Disks["d1"].Content());
+    }
+
     [Fact] // The same for copies: after the report another node may own the volume and write there.
     public async Task LogFails_CopyUnderWay_ReportedAfterItEndedAndNoOtherBegins()
     {

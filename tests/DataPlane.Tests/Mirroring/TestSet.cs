@@ -97,6 +97,9 @@ internal sealed class TestSet : IAsyncDisposable
     /// <summary>Leg failures are committed as Maintenance, with a barrier, when set.</summary>
     public bool CommitsLegFailures { get; set; } = true;
 
+    /// <summary>Of the slots that the next configuration names.</summary>
+    public ulong SlotGeneration { get; set; } = 1;
+
     /// <summary>Appends to the dirty logs fail.</summary>
     public bool FailsLog { get => Volatile.Read(ref _failsLog); set => Volatile.Write(ref _failsLog, value); }
 
@@ -200,7 +203,7 @@ internal sealed class TestSet : IAsyncDisposable
 
             node.Enact(new SetConfiguration(
                 "s", Guid.Empty, Guid.Empty, _index, 1, name, null, 16, _members.ToArray(), disks,
-                new SlotConfiguration(1, ["d0"], 1), [ForNode(name)]));
+                new SlotConfiguration(1, ["d0"], SlotGeneration), [ForNode(name)]));
         }
     }
 
