@@ -94,6 +94,35 @@ public sealed class MissingDiskTests(ITestOutputHelper output)
             && record["disks"]!.AsArray().Count == 2 && (ulong)record["generation"]! > 1);
     });
 
+    [Fact] // A disk was added while a node was away that cannot see it: it joins without; who sees none stays out, and the set says so.
+    public async Task DiskAddedWhileANodeWasAway_NodeJoinsWithoutIt() => await TestCluster.RunAsync(output, async cluster =>
+    {
+        await CreateWithLinksAsync(cluster);
+        await cluster.CreateMirrorAsync("m/v", "16M");
+        var b = cluster["b"];
+        await b.TerminateAsync(Limit);
+        var added = cluster.CreateDisk("m-d2", 200);
+        await cluster.CliAsync("disk", "add", "m", "d2", added, "--path", $"b={cluster.File("b-d2")}");
+        await cluster.CliAsync("mirror", "create", "m/w", "--size", "16M", "--on", "d1,d2");
+        await cluster.RestartAsync(b);
+        await DiskStory.CauseAsync(cluster, cluster["a"], "RM1205", "m/d2:b", "disk set m d2 --path b=");
+        await DiskStory.CauseAsync(cluster, cluster["a"], "RM1405", "m:b", "w");
+        await WriteAsync(b, 0, 3);
+        File.CreateSymbolicLink(cluster.File("b-d2"), added);
+        await WriteAsync(b, 0, 4, "m/w");
+        await DiskStory.OkayAsync(cluster, b);
+
+        await b.TerminateAsync(Limit);
+        foreach (var disk in (string[])["d0", "d1", "d2"]) File.Move(cluster.File($"b-{disk}"), cluster.File($"gone-{disk}"));
+        await cluster.RestartAsync(b);
+        await DiskStory.CauseAsync(cluster, cluster["a"], "RM1403", "m:b", "b-d1");
+        Assert.Equal("warning", (string?)(await SetAsync(cluster["a"]))["health"]);
+        await WriteAsync(cluster["a"], 0, 5);
+        foreach (var disk in (string[])["d0", "d1", "d2"]) File.Move(cluster.File($"gone-{disk}"), cluster.File($"b-{disk}"));
+        await WriteAsync(b, 0, 6);
+        await DiskStory.OkayAsync(cluster, b);
+    });
+
     [Fact] // Names of devices come in another order after a reboot, or a disk is moved into a directory that is named.
     public async Task PathsChanged_DisksAreFoundByTheirLabels() => await TestCluster.RunAsync(
         output,

@@ -88,7 +88,14 @@ internal sealed record WaitLive(string Node, string Leg, string Disk, long AgeMs
 /// <param name="OldestMs">Age of its oldest call in the kernel; 0 for none.</param>
 /// <param name="Calls">Calls in the kernel.</param>
 /// <param name="Phase">fine, slow, hangs, allSlow or onlyHere.</param>
-internal sealed record DiskLive(string Node, long OldestMs, int Calls, string Phase);
+internal sealed record DiskLive(string Node, long OldestMs, int Calls, string Phase)
+{
+    /// <summary>Its size if it has grown; 0 else.</summary>
+    public long GrownToBytes { get; init; }
+
+    /// <summary>Its path leads to it no more.</summary>
+    public bool IsPathGone { get; init; }
+}
 
 /// <summary>A running resync.</summary>
 /// <param name="Kind">optimized, component or submirror; null to derive it from the state.</param>

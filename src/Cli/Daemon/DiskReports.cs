@@ -85,8 +85,8 @@ internal sealed partial class DiskReports(
         foreach (var user in lost.Users.Where(user => user.Node == self.Name && user.Incarnation <= self.Incarnation))
         {
             // An earlier incarnation on this boot: its process held the data directory until its last thread had come back from the kernel,
-            // or ended in this one after its disks were closed.
-            if (user.Incarnation != self.Incarnation && (user.BootId != MachineBoot.Id || DataPlaneSet.LivingOf(self.Name, set) > 1)) continue;
+            // or ended in this one after its disks were closed. One whose boot nobody noted ran on this boot, or on one that is over.
+            if (user.Incarnation != self.Incarnation && ((user.BootId is { Length: > 0 } boot && boot != MachineBoot.Id) || DataPlaneSet.LivingOf(self.Name, set) > 1)) continue;
             await submit(
                 new ReportDiskIoEnded(set, disk, lost.LostAtIndex, user.Incarnation, self.Name, self.Incarnation), null, stopping);
         }

@@ -6,6 +6,7 @@ using RaftMirror.Cli.Daemon.Disks;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.DataPlane.Metadata;
 using RaftMirror.DataPlane.Mirroring;
 
 namespace RaftMirror.Cli.Daemon;
@@ -189,7 +190,12 @@ internal sealed partial class DutyRunner(
         var beat = await stamps.BeatAsync(setName, cancellationToken);
         if (beat is null || feed.Current.Set(setName) is not { } set) return null;
         // Their legs are lost too, those of idle volumes included; then nothing asks for their labels any more.
-        foreach (var (disk, reason) in beat.Failures) await FailLegsAsync(set, disk, reason, cancellationToken);
+        foreach (var (disk, verdict) in beat.Failures)
+        {
+            if (verdict.Finding == DiskFinding.Unreadable) await FailLegsAsync(set, disk, verdict.Message, cancellationToken);
+            else await _diskDuties.LoseChangedAsync(setName, disk, verdict, cancellationToken);
+        }
+
         return beat.Result;
     }
 

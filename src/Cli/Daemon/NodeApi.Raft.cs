@@ -196,7 +196,11 @@ internal sealed partial class NodeApi
             ClocksApart = document.ClocksApart,
             Lease = times,
             Disks = answers.OfType<NodeFigures>()
-                .SelectMany(node => node.Disks.Select(disk => (disk.Name, Live: new DiskLive(node.Node, disk.OldestMs, disk.Calls, disk.Phase))))
+                .SelectMany(node => node.Disks.Select(disk => (disk.Name, Live: new DiskLive(node.Node, disk.OldestMs, disk.Calls, disk.Phase)
+                {
+                    GrownToBytes = disk.GrownToBytes,
+                    IsPathGone = disk.IsPathGone,
+                })))
                 .GroupBy(item => item.Name, StringComparer.Ordinal)
                 .ToDictionary(group => group.Key, group => (IReadOnlyList<DiskLive>)[.. group.Select(item => item.Live)], StringComparer.Ordinal),
         };

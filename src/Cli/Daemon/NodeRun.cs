@@ -347,7 +347,11 @@ internal sealed partial class NodeRun : IAsyncDisposable
             Causes = _watch.Causes(),
             HasRoom = _watch.HasRoom,
             Disks = [.. _agents.All.SelectMany(agent => agent.DataPlane.DiskStatistics().Select(disk =>
-                new DiskFigures($"{agent.Set}/{disk.Disk}", disk.OldestMs, disk.Calls, disk.Phase)))],
+                new DiskFigures($"{agent.Set}/{disk.Disk}", disk.OldestMs, disk.Calls, disk.Phase)
+                {
+                    GrownToBytes = _disks.FactsOf(agent.Set, disk.Disk)?.GrownToBytes ?? 0,
+                    IsPathGone = _disks.FactsOf(agent.Set, disk.Disk)?.IsPathGone ?? false,
+                }))],
         };
     }
 

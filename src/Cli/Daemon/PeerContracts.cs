@@ -205,7 +205,14 @@ internal sealed record WaitFigures(string Leg, string Disk, long AgeMs, int Requ
 /// <param name="OldestMs">Age of its oldest call in the kernel; 0 for none.</param>
 /// <param name="Calls">Calls in the kernel.</param>
 /// <param name="Phase">fine, slow, hangs, allSlow or onlyHere.</param>
-internal sealed record DiskFigures(string Name, long OldestMs, int Calls, string Phase);
+internal sealed record DiskFigures(string Name, long OldestMs, int Calls, string Phase)
+{
+    /// <summary>Its size if it has grown; 0 else.</summary>
+    public long GrownToBytes { get; init; }
+
+    /// <summary>Its path leads to it no more.</summary>
+    public bool IsPathGone { get; init; }
+}
 
 internal sealed record ResyncFigures(string Kind, long DoneBytes, long TotalBytes, long BytesPerSecond);
 

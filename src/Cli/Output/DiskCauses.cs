@@ -20,6 +20,21 @@ internal static class DiskCauses
         var name = $"{set.Name}/{disk.Name}";
         foreach (var here in live.Disks.GetValueOrDefault(name) ?? [])
         {
+            if (here.GrownToBytes > 0)
+            {
+                yield return new HealthCause(
+                    "RM1206 DISK_GROWN", name, $"disk {disk.Name} has grown to {here.GrownToBytes} bytes; it is used up to {disk.SizeBytes}, which it was added with",
+                    $"none: its data is safe; to be rid of this, give it {disk.SizeBytes} bytes again, which cuts nothing that is used");
+            }
+
+            if (here.IsPathGone)
+            {
+                yield return new HealthCause(
+                    "RM1207 DISK_PATH_GONE", name,
+                    $"what {here.Node} uses as disk {disk.Name} is not under {disk.PathOn(here.Node)} any more: it was deleted, moved or replaced; it is used as long as the nodes that have it open run",
+                    "if it was moved, move it back before a node is restarted; if it was deleted, see that its volumes have another submirror: they go on without it after a restart");
+            }
+
             if (here.OldestMs < SlowMs || disk.Status == DiskPhase.Lost) continue;
             var (what, action) = here.Phase switch
             {

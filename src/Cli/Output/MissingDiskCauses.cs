@@ -49,9 +49,11 @@ internal static class MissingDiskCauses
         var name = $"{set.Name}/{disk.Name}";
         if (disk.Status == DiskPhase.Lost)
         {
+            var now = SeenNow(state, set, disk);
+            var seen = now is not null && disk.LossDetail?.Contains(now.Detail, StringComparison.Ordinal) != true ? $"; seen there now: {now.Detail}" : "";
             yield return new HealthCause(
-                "RM1202 DISK_LOST", name, $"disk {disk.Name} is used by no node since index {disk.LostAtIndex} ({Describe(disk)})",
-                $"bring it back, and it gets what it missed; if it is elsewhere: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH");
+                "RM1202 DISK_LOST", name, $"disk {disk.Name} is used by no node since index {disk.LostAtIndex} ({Describe(disk)}){seen}",
+                ToDo(set, disk, now));
         }
 
         foreach (var member in set.Members.Values)
@@ -66,6 +68,28 @@ internal static class MissingDiskCauses
                     + (isLost ? ", so it is not taken back" : ""),
                 $"mend the way to it on {member.Node}, or: raftmirror disk set {set.Name} {disk.Name} --path {member.Node}=PATH");
         }
+    }
+
+    /// <summary>What a node that is up says of a lost disk, the worst first: one that sees nothing there knows less than one that sees an old one.</summary>
+    private static DiskComplaint? SeenNow(ClusterState state, SetState set, DiskState disk) => set.Members.Values
+        .Select(member => state.Node(member.Node) is { IsLive: true } node ? member.ComplaintOf(disk.Name, node.Incarnation) : null)
+        .OfType<DiskComplaint>().OrderBy(static complaint => complaint.Reason is DiskLossReason.Absent or DiskLossReason.Unreachable or DiskLossReason.TimedOut)
+        .ThenBy(static complaint => complaint.MayBeRefilled).FirstOrDefault();
+
+    private static string ToDo(SetState set, DiskState disk, DiskComplaint? now)
+    {
+        var only = string.Join(", ", DiskLossRules.OnlySources(set, disk.Name).Select(volume => $"{set.Name}/{volume.Name}"));
+        return now switch
+        {
+            { MayBeRefilled: true } or { Reason: DiskLossReason.Resized } when only.Length > 0 =>
+                $"no other disk has the data of {only} now: bring its other submirror back, or put the disk back that was there; or give that data up (raftmirror mirror delete), and the disk comes back by itself",
+            { MayBeRefilled: true } => "none: once every node that serves the set sees it, all data is copied to it anew, by itself",
+            { Reason: DiskLossReason.Resized } => $"give it {disk.SizeBytes} bytes or more again; then all data is copied to it anew, by itself",
+            { Reason: DiskLossReason.Newer } => "start the node that has the newer state, or raftmirror raft recover there",
+            { Reason: DiskLossReason.Cloned } => $"take the copy away, or correct the path: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH",
+            { Reason: DiskLossReason.Foreign } => $"put {disk.Name} back under its path, or tell where it is: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH",
+            _ => $"bring it back, and it gets what it missed; if it is elsewhere: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH",
+        };
     }
 
     private static IEnumerable<HealthCause> OfMember(ClusterState state, SetState set, MemberState member)

@@ -28,7 +28,8 @@ public sealed partial class Decider
         Emit(new ActivationCompleted(c.Set, c.Node, c.Activation, c.Disks, set.NextStamp!, After(set.NextStamp!)));
         var complaints = c.Complaints.IsDefault ? [] : c.Complaints;
         foreach (var complaint in complaints) CheckDetail(complaint.Detail);
-        foreach (var disk in Stamps.DisksToStamp(set).Where(disk => !c.Disks.Contains(disk)))
+        var missed = Stamps.DisksToStamp(set).Where(disk => !c.Disks.Contains(disk));
+        foreach (var disk in missed.OrderBy(disk => DiskLossRules.IsContentDoubtful(complaints.Where(told => told.Disk == disk)) ? 0 : 1))
         {
             if (set.Disks[disk].Status == DiskStatus.Failed) continue; // It has the last good data, and may still be read.
             // Before the node has joined: nobody may have I/O to it, so it may return as soon as it is there.

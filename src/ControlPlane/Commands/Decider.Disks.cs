@@ -101,10 +101,10 @@ public sealed partial class Decider
         if (disk.Status != DiskStatus.Lost) return new ResultData(Status: disk.Status.ToString());
         CheckEvidence(set, c.Evidence, isComplete: true);
         CheckNobodyUses(disk);
-        CheckAllSee(set, disk);
+        CheckAllSee(set, disk, c.IsEverythingOwed);
         foreach (var volume in set.Volumes.Values) CheckLossIsOver(set, volume, disk);
 
-        Check(!c.IsEverythingOwed || !set.Volumes.Values.Any(volume => volume.Submirrors.Any(leg => leg.IsReadable && leg.IsOn(c.Disk))), "lastSource",
+        Check(!c.IsEverythingOwed || !DiskLossRules.HoldsOnlySource(set, c.Disk), "lastSource",
             $"'{c.Disk}' is not as it was when it was lost, and no other disk has what a volume on it needs: put the disk back that was there.");
         Emit(new DiskReturned(c.Set, c.Disk, c.IsEverythingOwed, c.Why, c.Node));
         foreach (var volume in set.Volumes.Keys) BringBack(c.Set, volume, c.Disk, c.IsEverythingOwed);
@@ -120,12 +120,14 @@ public sealed partial class Decider
             isRetryable: true);
     }
 
-    private void CheckAllSee(SetState set, DiskState disk)
+    /// <summary>Who serves the set can use the disk, or says of it that it can be filled anew, which is then done.</summary>
+    private void CheckAllSee(SetState set, DiskState disk, bool isRefill)
     {
         foreach (var member in set.Members.Values)
         {
             var node = _state.Nodes[member.Node];
             if (!Duties.IsJoined(node, member) || member.ComplaintOf(disk.Name, node.Incarnation) is not { } complaint) continue;
+            if (isRefill && complaint.MayBeRefilled) continue;
             Reject("diskNotSeen", RejectionKind.Precondition,
                 $"Node '{member.Node}' cannot use '{disk.Name}': {complaint.Detail}.", isRetryable: true);
         }
@@ -181,9 +183,12 @@ public sealed partial class Decider
             CheckDetail(complaint.Detail);
         }
 
-        // A disk that was removed meanwhile is nobody's trouble.
+        // A disk that was removed meanwhile is nobody's trouble; that one was old, which is being filled anew, was seen before its return.
         ImmutableArray<DiskComplaint> known =
-            [.. complaints.Where(complaint => set.Disks.ContainsKey(complaint.Disk)).OrderBy(static complaint => complaint.Disk, StringComparer.Ordinal)];
+        [
+            .. complaints.Where(complaint => set.Disks.GetValueOrDefault(complaint.Disk) is { } disk && !(disk.AwaitsStamp && complaint.MayBeRefilled && disk.Status == DiskStatus.Okay))
+                .OrderBy(static complaint => complaint.Disk, StringComparer.Ordinal),
+        ];
         if (member.DisksBy == incarnation && member.Disks.SequenceEqual(known)) return;
         Emit(new DisksReported(set.Name, member.Node, incarnation, known));
     }

@@ -125,6 +125,7 @@ public sealed partial class Decider
             $"Position {c.PositionBytes} lies outside '{c.Set}/{c.Volume}'.");
         var position = Math.Max(resync.PositionBytes, c.PositionBytes);
         var runs = RegionRuns.From(resync.OwedRuns, c.PositionBytes == volume.SizeBytes ? volume.Regions : c.PositionBytes / volume.RegionBytes);
+        if (AwaitsStamp(c.Set, volume) is not null) return new ResultData(Epoch: c.OwnerEpoch); // Told again later.
         if (position != resync.PositionBytes || runs.Length != resync.OwedRuns.Length || RegionRuns.Count(runs) != RegionRuns.Count(resync.OwedRuns))
             Emit(new ResyncProgressed(c.Set, c.Volume, position, runs));
         return new ResultData(Epoch: c.OwnerEpoch);
@@ -183,14 +184,14 @@ public sealed partial class Decider
     /// label would pass.</summary>
     private void CheckLabelsAreNew(string set, VolumeState volume)
     {
-        var disks = _state.Sets[set].Disks;
-        foreach (var leg in volume.Submirrors)
-        {
-            if (!leg.IsTarget) continue;
-            var old = leg.Extents.FirstOrDefault(extent => disks[extent.Disk].AwaitsStamp);
-            Check(old is null, "notStamped", $"Disk '{old?.Disk}' still carries the label that it came back with; its next stamp is due.", true);
-        }
+        var old = AwaitsStamp(set, volume);
+        Check(old is null, "notStamped", $"Disk '{old}' still carries the label that it came back with; its next stamp is due.", true);
     }
+
+    /// <summary>A disk of a target that has not been stamped since its return. What is copied to it does not count yet: if it was exchanged for
+    /// an older copy now, its label would not tell.</summary>
+    private string? AwaitsStamp(string set, VolumeState volume) => volume.Submirrors.Where(static leg => leg.IsTarget).SelectMany(static leg => leg.Extents)
+        .Select(static extent => extent.Disk).FirstOrDefault(disk => _state.Sets[set].Disks[disk].AwaitsStamp);
 
     /// <summary>ORs regions into what a volume owes, and what its offline submirrors will be owed. With fewer than two submirrors in use
     /// nothing can differ: one that comes back gets a full copy, or what was kept for it.</summary>

@@ -37,6 +37,7 @@ public sealed partial class Decider
             }
 
             Check(disk.Status == DiskStatus.Okay, "diskNotOkay", $"Disk '{name}' {(disk.Status == DiskStatus.Lost ? $"is lost: {disk.LossDetail}" : "has failed")}.");
+            Check(!disk.AwaitsStamp, "busy", $"Disk '{name}' is just coming back; try again in a moment.", isRetryable: true);
             var extents = PlacementRules.Allocate(set, disk, c.SizeBytes, out var free);
             Check(extents is not null, "noSpace", $"{c.SizeBytes} bytes do not fit on disk '{name}': {free} bytes are free.");
             submirrors.Add(new SubmirrorState(

@@ -48,8 +48,14 @@ public static class DiskLossRules
             DiskView.Missed => true,
             DiskView.MissedSoFar => hasWaited,
             _ => false,
-        }).Select(static disk => disk.Name),
+        }).OrderBy(disk => IsContentDoubtful(set.Members.Values.SelectMany(static member => member.Disks).Where(told => told.Disk == disk.Name)) ? 0 : 1)
+            .Select(static disk => disk.Name),
     ];
+
+    /// <summary>True if what is said of a disk is that what is on it does not count. Of disks that are lost together those go first: the last source
+    /// of a volume stays one, and it must be the leg that is merely away.</summary>
+    public static bool IsContentDoubtful(IEnumerable<DiskComplaint> complaints) => complaints.Any(static told => told.Reason
+        is DiskLossReason.Older or DiskLossReason.Newer or DiskLossReason.Foreign or DiskLossReason.Cloned or DiskLossReason.Resized);
 
     /// <summary>True if a node may be the first to serve a set although it misses disks: no member that is up misses fewer, and, unless the
     /// wait for them is over, none may still come.</summary>
@@ -98,7 +104,22 @@ public static class DiskLossRules
         }
 
         var joined = set.Members.Values.Where(member => state.Node(member.Node) is { } node && Duties.IsJoined(node, member)).ToList();
-        return joined.Count > 0 && joined.TrueForAll(member =>
-            member.DisksBy == member.JoinedIncarnation && member.ComplaintOf(disk.Name, member.JoinedIncarnation) is null);
+        return joined.Count > 0 && joined.TrueForAll(member => member.DisksBy == member.JoinedIncarnation
+            && member.ComplaintOf(disk.Name, member.JoinedIncarnation) is null or { MayBeRefilled: true }
+            && !(NeedsRefill(set, disk.Name) && HoldsOnlySource(set, disk.Name)));
     }
+
+    /// <summary>True if a member that serves the set says that nothing on the disk counts, so that all must be copied to it anew.</summary>
+    public static bool NeedsRefill(SetState set, string disk) => set.Members.Values.Any(
+        member => member.JoinedIncarnation != 0 && member.ComplaintOf(disk, member.JoinedIncarnation) is { MayBeRefilled: true });
+
+    /// <summary>True if some volume on that disk has no other source now: an older copy must not take its place.</summary>
+    public static bool HoldsOnlySource(SetState set, string disk) => OnlySources(set, disk).Any();
+
+    /// <summary>Volumes that have their data on a lost disk alone, or on others that are lost too: nothing can be copied to it now, and of two old
+    /// copies nobody can say yet which one is to be overwritten.</summary>
+    public static IEnumerable<VolumeState> OnlySources(SetState set, string disk) => set.Volumes.Values.Where(volume =>
+        volume.Submirrors.Any(leg => leg.IsReadable && leg.IsOn(disk))
+        || (volume.Submirrors.Any(leg => leg.Status == SubmirrorStatus.Offline && leg.IsOn(disk))
+            && !volume.Submirrors.Any(leg => leg.IsReadable && leg.Extents.All(extent => set.Disks[extent.Disk].Status != DiskStatus.Lost))));
 }

@@ -69,18 +69,7 @@ public static class Evolver
                 }));
             case LogDiskLeft e:
                 return WithMember(state, e.Set, e.Node, index, m => m with { Slot = m.Slot! with { Disks = m.Slot.Disks.Remove(e.Disk) } });
-            case DiskReturned e:
-                return WithDisk(state, e.Set, e.Disk, index, (d, _) => d with
-                {
-                    Status = DiskStatus.Okay,
-                    LossReason = DiskLossReason.None,
-                    LossDetail = null,
-                    LostAtIndex = 0,
-                    Users = [],
-                    Stamp = e.IsEverythingOwed ? null : d.Stamp, // An old label is on it until the next beat, which is due at once.
-                    LeftAt = null,
-                    AwaitsStamp = true,
-                });
+            case DiskReturned e: return WithSet(state, e.Set, index, s => ReturnEvolution.After(s, e, index));
             case DiskIoEnded e:
                 return WithDisk(state, e.Set, e.Disk, index, (d, _) => d with
                 {

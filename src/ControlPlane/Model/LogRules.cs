@@ -8,6 +8,7 @@ public static class LogRules
     public static bool MayLieOnMore(ClusterState state, SetState set, MemberState member, ulong incarnation) =>
         member is { Slot: { } slot, IsMergeOwed: false } && slot.Incarnation == incarnation
         && slot.Disks.Length < PlacementRules.ChooseLogDisks(set, member, incarnation).Length
+        && set.Disks.Values.All(static disk => !disk.AwaitsStamp)
         && set.Members.Values.All(other => state.Node(other.Node) is not { } node || !Duties.IsJoined(node, other) || other.Slot is not null)
         && !set.IsMergeOwed
         && set.Volumes.Values.All(static volume => volume is { Resync: null, Transfer: null, Barriers.IsEmpty: true } or { Pass: 0, Transfer: null, Barriers.IsEmpty: true });

@@ -146,6 +146,9 @@ public sealed record DiskState(
     /// has reported that none is left, or its machine has rebooted.</summary>
     public ImmutableArray<DiskUser> Users { get; init; } = [];
 
+    /// <summary>Log index at which it was taken back last; 0 if it never was. A handle from before is not used any more.</summary>
+    public ulong ReturnedAtIndex { get; init; }
+
     /// <summary>It was returned and has not been stamped since: its label is the old one, and an older copy that bears it would pass for it.</summary>
     public bool AwaitsStamp { get; init; }
 

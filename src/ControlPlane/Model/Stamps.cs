@@ -117,11 +117,12 @@ public static class Stamps
     /// <summary>True if the set's master is to stamp its disks now: a new generation or a disk that has come back waits for it, or a beat is due.</summary>
     /// <param name="set">The set.</param>
     /// <param name="sinceLastMs">Since the reader saw the last stamp completed, on its own clock, ms.</param>
-    public static bool IsDue(SetState set, long sinceLastMs)
+    /// <param name="canStamp">Whether the reader has a disk open: one that it cannot stamp is not waited for; null for all.</param>
+    public static bool IsDue(SetState set, long sinceLastMs, Func<DiskState, bool>? canStamp = null)
     {
         ArgumentNullException.ThrowIfNull(set);
         return !set.Disks.IsEmpty
-            && (set.StampedGeneration < set.Generation || sinceLastMs >= BeatMs || DisksToStamp(set).Any(disk => IsOwed(set.Disks[disk])));
+            && (set.StampedGeneration < set.Generation || sinceLastMs >= BeatMs || DisksToStamp(set).Any(disk => IsOwed(set.Disks[disk]) && canStamp?.Invoke(set.Disks[disk]) != false));
     }
 
     /// <summary>True if the disk has its place again, and its label is still the one of before: a copy of it could pass for it.</summary>

@@ -13,6 +13,8 @@ public sealed class FileBlockDevice : IBlockDevice
     private readonly SafeFileHandle _handle;
     private readonly bool _isBlockDevice;
     private readonly bool _isDirect;
+    private readonly string _path;
+    private readonly FileIdentity? _opened;
     private volatile bool _hasFlushFailed;
     private volatile bool _isShrunk;
 
@@ -20,9 +22,11 @@ public sealed class FileBlockDevice : IBlockDevice
     public IBlockDevice Lend() => new BorrowedDevice(this);
 
     private FileBlockDevice(
-        string name, SafeFileHandle handle, bool isDirect, bool isBlockDevice, int sectorBytes, long sizeBytes, long? limitBytes)
+        string name, string path, SafeFileHandle handle, bool isDirect, bool isBlockDevice, int sectorBytes, long sizeBytes, long? limitBytes)
     {
         Name = name;
+        _path = path;
+        _opened = FileIdentity.Of(path);
         _handle = handle;
         _isDirect = isDirect;
         _isBlockDevice = isBlockDevice;
@@ -43,6 +47,10 @@ public sealed class FileBlockDevice : IBlockDevice
     /// <summary>Its size now: files and logical units are resized under those who use them.</summary>
     /// <exception cref="IOException">It cannot be asked.</exception>
     public long CurrentSizeBytes => Linux.TryGetBlockDevice(_handle, out _, out var sizeBytes) ? sizeBytes : Linux.SeekEnd(_handle);
+
+    /// <summary>True if neither the path that it was opened by nor another one leads to it any more: the file was deleted, moved or replaced, and
+    /// a deleted one lasts only as long as somebody has it open. May block.</summary>
+    public bool IsGoneFrom(string path) => FileIdentity.Of(_path) != _opened && FileIdentity.Of(path) != _opened;
 
     /// <summary>True once an I/O met the end of the device before its own, and for good.</summary>
     public bool IsShrunk => _isShrunk;
@@ -68,12 +76,12 @@ public sealed class FileBlockDevice : IBlockDevice
                 if (Directory.Exists(path)) throw new IOException($"{path} is a directory, not a disk.");
                 sizeBytes = Linux.SeekEnd(handle);
                 sectorBytes = isDirect ? ProbeSector(handle, path) : 512;
-                return new FileBlockDevice(name, handle, isDirect, isBlockDevice: false, sectorBytes, sizeBytes, limitBytes);
+                return new FileBlockDevice(name, path, handle, isDirect, isBlockDevice: false, sectorBytes, sizeBytes, limitBytes);
             }
 
             if (sectorBytes is < 512 or > 4096)
                 throw new IOException($"{path} has sectors of {sectorBytes} bytes; 512 to 4096 are supported.");
-            return new FileBlockDevice(name, handle, isDirect, isBlockDevice: true, sectorBytes, sizeBytes, limitBytes);
+            return new FileBlockDevice(name, path, handle, isDirect, isBlockDevice: true, sectorBytes, sizeBytes, limitBytes);
         }
         catch
         {

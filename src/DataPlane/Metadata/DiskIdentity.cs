@@ -44,6 +44,9 @@ public sealed record DiskVerdict(DiskFinding Finding, string Message, LabelStamp
 {
     /// <summary>May be used.</summary>
     public bool IsUsable => Finding == DiskFinding.Usable;
+
+    /// <summary>It is the disk and large enough, but nothing on it counts: it may come back if all data is copied to it anew.</summary>
+    public bool MayBeRefilled { get; init; }
 }
 
 /// <summary>The disk that the committed state says is under a path.</summary>
@@ -117,21 +120,25 @@ public static class DiskIdentity
 
         if (label.Cluster != expected.Cluster || label.Set != expected.Set || label.Disk != expected.Disk) return Other(what, expected, label);
         if (sizeBytes < expected.SizeBytes) return Shrunk(what, expected, sizeBytes) with { Stamp = label.Stamp };
-        if (reading.IsEndBlank && !DiskMutants.HoleBelieved)
+        var age = StampJudge.Judge(label.Stamp, stamps);
+        if (reading.IsEndBlank && !DiskMutants.HoleBelieved && age != StampVerdict.Newer && !stamps.IsEverythingOwed)
         {
             return new DiskVerdict(
                 DiskFinding.Resized,
-                $"{what} was cut and has grown back to {sizeBytes} bytes: the label at its end is gone, and so may be data before it; put the disk back as it was",
-                label.Stamp);
+                $"{what} was cut and has grown back to {sizeBytes} bytes: the label at its end is gone, and so may be data before it; "
+                + "it is no source, and gets all data anew where another leg has it",
+                label.Stamp)
+            { MayBeRefilled = true };
         }
 
-        return StampJudge.Judge(label.Stamp, stamps) switch
+        return age switch
         {
             StampVerdict.Older => new DiskVerdict(
                 DiskFinding.Older,
                 $"{what} is an older copy of the disk: its label carries stamp {label.Stamp.Number}, the set knows {stamps.Completed.Number} on it; "
-                + "put the current disk back; this one is not used",
-                label.Stamp),
+                + "it is no source, and gets all data anew where another leg has it",
+                label.Stamp)
+            { MayBeRefilled = true },
             StampVerdict.Newer => new DiskVerdict(
                 DiskFinding.Newer,
                 $"{what} is newer than this cluster's state: its label carries stamp {label.Stamp.Number}, the newest known here is {stamps.Newest.Number}; "
@@ -143,7 +150,7 @@ public static class DiskIdentity
 
     private static DiskVerdict Shrunk(string what, ExpectedDisk expected, long sizeBytes) => new(
         DiskFinding.Resized,
-        $"{what} has {sizeBytes} bytes and was added with {expected.SizeBytes}: it was shrunk, and what lay behind is gone; put the disk back as it was");
+        $"{what} has {sizeBytes} bytes and was added with {expected.SizeBytes}: it was shrunk, and what lay behind is gone; give it its size back, then it gets all data anew where another leg has it");
 
     private static DiskVerdict Other(string what, ExpectedDisk expected, DiskLabel label)
     {

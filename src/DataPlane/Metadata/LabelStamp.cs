@@ -9,7 +9,11 @@ public readonly record struct LabelStamp(ulong Number, Guid Nonce, ulong Activat
 /// <summary>What the committed state says a disk's label may carry.</summary>
 /// <param name="Completed">The newest stamp that is known to be on it.</param>
 /// <param name="Newest">The newest one that may have been written to it: started, not known to be completed.</param>
-public readonly record struct StampExpectation(LabelStamp Completed, LabelStamp Newest);
+public readonly record struct StampExpectation(LabelStamp Completed, LabelStamp Newest)
+{
+    /// <summary>It is being filled anew and was not stamped since: how old its label is, and that its end is blank, says nothing.</summary>
+    public bool IsEverythingOwed { get; init; }
+}
 
 /// <summary>How a label's stamp compares with the committed state.</summary>
 public enum StampVerdict

@@ -56,7 +56,7 @@ public sealed class DiskIdentityTests
         using var foreign = Labelled(Label(Stamp(5), cluster: Other));
         using var blank = new MemoryBlockDevice("d", DiskBytes);
         Assert.Equal(DiskFinding.Usable, Judge(current, stamps).Finding);
-        Assert.Equal((DiskFinding.Older, true), (Judge(older, stamps).Finding, Judge(older, stamps).Message.Contains("put the current disk back", StringComparison.Ordinal)));
+        Assert.Equal((DiskFinding.Older, true), (Judge(older, stamps).Finding, Judge(older, stamps).Message.Contains("gets all data anew", StringComparison.Ordinal)));
         Assert.Equal((DiskFinding.Newer, true), (Judge(newer, stamps).Finding, Judge(newer, stamps).Message.Contains("raft recover", StringComparison.Ordinal)));
         Assert.Equal((DiskFinding.Swapped, true), (Judge(swapped, stamps).Finding, Judge(swapped, stamps).Message.Contains("'d2'", StringComparison.Ordinal)));
         Assert.Equal(DiskFinding.Foreign, Judge(foreign, stamps).Finding);
@@ -75,6 +75,27 @@ public sealed class DiskIdentityTests
         using var regrown = new MemoryBlockDevice("d", DiskBytes);
         Copy(cut, regrown);
         Assert.Equal(DiskFinding.Resized, Judge(regrown, Expect(5, 6)).Finding);
+
+        // Large enough, it may get all data anew; too short it may not, and what knows more than the state is more than cut.
+        Assert.True(Judge(regrown, Expect(5, 6)).MayBeRefilled);
+        Assert.False(Judge(cut, Expect(5, 6)).MayBeRefilled);
+        var newer = Judge(regrown, Expect(3, 4));
+        Assert.Equal((DiskFinding.Newer, false), (newer.Finding, newer.MayBeRefilled));
+    }
+
+    [Fact] // Taken back with everything owed: until it is stamped, neither its age nor the hole at its end says anything; a newer label does.
+    public void Judge_EverythingOwed_OldOrRegrownIsUsableAndCanBeStamped()
+    {
+        using var regrown = Labelled(Label(Stamp(2)));
+        regrown.WriteZeroes(DiskLayout.TailLabelOffsetOf(DiskBytes), DiskLayout.LabelBytes, mayUnmap: true);
+        Assert.Equal((DiskFinding.Resized, true), (Judge(regrown, Expect(5, 6)).Finding, Judge(regrown, Expect(5, 6)).MayBeRefilled));
+        var owed = new StampExpectation(default, Stamp(6)) { IsEverythingOwed = true };
+        Assert.Equal(DiskFinding.Usable, Judge(regrown, owed).Finding);
+        Assert.Equal(DiskFinding.Newer, Judge(regrown, new StampExpectation(default, Stamp(1)) { IsEverythingOwed = true }).Finding);
+        Assert.True(LabelStamper.Stamp(regrown, Expected, owed, Label(Stamp(6)), () => true).IsUsable);
+        Assert.Equal(DiskFinding.Usable, Judge(regrown, Expect(6, 7)).Finding);
+        using var old = Labelled(Label(Stamp(2)));
+        Assert.Equal((DiskFinding.Older, true), (Judge(old, Expect(5, 6)).Finding, Judge(old, Expect(5, 6)).MayBeRefilled));
     }
 
     [Fact] // Only a write of the label that power interrupted leaves a damaged copy, and it is no hole.

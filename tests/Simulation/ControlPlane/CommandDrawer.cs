@@ -155,17 +155,29 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
                 return new ReportDiskIoEnded(set.Name, disk.Name, disk.LostAtIndex, user.Incarnation, self.Name, self.Incarnation);
             var mayReturn = cluster.IsHealed ? Duties.SetDuty(state, set)?.Name == self.Name : random.Chance(0.05);
             if (disk.Status == DiskStatus.Lost && mayReturn && (random.Chance(0.5) || !cluster.IsHealed))
-                return new ReturnDisk(set.Name, disk.Name, random.Chance(0.2), "drawn", self.Name, self.Incarnation, Evidence(state, set));
+            {
+                // As the daemon: everything is owed if a node says that what is there is old; and sometimes whatever it says.
+                var isEverything = random.Chance(0.1) || DiskLossRules.NeedsRefill(set, disk.Name) == random.Chance(0.9);
+                return new ReturnDisk(set.Name, disk.Name, isEverything, "drawn", self.Name, self.Incarnation, Evidence(state, set));
+            }
         }
 
         if (cluster.IsHealed ? member.DisksBy == self.Incarnation && !member.Disks.IsEmpty : random.Chance(0.01) && !set.Disks.IsEmpty)
         {
             return new ReportDisks(set.Name, self.Name, self.Incarnation, cluster.IsHealed || random.Chance(0.5)
                 ? []
-                : [new DiskComplaint(Pick(set.Disks.Keys), DiskLossReason.Absent, "drawn")]);
+                : [Complaint(set)]);
         }
 
         return null;
+    }
+
+    private DiskComplaint Complaint(SetState set)
+    {
+        var lost = set.Disks.Values.Where(static disk => disk.Status == DiskStatus.Lost).Select(static disk => disk.Name).ToList();
+        return lost.Count > 0 && random.Chance(0.8)
+            ? new DiskComplaint(Pick(lost), DiskLossReason.Older, "drawn") { MayBeRefilled = true }
+            : new DiskComplaint(Pick(set.Disks.Keys), DiskLossReason.Absent, "drawn");
     }
 
     private Guid Id()

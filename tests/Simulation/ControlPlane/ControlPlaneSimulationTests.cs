@@ -38,6 +38,8 @@ public sealed class ControlPlaneSimulationTests(ITestOutputHelper output)
     [InlineData(nameof(SeededBug.EndsBarrierEarly), "§14.2", 1)]
     [InlineData(nameof(SeededBug.ForgetsKeptMarks), "§14.5", 1)]
     [InlineData(nameof(SeededBug.OwesTooLittleOnReturn), "§14.5", 120)]
+    [InlineData(nameof(SeededBug.OwesOldDiskItsKeptMarks), "§14.19", 1)]
+    [InlineData(nameof(SeededBug.EndsResyncBeforeTheStamp), "§14.19", 1)]
     [InlineData(nameof(SeededBug.RecoversFromLaterCrash), "§14.18", 1)]
     [InlineData(nameof(SeededBug.FencesBeforeTheHorizon), "I-FENCE", 3)]
     [InlineData(nameof(SeededBug.NewLeaderForgetsGrants), "I-FENCE", 435)]

@@ -9,7 +9,12 @@ namespace RaftMirror.Simulation.ControlPlane;
 /// source before every node told its marks (§14.5). No disk returns while I/O to it may be under way (§14.20).</summary>
 internal sealed class KeptMarksChecker
 {
+    private readonly HashSet<(string Set, string Disk)> _unstamped = []; // Returned, and no stamp completed on them since.
+
     public int Losses { get; private set; }
+
+    /// <summary>Returns of disks that a node had called old.</summary>
+    public int Refills { get; private set; }
 
     public int Returns { get; private set; }
 
@@ -26,6 +31,14 @@ internal sealed class KeptMarksChecker
                     Returns++;
                     ClusterChecker.Require(
                         machine.Before.Sets[e.Set].Disks[e.Disk].Users.IsEmpty, $"§14.20: {e.Set}/{e.Disk} returned at {index} with I/O under way");
+                    _unstamped.Add((e.Set, e.Disk));
+                    CheckContent(machine, e, index);
+                    break;
+                case BeatCompleted e:
+                    foreach (var disk in e.Disks) _unstamped.Remove((e.Set, disk));
+                    break;
+                case ActivationCompleted e:
+                    foreach (var disk in e.Disks) _unstamped.Remove((e.Set, disk));
                     break;
                 case DirtyLogMerged when body is MergeDirtyLog merge:
                     CheckMerge(merge, machine.State, index);
@@ -35,7 +48,41 @@ internal sealed class KeptMarksChecker
 
         foreach (var (setName, set) in machine.State.Sets)
         {
-            foreach (var (name, volume) in set.Volumes) CheckVolume(machine.Before.Volume(setName, name), volume, $"{setName}/{name} at {index}");
+            foreach (var (name, volume) in set.Volumes)
+            {
+                CheckVolume(machine.Before.Volume(setName, name), volume, $"{setName}/{name} at {index}");
+                CheckSources(setName, machine.Before.Volume(setName, name), volume, index);
+            }
+        }
+    }
+
+    /// <summary>§14.19: of a disk that a node calls old nothing counts.</summary>
+    private void CheckContent(RecordingMachine machine, DiskReturned e, ulong index)
+    {
+        var isOld = machine.Before.Sets[e.Set].Members.Values.Any(member => machine.Before.Node(member.Node) is { } node
+            && Duties.IsJoined(node, member) && member.ComplaintOf(e.Disk, node.Incarnation) is not null);
+        if (isOld) Refills++;
+        ClusterChecker.Require(!isOld || e.IsEverythingOwed, $"§14.19: {e.Set}/{e.Disk} is old and returned at {index} with its kept marks only");
+        if (!e.IsEverythingOwed) return;
+        foreach (var volume in machine.State.Sets[e.Set].Volumes.Values)
+        {
+            foreach (var leg in volume.Submirrors.Where(leg => leg.IsOn(e.Disk) && leg.Status == SubmirrorStatus.Resyncing))
+            {
+                ClusterChecker.Require(
+                    volume.Resync is { IsEverythingOwed: true, PositionBytes: 0 }, $"§14.19: {leg.Name} is on {e.Disk}, which is old, and is not owed everything at {index}");
+            }
+        }
+    }
+
+    /// <summary>§14.19: no leg is a source before its disks carry a stamp from after their return.</summary>
+    private void CheckSources(string set, VolumeState? before, VolumeState volume, ulong index)
+    {
+        if (before?.Number != volume.Number) return;
+        foreach (var leg in volume.Submirrors)
+        {
+            if (!leg.IsReadable || !before.Submirrors.First(former => former.Name == leg.Name).IsTarget) continue;
+            ClusterChecker.Require(
+                !leg.Extents.Any(extent => _unstamped.Contains((set, extent.Disk))), $"§14.19: {leg.Name} is a source at {index}, and its disk carries the label it came back with");
         }
     }
 

@@ -102,6 +102,26 @@ internal sealed class RecordingMachine(NodeId node, ulong snapshotAt, SeededBug 
                 }
 
                 break;
+            case SeededBug.OwesOldDiskItsKeptMarks when CommandCodec.Decode(command).Body is ReturnDisk { IsEverythingOwed: true } old
+                && CommandCodec.DecodeResult(result.Span).Outcome == CommandOutcome.Applied:
+                foreach (var refilled in State.Sets[old.Set].Volumes.Values)
+                {
+                    if (refilled.Resync is { IsEverythingOwed: true } && Before.Volume(old.Set, refilled.Name) is { Resync: null } former)
+                    {
+                        var kept = former.Submirrors.Aggregate(ImmutableArray<RegionRun>.Empty, static (runs, leg) => RegionRuns.Union(runs, leg.KeptRuns));
+                        Replace(old.Set, refilled with { Resync = refilled.Resync with { IsEverythingOwed = false, OwedRuns = kept } });
+                    }
+                }
+
+                break;
+            case SeededBug.EndsResyncBeforeTheStamp when CommandCodec.Decode(command).Body is ReturnDisk early
+                && State.Sets.GetValueOrDefault(early.Set)?.Disks.GetValueOrDefault(early.Disk) is { AwaitsStamp: true } owing:
+                var set = State.Sets[early.Set];
+                _machine = new ControlPlaneMachine(State with
+                {
+                    Sets = State.Sets.SetItem(set.Name, set with { Disks = set.Disks.SetItem(owing.Name, owing with { AwaitsStamp = false }) }),
+                });
+                break;
             case SeededBug.RecoversFromLaterCrash when CommandCodec.Decode(command).Body is MarkRecovered recovered
                 && CommandCodec.DecodeResult(result.Span).Code == "crashedSince" && State.Volume(recovered.Set, recovered.Volume) is { } pinned:
                 Replace(recovered.Set, pinned with { ReadPin = null });

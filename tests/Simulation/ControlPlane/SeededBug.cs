@@ -42,6 +42,12 @@ internal enum SeededBug
     /// <summary>A returned submirror is owed one run less than was kept for it.</summary>
     OwesTooLittleOnReturn,
 
+    /// <summary>An older copy of a disk is owed what was kept for the disk, and no more.</summary>
+    OwesOldDiskItsKeptMarks,
+
+    /// <summary>A resync to a disk that came back ends before the disk carries a stamp that tells it from older copies.</summary>
+    EndsResyncBeforeTheStamp,
+
     /// <summary>Pinned reads end although a writer died after the repair began.</summary>
     RecoversFromLaterCrash,
 

@@ -39,6 +39,8 @@ internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong>
 
     public int DisksReturned => _kept.Returns;
 
+    public int DisksRefilled => _kept.Refills;
+
     public int Recoveries => _pins.Recoveries;
 
     public void Applied(RecordingMachine machine, ulong index, ReadOnlyMemory<byte> command, ReadOnlyMemory<byte> result)

@@ -95,20 +95,38 @@ internal sealed partial class DiskDuties(
             cancellationToken);
     }
 
-    /// <summary>A disk whose label is the one that it left with is owed what was kept for it. Any other one stays out: nobody asks for
-    /// everything to be copied to it.</summary>
+    /// <summary>The disk that this node has open is the disk no more: it was cut, or written over, under those who use it. All were proven to see
+    /// the same one, so that what one reads there all would read.</summary>
+    public async Task<ApiResult?> LoseChangedAsync(string setName, string disk, DiskVerdict verdict, CancellationToken cancellationToken)
+    {
+        var state = feed.Current;
+        if (state.Set(setName) is not { } set) return null;
+        var complaint = StateWords.Complaint(disk, verdict);
+        return await submit(
+            new LoseDisk(setName, disk, complaint.Reason, complaint.Detail, self.Name, self.Incarnation, Joined(state, set)), cancellationToken);
+    }
+
+    /// <summary>What the disk is owed follows from its label: as it left, what was kept for it; an older copy, or cut meanwhile, everything;
+    /// anything else is not the disk, and stays out. Every node that serves the set must see this very one.</summary>
     private async Task<ApiResult?> ReturnAsync(string setName, string diskName, CancellationToken cancellationToken)
     {
         var state = await disks.CommittedAsync(cancellationToken);
         if (state.Set(setName) is not { } set || set.Disks.GetValueOrDefault(diskName) is not { Status: DiskStatus.Lost } disk) return null;
-        var verdict = await disks.JudgeAsync(state, set, disk, cancellationToken);
-        if (!verdict.IsUsable) return null;
+        var (verdict, isProven) = await disks.JudgeAsync(state, set, disk, mustProve: true, cancellationToken);
+        if (!isProven) return null;
+        var isRefill = verdict.MayBeRefilled || DiskLossRules.NeedsRefill(set, diskName);
+        if (isRefill && DiskLossRules.HoldsOnlySource(set, diskName)) return null;
         return await submit(
-            new ReturnDisk(
-                setName, diskName, IsEverythingOwed: false, "its label is the one that it had when it was lost", self.Name, self.Incarnation,
-                Joined(state, set)),
-            cancellationToken);
+            new ReturnDisk(setName, diskName, isRefill, Why(verdict, isRefill), self.Name, self.Incarnation, Joined(state, set)), cancellationToken);
     }
+
+    private static string Why(DiskVerdict verdict, bool isRefill) => verdict.Finding switch
+    {
+        DiskFinding.Older => $"it is an older copy of the disk (stamp {verdict.Stamp.Number}): all data is copied to it anew",
+        DiskFinding.Resized => "it was cut and is large enough again: all data is copied to it anew",
+        _ when isRefill => "a node found it old: all data is copied to it anew",
+        _ => "its label is the one that it had when it was lost",
+    };
 
     private static ImmutableSortedDictionary<string, ulong> Joined(ClusterState state, SetState set) => set.Members.Values
         .Where(member => state.Node(member.Node) is { } node && Duties.IsJoined(node, member))

@@ -85,6 +85,6 @@ internal sealed class NodeDisk(string name)
 
     /// <summary>A device in use.</summary>
     /// <param name="Device">Open; owned here.</param>
-    /// <param name="Activation">The activation in which it was found to be the disk that the others see.</param>
-    public sealed record Admitted(FileBlockDevice Device, ulong Activation);
+    /// <param name="AtIndex">Log index of the state by which it was judged: one from before the disk came back is not used any more.</param>
+    public sealed record Admitted(FileBlockDevice Device, ulong AtIndex);
 }

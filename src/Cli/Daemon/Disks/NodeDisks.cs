@@ -23,14 +23,20 @@ internal sealed partial class NodeDisks(
     private static readonly TimeSpan FirstVerdict = TimeSpan.FromSeconds(3);
     private readonly ConcurrentDictionary<(string Set, Guid Disk), NodeDisk> _disks = new();
     private readonly ConcurrentDictionary<(string Set, Guid Disk), Task> _underWay = new();
-    private readonly ConcurrentDictionary<(string Set, Guid Disk), long> _grown = new();
+    private readonly ConcurrentDictionary<(string Set, Guid Disk), DiskFacts> _facts = new();
     private readonly LogOnce _found = new();
 
     /// <summary>Gets what stands beside the stamp of each disk that is opened, before anybody judges it. Any thread.</summary>
     public Action<Consensus.DiskWord>? Heard { get; set; }
 
     /// <summary>The disk's device, if it is in use here; null else.</summary>
-    public FileBlockDevice? Find(string set, Guid disk) => _disks.GetValueOrDefault((set, disk))?.Current?.Device;
+    public FileBlockDevice? Find(string set, Guid disk) =>
+        feed.Current.Set(set)?.Disks.Values.FirstOrDefault(known => known.Id == disk) is { } known && _disks.TryGetValue((set, disk), out var own)
+            ? InUse(own, known) : null;
+
+    /// <summary>A lost disk is not in use, and one that came back is opened anew: another device may be under its path by now.</summary>
+    private static FileBlockDevice? InUse(NodeDisk own, DiskState disk) =>
+        own.Current is { } open && disk.Status != DiskStatus.Lost && open.AtIndex >= disk.ReturnedAtIndex ? open.Device : null;
 
     /// <summary>What this node thinks of a disk, if it has looked at it.</summary>
     public DiskVerdict? VerdictOn(string set, Guid disk) => _disks.GetValueOrDefault((set, disk))?.Verdict;
@@ -67,7 +73,7 @@ internal sealed partial class NodeDisks(
     }
 
     /// <summary>Looks at every disk of a set that is not in use here, the lost ones too: one that is okay and usable is taken into use if this
-    /// node serves the set, a lost one is judged only.</summary>
+    /// node serves the set, a lost one is judged only. The one on duty also asks the others whether they see the same lost disk.</summary>
     /// <returns>A verdict for each disk that is okay or lost, by name.</returns>
     /// <exception cref="IOException">The committed state cannot be read now.</exception>
     public async Task<IReadOnlyDictionary<string, DiskVerdict>> LookAsync(string setName, CancellationToken cancellationToken)
@@ -76,31 +82,63 @@ internal sealed partial class NodeDisks(
         if (state.Set(setName) is not { } set) return ImmutableDictionary<string, DiskVerdict>.Empty;
         var serves = set.Members.GetValueOrDefault(self.Name)?.JoinedIncarnation == self.Incarnation;
         var wanted = set.Disks.Values.Where(disk => disk.Status == DiskStatus.Lost || (serves && ControlPlane.Model.Stamps.IsInUse(set, disk))).ToList();
+        var isOnDuty = serves && Duties.SetDuty(state, set)?.Name == self.Name;
         var verdicts = await Task.WhenAll(wanted.Select(disk => disk.Status == DiskStatus.Lost
-            ? JudgeAsync(state, set, disk, cancellationToken)
+            ? LookAtLostAsync(state, set, disk, isOnDuty, cancellationToken)
             : AdmitOneAsync(state, set, disk, serves, cancellationToken)));
         return wanted.Zip(verdicts).ToDictionary(pair => pair.First.Name, pair => pair.Second, StringComparer.Ordinal);
     }
 
-    /// <summary>A verdict on a disk, without taking it into use.</summary>
-    public async Task<DiskVerdict> JudgeAsync(ClusterState state, SetState set, DiskState disk, CancellationToken cancellationToken)
+    private async Task<DiskVerdict> LookAtLostAsync(
+        ClusterState state, SetState set, DiskState disk, bool isOnDuty, CancellationToken cancellationToken)
+    {
+        // What has a call of this node in the kernel stays open; nothing new goes to it.
+        if (!disk.Users.Any(user => user.Node == self.Name) && _disks.TryGetValue((set.Name, disk.Id), out var own)) own.Close();
+        return (await JudgeAsync(state, set, disk, isOnDuty, cancellationToken)).Verdict;
+    }
+
+    /// <summary>A verdict on a lost disk, without taking it into use.</summary>
+    /// <param name="state">The committed state.</param>
+    /// <param name="set">The set in it.</param>
+    /// <param name="disk">The lost disk.</param>
+    /// <param name="mustProve">Ask the nodes that serve the set, too, whether they see the same one.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>The verdict, and whether every node that serves the set sees this very disk.</returns>
+    public async Task<(DiskVerdict Verdict, bool IsProven)> JudgeAsync(
+        ClusterState state, SetState set, DiskState disk, bool mustProve, CancellationToken cancellationToken)
     {
         var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name));
         try
         {
-            var expected = StateWords.Expected(state, set, disk, self.Name);
-            var (device, reading) = await own.RunAsync(
-                () => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose());
+            var (device, verdict) = await OpenLostAsync(own, state, set, disk, cancellationToken);
             using (device)
             {
-                var after = await CommittedAsync(cancellationToken);
-                return DiskIdentity.Judge(
-                    expected, device.CurrentSizeBytes, reading, StateWords.Stamps(set, after.Set(set.Name) ?? set, disk.Name));
+                if (!mustProve || !disk.Users.IsEmpty || !(verdict.IsUsable || verdict.MayBeRefilled)) return (verdict, false);
+                return await proof.ProveLostAsync(state, set, disk, verdict, device, own, cancellationToken);
             }
         }
         catch (IOException failure)
         {
-            return new DiskVerdict(DiskFinding.Missing, $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) cannot be used: {failure.Message}");
+            return (new DiskVerdict(DiskFinding.Missing, $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) cannot be used: {failure.Message}"), false);
+        }
+    }
+
+    private async Task<(FileBlockDevice Device, DiskVerdict Verdict)> OpenLostAsync(
+        NodeDisk own, ClusterState state, SetState set, DiskState disk, CancellationToken cancellationToken)
+    {
+        var expected = StateWords.Expected(state, set, disk, self.Name);
+        var (device, reading) = await own.RunAsync(
+            () => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose());
+        try
+        {
+            var after = await CommittedAsync(cancellationToken);
+            return (device, DiskIdentity.Judge(
+                expected, device.CurrentSizeBytes, reading, StateWords.Stamps(set, after.Set(set.Name) ?? set, disk.Name)));
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
         }
     }
 
@@ -166,8 +204,30 @@ internal sealed partial class NodeDisks(
             return new ProofReply(ProofStanding.NotOpen, default);
         }
 
-        if (own.Current is { } open) return await proof.AnswerAsync(set, disk, asker.SlotNumber, request, open.Device, own, cancellationToken);
+        if (disk.Status == DiskStatus.Lost) return await AnswerLostAsync(set, disk, asker.SlotNumber, request, own, cancellationToken);
+        if (InUse(own, disk) is { } open) return await proof.AnswerAsync(set, disk, asker.SlotNumber, request, open, own, cancellationToken);
         return new ProofReply(own.Verdict is null ? ProofStanding.Opening : ProofStanding.NotOpen, default);
+    }
+
+    /// <summary>Somebody wants to take a lost disk back: what is under this node's path, opened for this one look.</summary>
+    private async Task<ProofReply> AnswerLostAsync(
+        SetState set, DiskState disk, int askerSlot, ProofRequest request, NodeDisk own, CancellationToken cancellationToken)
+    {
+        if (disk.Users.Any(user => user.Node == self.Name)) return new ProofReply(ProofStanding.NotOpen, default);
+        try
+        {
+            var (device, verdict) = await OpenLostAsync(own, feed.Current, set, disk, cancellationToken);
+            using (device)
+            {
+                return verdict.IsUsable || verdict.MayBeRefilled
+                    ? await proof.AnswerAsync(set, disk, askerSlot, request, device, own, cancellationToken)
+                    : new ProofReply(ProofStanding.NotOpen, default);
+            }
+        }
+        catch (IOException)
+        {
+            return new ProofReply(ProofStanding.Failed, default);
+        }
     }
 
     /// <summary>Closes the disks of a set that this node serves no more.</summary>
@@ -185,7 +245,8 @@ internal sealed partial class NodeDisks(
         try
         {
             var state = await CommittedAsync(CancellationToken.None);
-            if (state.Set(setName) is not { } set || set.Disks.Values.FirstOrDefault(known => known.Id == disk) is not { } known) return;
+            if (state.Set(setName) is not { } set || set.Disks.Values.FirstOrDefault(known => known.Id == disk) is not { } known
+                || !ControlPlane.Model.Stamps.IsInUse(set, known)) return;
             await AdmitOneAsync(state, set, known, serves: true, CancellationToken.None);
         }
         catch (IOException unknown)
@@ -220,6 +281,7 @@ internal sealed partial class NodeDisks(
     private async Task<DiskVerdict> AdmitInTurnAsync(
         NodeDisk own, ClusterState state, SetState set, DiskState disk, bool serves, CancellationToken cancellationToken)
     {
+        if (own.Current is not null && InUse(own, disk) is null) own.Close(); // From before it was lost: nothing of this node uses it any more.
         if ((serves || Serves(set.Name)) && own is { Current: not null, Verdict: { } standing }) return standing;
         FileBlockDevice? device = null;
         DiskVerdict verdict;
@@ -241,7 +303,7 @@ internal sealed partial class NodeDisks(
 
             if (verdict.IsUsable)
             {
-                own.Admit(new NodeDisk.Admitted(device, now.Activation), verdict);
+                own.Admit(new NodeDisk.Admitted(device, after.Index), verdict);
                 return verdict;
             }
         }
@@ -259,7 +321,7 @@ internal sealed partial class NodeDisks(
     private async Task<DiskVerdict> StampOneAsync(
         ClusterState state, SetState set, DiskState disk, ReadOnlyMemory<byte> logPosition, Func<bool> mayWrite, CancellationToken cancellationToken)
     {
-        if (_disks.GetValueOrDefault((set.Name, disk.Id)) is not { Current.Device: { } device } own)
+        if (_disks.GetValueOrDefault((set.Name, disk.Id)) is not { } own || InUse(own, disk) is not { } device)
         {
             // Not in use here, which says nothing against it: this node told the others, and they decide together.
             return new DiskVerdict(DiskFinding.Silent, VerdictOn(set.Name, disk.Id)?.Message ?? $"disk '{disk.Name}' is not open here yet");
@@ -269,9 +331,10 @@ internal sealed partial class NodeDisks(
         {
             var label = StateWords.Label(state, set, disk, logPosition);
             var expected = StateWords.Expected(state, set, disk, self.Name);
-            var verdict = await own.RunAsync(() => Stamp(device, expected, StateWords.Stamps(set, set, disk.Name), label, mayWrite), cancellationToken);
-            if (device.CurrentSizeBytes is var size && size / device.SectorBytes * device.SectorBytes > expected.SizeBytes && _grown.TryAdd((set.Name, disk.Id), size))
-                LogGrown(logger, set.Name, disk.Name, size, expected.SizeBytes);
+            var (verdict, facts) = await own.RunAsync(
+                () => (Stamp(device, expected, StateWords.Stamps(set, set, disk.Name), label, mayWrite), DiskFacts.Of(device, expected)),
+                cancellationToken);
+            Note(set, disk, facts);
             if (!verdict.IsUsable) LogNotStamped(logger, set.Name, verdict.Message);
             return verdict;
         }
@@ -280,6 +343,19 @@ internal sealed partial class NodeDisks(
             LogNotStamped(logger, set.Name, failure.Message);
             return new DiskVerdict(DiskFinding.Silent, failure.Message);
         }
+    }
+
+    /// <summary>What was seen of a disk in use when it was stamped here last; null if it never was.</summary>
+    public DiskFacts? FactsOf(string set, string disk) =>
+        feed.Current.Set(set)?.Disks.GetValueOrDefault(disk) is { Status: DiskStatus.Okay } known ? _facts.GetValueOrDefault((set, known.Id)) : null;
+
+    private void Note(SetState set, DiskState disk, DiskFacts facts)
+    {
+        var former = _facts.GetValueOrDefault((set.Name, disk.Id));
+        _facts[(set.Name, disk.Id)] = facts;
+        if (former == facts) return;
+        if (facts.GrownToBytes > 0) LogGrown(logger, set.Name, disk.Name, facts.GrownToBytes, disk.SizeBytes);
+        if (facts.IsPathGone) LogPathGone(logger, set.Name, disk.Name, disk.PathOn(self.Name));
     }
 
     /// <summary>The state, with all that was committed before the call.</summary>
@@ -338,6 +414,9 @@ internal sealed partial class NodeDisks(
 
     [LoggerMessage(3514, LogLevel.Warning, "Set {Set}: disk {Disk} has grown to {SizeBytes} bytes; it is used up to {KnownBytes}, which it was added with")]
     private static partial void LogGrown(ILogger logger, string set, string disk, long sizeBytes, long knownBytes);
+
+    [LoggerMessage(3515, LogLevel.Warning, "Set {Set}: the path of disk {Disk}, {Path}, leads to it no more; it is used as long as this node runs")]
+    private static partial void LogPathGone(ILogger logger, string set, string disk, string path);
 
     [LoggerMessage(3512, LogLevel.Information, "Set {Set}: a disk cannot be judged now: {Reason}")]
     private static partial void LogUnknown(ILogger logger, string set, string reason);

@@ -98,9 +98,46 @@ internal sealed class ProofOfSameness(NodeIdentity self, Func<string, ProofReque
             $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) is not known yet to be the one that the others use: {outcome}", verdict.Stamp);
     }
 
+    /// <summary>The verdict on a lost disk before it is taken back: every node that serves the set must see this very one.</summary>
+    /// <returns>Cloned if a node sees another one; else the verdict as it was, proven or, if a node could not say, not.</returns>
+    /// <exception cref="IOException">The disk does not answer, or fails.</exception>
+    public async Task<(DiskVerdict Verdict, bool IsProven)> ProveLostAsync(
+        ClusterState state, SetState set, DiskState disk, DiskVerdict verdict, IBlockDevice device, NodeDisk own, CancellationToken cancellationToken)
+    {
+        foreach (var peer in set.Members.Values.Where(member => member.Node != self.Name && Duties.IsJoined(state.Nodes[member.Node], member)))
+        {
+            var standing = await CompareAsync(set, disk, peer, device, own, cancellationToken);
+            // Once more before it is said: another node's proof may have come between.
+            if (standing == ProofStanding.NotSeen) standing = await CompareAsync(set, disk, peer, device, own, cancellationToken);
+            if (standing == ProofStanding.NotSeen)
+            {
+                return (new DiskVerdict(
+                    DiskFinding.Cloned,
+                    $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) is not the one that node '{peer.Node}' sees: there are copies of it; "
+                    + $"correct the path on one of them (raftmirror disk set {set.Name} {disk.Name} --path NODE=PATH), or take the copy away",
+                    verdict.Stamp), false);
+            }
+
+            if (standing != ProofStanding.Seen) return (verdict, false);
+        }
+
+        return (verdict, true);
+    }
+
+    private async Task<ProofStanding> CompareAsync(
+        SetState set, DiskState disk, MemberState peer, IBlockDevice device, NodeDisk own, CancellationToken cancellationToken)
+    {
+        var nonce = Guid.NewGuid();
+        await WriteAsync(set, disk, set.Members[self.Name].SlotNumber, nonce, device, own, cancellationToken);
+        var reply = await AskAsync(peer.Node, new ProofRequest(set.Name, disk.Id, nonce), cancellationToken);
+        if (reply.Standing != ProofStanding.Seen) return reply.Standing;
+        return await own.RunAsync(() => Read(set, disk, peer.SlotNumber, device), cancellationToken) == reply.Nonce
+            ? ProofStanding.Seen : ProofStanding.NotSeen;
+    }
+
     /// <summary>This node's part when another one asks.</summary>
     /// <param name="set">The set.</param>
-    /// <param name="disk">The disk, in use here.</param>
+    /// <param name="disk">The disk; if it is in use here, by the device in use.</param>
     /// <param name="askerSlot">Slot of the node that asks.</param>
     /// <param name="request">What it asks.</param>
     /// <param name="device">The device in use.</param>

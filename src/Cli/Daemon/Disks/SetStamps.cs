@@ -35,7 +35,7 @@ internal sealed class SetStamps(
         // The time is this node's own: how long ago others saw the last one is nobody's to know, and a beat too early does no harm.
         var now = Environment.TickCount64;
         var seen = _seen.AddOrUpdate(set.Name, _ => (next.Number, now), (_, old) => old.Number == next.Number ? old : (next.Number, now));
-        return Stamps.IsDue(set, now - seen.SeenMs);
+        return Stamps.IsDue(set, now - seen.SeenMs, disk => disks.Find(set.Name, disk.Id) is not null);
     }
 
     /// <summary>Enters a set: after a look at every disk, and, if nobody serves it, after stamping them for a new activation.</summary>
@@ -96,7 +96,7 @@ internal sealed class SetStamps(
             if (state.Set(setName) is not { NextStamp: { } stamp } set) return null;
             var stamped = await disks.StampAsync(state, set, logPosition(), hasLease, cancellationToken);
             var failures = stamped.Where(one => !one.Verdict.IsUsable && one.Verdict.Finding != DiskFinding.Silent)
-                .Select(one => (one.Disk, one.Verdict.Message)).ToList();
+                .ToList();
             var done = Done(stamped);
             if (done.IsEmpty && set.StampedGeneration == set.Generation) return new Beat(null, failures);
             var result = await submit(
@@ -160,4 +160,4 @@ internal sealed class SetStamps(
 /// <summary>What came of a beat.</summary>
 /// <param name="Result">Of the command; null if no disk took the stamp.</param>
 /// <param name="Failures">Disks that refused it, each with the reason; those that were merely slow are not among them.</param>
-internal sealed record Beat(ApiResult? Result, IReadOnlyList<(string Disk, string Reason)> Failures);
+internal sealed record Beat(ApiResult? Result, IReadOnlyList<(string Disk, DiskVerdict Verdict)> Failures);

@@ -23,7 +23,10 @@ internal static class StateWords
     /// <param name="disk">Name of the disk.</param>
     public static StampExpectation Stamps(SetState before, SetState after, string disk) => new(
         Of(before.Disks.GetValueOrDefault(disk) is { } then ? ControlPlane.Model.Stamps.CompletedOf(then) : StampState.None),
-        Of(after.Disks.GetValueOrDefault(disk) is { } now ? ControlPlane.Model.Stamps.NewestOf(after, now) : StampState.None));
+        Of(after.Disks.GetValueOrDefault(disk) is { } now ? ControlPlane.Model.Stamps.NewestOf(after, now) : StampState.None))
+    {
+        IsEverythingOwed = before.Disks.GetValueOrDefault(disk) is { AwaitsStamp: true, Stamp: null, Status: ControlPlane.Model.DiskStatus.Okay },
+    };
 
     /// <summary>A stamp as a label carries it.</summary>
     public static LabelStamp Of(StampState? stamp) => stamp is null ? default : new LabelStamp(stamp.Number, stamp.Nonce, stamp.Activation);
@@ -46,7 +49,10 @@ internal static class StateWords
             DiskFinding.Cloned => DiskLossReason.Cloned,
             _ => DiskLossReason.Unreachable,
         },
-        verdict.Message.Length <= MaxDetail ? verdict.Message : verdict.Message[..MaxDetail]);
+        verdict.Message.Length <= MaxDetail ? verdict.Message : verdict.Message[..MaxDetail])
+    {
+        MayBeRefilled = verdict.MayBeRefilled,
+    };
 
     /// <summary>The label that a disk of a set is to carry now: it follows from the state, so that whoever writes it writes the same.</summary>
     /// <exception cref="IOException">The disk does not fit its set.</exception>

@@ -1,0 +1,65 @@
+using System.Text.Json.Nodes;
+using RaftMirror.Integration.Tests.Harness;
+using Xunit;
+using Xunit.Abstractions;
+using static RaftMirror.Integration.Tests.Harness.DiskStory;
+
+namespace RaftMirror.Integration.Tests;
+
+/// <summary>kill −9 inside an activation (design §14.19): until it is completed, both numbers are current, and nobody's disk is refused.</summary>
+public sealed class ActivationTests(ITestOutputHelper output)
+{
+    [ToolFact("gcc")] // What keeps the node there are writes, then flushes, that do not come back.
+    public async Task NodeKilledBetweenStartStampsAndCompletion_AnotherActivatesAndNoDiskIsRefused() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            var paths = await cluster.CreateSetAsync("act", disks: 2, megabytes: 96);
+            await cluster.CreateMirrorAsync("act/v", "16M");
+            await WriteAsync(cluster["a"], "act/v", 1);
+
+            // Started, and nothing is stamped.
+            var begun = await KillInsideAsync(cluster, () => faults.Hang("act-d", "w", cluster.Nodes), static _ => true);
+            Assert.True(StampOn(paths[0], isTail: true) < Number(begun), "no disk carries it");
+
+            // The tail copies of the labels carry the stamp, the head copies do not.
+            begun = await KillInsideAsync(
+                cluster, () => faults.Hang("act-d", "f", cluster.Nodes),
+                started => Array.TrueForAll([.. paths], path => StampOn(path, isTail: true) == Number(started)));
+            Assert.All(paths, path => Assert.True(StampOn(path) < Number(begun), "no head carries it"));
+
+            KillAll(cluster);
+            faults.End(cluster.Nodes);
+            await StartAllAsync(cluster);
+            await cluster.WaitUntilHealthyAsync("act/v");
+            await AssertReadsAsync(cluster["b"], "act/v", 1);
+            await WriteAsync(cluster["c"], "act/v", 2);
+            await OkayAsync(cluster, cluster["a"]);
+            await Legs.AssertIdenticalAsync(cluster, "act/v", 16 << 20);
+            var events = await cluster.EventsAsync();
+            Assert.DoesNotContain(events, record => (string?)record["type"] == "DiskLost");
+            Assert.Contains(events, record => (string?)record["type"] == "ActivationCompleted" && (ulong)record["activation"]! > (ulong)begun["activation"]!);
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
+    private static ulong Number(JsonNode started) => (ulong)started["stamp"]!["number"]!;
+
+    /// <summary>All nodes are killed and started on disks with a fault; the one that activates is killed when it has come so far.</summary>
+    /// <returns>The activation that was begun.</returns>
+    private static async Task<JsonNode> KillInsideAsync(TestCluster cluster, Action fault, Func<JsonNode, bool> hasComeSoFar)
+    {
+        var since = await cluster.LastEventAsync();
+        KillAll(cluster);
+        fault();
+        await StartAllAsync(cluster);
+        var started = await Eventually.GetAsync("an activation has begun", Limit, async () =>
+            (await cluster.EventsAsync(since)).LastOrDefault(record => (string?)record["type"] == "ActivationStarted") is { } found && hasComeSoFar(found) ? found : null);
+        cluster[(string)started["node"]!].Kill();
+        await cluster.WaitUntilReadyAsync([.. cluster.Nodes.Where(static node => node.IsRunning)]);
+        Assert.DoesNotContain(
+            await cluster.EventsAsync(since),
+            record => (string?)record["type"] == "ActivationCompleted" && (ulong)record["activation"]! == (ulong)started["activation"]!);
+        return started;
+    }
+}
