@@ -31,6 +31,15 @@ public sealed class DiskLossRulesTests
         Assert.Equal(["d2"], DiskLossRules.ToLose(_bench.State, Set, hasWaited: true).ToArray());
     }
 
+    [Fact] // It sees the disk, and waits for another node's word: for a while.
+    public void ToLose_NobodyMayUseItYet_AfterTheWait()
+    {
+        foreach (var node in Set.Members.Keys)
+            _bench.Ok(new ReportDisks("s", node, _bench.State.Nodes[node].Incarnation, [new DiskComplaint("d2", DiskLossReason.Unproven, "not compared yet")]));
+        Assert.Empty(DiskLossRules.ToLose(_bench.State, Set, hasWaited: false).ToArray());
+        Assert.Equal(["d2"], DiskLossRules.ToLose(_bench.State, Set, hasWaited: true).ToArray());
+    }
+
     [Fact] // What an earlier life said counts for nothing.
     public void ToLose_ComplaintOfAnEarlierIncarnation_DoesNotCount()
     {

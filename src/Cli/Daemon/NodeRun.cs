@@ -21,7 +21,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan StopNodeLimit = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan ProofLimit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan ProofLimit = TimeSpan.FromSeconds(2);
 
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);

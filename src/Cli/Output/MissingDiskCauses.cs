@@ -124,6 +124,7 @@ internal static class MissingDiskCauses
         DiskLossReason.Foreign => "another disk",
         DiskLossReason.Cloned => "copy",
         DiskLossReason.Resized => "resized",
+        DiskLossReason.Unproven => "not compared yet",
         _ => "unreachable",
     };
 }

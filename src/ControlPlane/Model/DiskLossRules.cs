@@ -32,8 +32,9 @@ public static class DiskLossRules
                 continue;
             }
 
-            if (member.ComplaintOf(disk, node.Incarnation) is null) return DiskView.Seen;
+            if (member.ComplaintOf(disk, node.Incarnation) is not { } complaint) return DiskView.Seen;
             isMissed = true;
+            isOpen |= complaint.Reason == DiskLossReason.Unproven; // It waits for another node's word.
         }
 
         return !isMissed ? DiskView.Seen : isOpen ? DiskView.MissedSoFar : DiskView.Missed;

@@ -81,6 +81,9 @@ public enum DiskLossReason
 
     /// <summary>Its size is not the one that it was added with.</summary>
     Resized,
+
+    /// <summary>It looks right, and not all nodes that serve the set have said yet whether they see the same one.</summary>
+    Unproven,
 }
 
 /// <summary>What repairs a mirror after a crash.</summary>

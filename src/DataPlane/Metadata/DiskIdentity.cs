@@ -34,6 +34,9 @@ public enum DiskFinding
 
     /// <summary>A copy of it that no serving node writes to.</summary>
     Cloned,
+
+    /// <summary>Its label is right, and some node that serves the set has not said yet whether it sees the same one.</summary>
+    Unproven,
 }
 
 /// <summary>A node's verdict on one disk.</summary>

@@ -11,34 +11,93 @@ internal sealed class NodeDisk(string name)
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
     private readonly SemaphoreSlim _one = new(1, 1);
+    private readonly Lock _gate = new();
+    private readonly DiskClaim _claim = new();
+    private readonly LinkedList<Guid> _nonces = new();
+    private FileBlockDevice? _claimed;
     private volatile Admitted? _admitted;
 
     /// <summary>Taken while the disk is opened, judged and taken into use.</summary>
     public SemaphoreSlim Admission { get; } = new(1, 1);
 
-    /// <summary>The open device, once it was judged and proven; null before.</summary>
+    /// <summary>The open device, once it was judged and proven as far as that can be before this node serves the set; null before.</summary>
     public Admitted? Current => _admitted;
+
+    /// <summary>True if the data plane may have <see cref="Current"/>: it was proven after this node had joined.</summary>
+    public bool IsInUse
+    {
+        get
+        {
+            lock (_gate) return _claim.Phase == ClaimPhase.InUse;
+        }
+    }
+
+    /// <summary>What this node is about to use, and shows to whoever asks; null if it looks at nothing.</summary>
+    public FileBlockDevice? Claimed
+    {
+        get
+        {
+            lock (_gate) return _claimed;
+        }
+    }
 
     /// <summary>The newest verdict; null before the first.</summary>
     public DiskVerdict? Verdict { get; private set; }
 
-    /// <summary>Takes a device into use.</summary>
-    public void Admit(Admitted admitted, DiskVerdict verdict)
+    /// <summary>Shows a device to whoever asks, before this node asks. While <see cref="Admission"/> is held, nothing being in use.</summary>
+    public void Claim(FileBlockDevice device)
     {
-        var former = _admitted;
-        _admitted = admitted;
-        Verdict = verdict;
-        if (former is not null && former.Device != admitted.Device) former.Device.Dispose();
+        lock (_gate)
+        {
+            _claim.Claim();
+            _claimed = device;
+        }
     }
 
-    /// <summary>Notes why it is not in use.</summary>
-    public void Refuse(DiskVerdict verdict) => Verdict = verdict;
+    /// <summary>The question to the others about what was claimed.</summary>
+    public SamenessLook Ask(string self, bool isJoined, IEnumerable<string> others)
+    {
+        lock (_gate) return _claim.Ask(self, isJoined, others);
+    }
 
-    /// <summary>Closes it; what uses it must have ended.</summary>
+    /// <summary>Takes what was claimed and proven; into use if the look allows it.</summary>
+    public void Admit(Admitted admitted, SamenessLook look, DiskVerdict verdict)
+    {
+        lock (_gate)
+        {
+            _claim.End(look);
+            (_admitted, _claimed, Verdict) = (admitted, null, verdict);
+        }
+    }
+
+    /// <summary>Notes why it is not in use. What was claimed is shown no more; its owner closes it.</summary>
+    public void Refuse(DiskVerdict? verdict)
+    {
+        lock (_gate)
+        {
+            _claim.Drop();
+            (_claimed, Verdict) = (null, verdict);
+        }
+    }
+
+    /// <summary>Closes it; what uses it must have ended. What is looked at now is not touched: its look ends by itself.</summary>
     public void Close()
     {
-        _admitted?.Device.Dispose();
-        (_admitted, Verdict) = (null, null);
+        lock (_gate)
+        {
+            if (_claimed is null) _claim.Drop();
+            _admitted?.Device.Dispose();
+            _admitted = null;
+            if (Verdict is { IsUsable: true }) Verdict = null; // Why it was refused stands until it is looked at again.
+        }
+    }
+
+    /// <summary>The newest nonces with a new one, to be written; only in a call of <see cref="RunAsync"/>.</summary>
+    public IReadOnlyCollection<Guid> NoncesWith(Guid nonce)
+    {
+        _nonces.AddFirst(nonce);
+        if (_nonces.Count > SamenessProof.Nonces) _nonces.RemoveLast();
+        return _nonces;
     }
 
     /// <summary>Runs a call that may block for ever.</summary>

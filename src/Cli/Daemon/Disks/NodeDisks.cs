@@ -36,6 +36,10 @@ internal sealed partial class NodeDisks(
 
     /// <summary>A lost disk is not in use, and one that came back is opened anew: another device may be under its path by now.</summary>
     private static FileBlockDevice? InUse(NodeDisk own, DiskState disk) =>
+        own.IsInUse ? Admitted(own, disk) : null;
+
+    /// <summary>What this node uses, or will use once it serves the set and the others were asked again.</summary>
+    private static FileBlockDevice? Admitted(NodeDisk own, DiskState disk) =>
         own.Current is { } open && disk.Status != DiskStatus.Lost && open.AtIndex >= disk.ReturnedAtIndex ? open.Device : null;
 
     /// <summary>What this node thinks of a disk, if it has looked at it.</summary>
@@ -51,7 +55,7 @@ internal sealed partial class NodeDisks(
         if (!set.Members.Any(member => member.Node == set.Self && member.IsJoined && member.Incarnation == self.Incarnation))
             throw new IOException($"This node has not joined '{set.Name}'.");
         if (Find(set.Name, disk.Id) is { } open) return open.Lend();
-        var isFirst = VerdictOn(set.Name, disk.Id) is null;
+        var isFirst = VerdictOn(set.Name, disk.Id) is null or { IsUsable: true }; // Looked at before this node joined.
         var look = _underWay.GetOrAdd((set.Name, disk.Id), key => Task.Run(() => AdmitAgainAsync(key.Set, key.Disk)));
         if (isFirst) look.Wait(FirstVerdict);
         if (Find(set.Name, disk.Id) is { } opened) return opened.Lend();
@@ -195,25 +199,29 @@ internal sealed partial class NodeDisks(
     /// <summary>This node's part in another one's proof: it looks at the disk that it uses itself.</summary>
     public async ValueTask<ProofReply> AnswerAsync(string from, ProofRequest request, CancellationToken cancellationToken)
     {
+        // What it shows follows from what it has open, not from whether it knows yet that it has joined: it may lag.
+        if (_disks.GetValueOrDefault((request.Set, request.Disk)) is not { } own) return new ProofReply(ProofStanding.NotOpen);
         if (feed.Current.Set(request.Set) is not { } set
             || set.Disks.Values.FirstOrDefault(known => known.Id == request.Disk) is not { } disk
             || set.Members.GetValueOrDefault(from) is not { } asker
-            || set.Members.GetValueOrDefault(self.Name)?.JoinedIncarnation != self.Incarnation
-            || _disks.GetValueOrDefault((set.Name, disk.Id)) is not { } own)
+            || !set.Members.ContainsKey(self.Name))
         {
-            return new ProofReply(ProofStanding.NotOpen, default);
+            return new ProofReply(own.Current is null && own.Claimed is null ? ProofStanding.NotOpen : ProofStanding.Failed);
         }
 
-        if (disk.Status == DiskStatus.Lost) return await AnswerLostAsync(set, disk, asker.SlotNumber, request, own, cancellationToken);
-        if (InUse(own, disk) is { } open) return await proof.AnswerAsync(set, disk, asker.SlotNumber, request, open, own, cancellationToken);
-        return new ProofReply(own.Verdict is null ? ProofStanding.Opening : ProofStanding.NotOpen, default);
+        var isInUse = InUse(own, disk) is not null;
+        if ((own.Claimed ?? Admitted(own, disk)) is { } shown)
+            return await proof.AnswerAsync(set, disk, asker.SlotNumber, request, shown, own, cancellationToken) with { IsInUse = isInUse };
+        return disk.Status == DiskStatus.Lost && Serves(set.Name)
+            ? await AnswerLostAsync(set, disk, asker.SlotNumber, request, own, cancellationToken)
+            : new ProofReply(ProofStanding.NotOpen);
     }
 
     /// <summary>Somebody wants to take a lost disk back: what is under this node's path, opened for this one look.</summary>
     private async Task<ProofReply> AnswerLostAsync(
         SetState set, DiskState disk, int askerSlot, ProofRequest request, NodeDisk own, CancellationToken cancellationToken)
     {
-        if (disk.Users.Any(user => user.Node == self.Name)) return new ProofReply(ProofStanding.NotOpen, default);
+        if (disk.Users.Any(user => user.Node == self.Name)) return new ProofReply(ProofStanding.NotOpen);
         try
         {
             var (device, verdict) = await OpenLostAsync(own, feed.Current, set, disk, cancellationToken);
@@ -221,12 +229,12 @@ internal sealed partial class NodeDisks(
             {
                 return verdict.IsUsable || verdict.MayBeRefilled
                     ? await proof.AnswerAsync(set, disk, askerSlot, request, device, own, cancellationToken)
-                    : new ProofReply(ProofStanding.NotOpen, default);
+                    : new ProofReply(ProofStanding.NotOpen);
             }
         }
         catch (IOException)
         {
-            return new ProofReply(ProofStanding.Failed, default);
+            return new ProofReply(ProofStanding.Failed);
         }
     }
 
@@ -281,8 +289,8 @@ internal sealed partial class NodeDisks(
     private async Task<DiskVerdict> AdmitInTurnAsync(
         NodeDisk own, ClusterState state, SetState set, DiskState disk, bool serves, CancellationToken cancellationToken)
     {
-        if (own.Current is not null && InUse(own, disk) is null) own.Close(); // From before it was lost: nothing of this node uses it any more.
-        if ((serves || Serves(set.Name)) && own is { Current: not null, Verdict: { } standing }) return standing;
+        if ((serves || Serves(set.Name)) && InUse(own, disk) is not null && own.Verdict is { } standing) return standing;
+        own.Close(); // From before it was lost, or before this node joined: nothing of this node uses it.
         FileBlockDevice? device = null;
         DiskVerdict verdict;
         try
@@ -290,38 +298,44 @@ internal sealed partial class NodeDisks(
             var expected = StateWords.Expected(state, set, disk, self.Name);
             (device, var reading) = await own.RunAsync(
                 () => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose());
+            own.Claim(device);
             var after = await CommittedAsync(cancellationToken);
-            if (after.Set(set.Name) is not { } now) throw new IOException($"the set '{set.Name}' is gone");
+            if (after.Set(set.Name) is not { } now || !now.Members.ContainsKey(self.Name)) throw new IOException($"the set '{set.Name}' is gone");
             verdict = DiskIdentity.Judge(expected, device.CurrentSizeBytes, reading, StateWords.Stamps(set, now, disk.Name));
             if (verdict.IsUsable)
-                verdict = await proof.ProveAsync(after, now, now.Disks.GetValueOrDefault(disk.Name) ?? disk, verdict, device, own, cancellationToken);
-            if (verdict.IsUsable && own is { Current: not null, Verdict: { } inUse } && Serves(set.Name))
             {
-                device.Dispose(); // The node has joined meanwhile, so that the former one may be in use.
-                return inUse;
-            }
-
-            if (verdict.IsUsable)
-            {
-                own.Admit(new NodeDisk.Admitted(device, after.Index), verdict);
-                return verdict;
+                (verdict, var look) = await proof.ProveAsync(
+                    now, now.Disks.GetValueOrDefault(disk.Name) ?? disk, verdict, device, own, cancellationToken);
+                if (verdict.IsUsable)
+                {
+                    own.Admit(new NodeDisk.Admitted(device, after.Index), look, verdict);
+                    return verdict;
+                }
             }
         }
         catch (IOException failure)
         {
             verdict = new DiskVerdict(DiskFinding.Missing, $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) cannot be used: {failure.Message}");
         }
+        catch
+        {
+            own.Refuse(own.Verdict);
+            device?.Dispose();
+            throw;
+        }
 
-        device?.Dispose();
         if (own.Verdict?.Message != verdict.Message) LogRefused(logger, set.Name, verdict.Message);
         own.Refuse(verdict);
+        device?.Dispose();
         return verdict;
     }
 
     private async Task<DiskVerdict> StampOneAsync(
         ClusterState state, SetState set, DiskState disk, ReadOnlyMemory<byte> logPosition, Func<bool> mayWrite, CancellationToken cancellationToken)
     {
-        if (_disks.GetValueOrDefault((set.Name, disk.Id)) is not { } own || InUse(own, disk) is not { } device)
+        // An activation stamps before anybody serves the set; later a disk that is not proven yet may be a copy, and a stamp would make it look right.
+        if (_disks.GetValueOrDefault((set.Name, disk.Id)) is not { } own
+            || (Serves(set.Name) ? InUse(own, disk) : Admitted(own, disk)) is not { } device)
         {
             // Not in use here, which says nothing against it: this node told the others, and they decide together.
             return new DiskVerdict(DiskFinding.Silent, VerdictOn(set.Name, disk.Id)?.Message ?? $"disk '{disk.Name}' is not open here yet");

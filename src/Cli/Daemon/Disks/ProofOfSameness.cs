@@ -14,88 +14,75 @@ internal sealed record ProofRequest(string Set, Guid Disk, Guid Nonce);
 /// <summary>The answer.</summary>
 /// <param name="Standing">What came of it.</param>
 /// <param name="Nonce">What the one asked has written into its own slot, once it had seen the asker's.</param>
-internal sealed record ProofReply(ProofStanding Standing, Guid Nonce);
+/// <param name="IsInUse">It uses what it compared with; else it has only claimed it, or looked at it for this question.</param>
+internal sealed record ProofReply(ProofStanding Standing, Guid Nonce = default, bool IsInUse = false);
 
-/// <summary>How a node that is asked stands to a disk.</summary>
-internal enum ProofStanding
-{
-    /// <summary>It saw the nonce, and wrote one itself.</summary>
-    Seen,
-
-    /// <summary>The nonce is not on the disk that it uses.</summary>
-    NotSeen,
-
-    /// <summary>It does not use the disk.</summary>
-    NotOpen,
-
-    /// <summary>It is looking at the disk itself, and may use it soon.</summary>
-    Opening,
-
-    /// <summary>Its own look at the disk failed, and says nothing.</summary>
-    Failed,
-}
-
-/// <summary>Proves with a serving node, in both directions, that a disk is the one that it uses (design §14.19): a copy has the same label, but
-/// not the nonce that was written a moment ago. Any thread.</summary>
+/// <summary>Proves with the nodes that serve a set, in both directions, that a disk is the one that they use (design §14.19, ADR 0020): a copy has the same
+/// label, but not the nonce that was written a moment ago. Whom to ask, and what follows from the answers, says <see cref="DiskClaim"/>. Any
+/// thread.</summary>
 /// <param name="self">This node.</param>
 /// <param name="ask">Asks another node.</param>
 internal sealed class ProofOfSameness(NodeIdentity self, Func<string, ProofRequest, CancellationToken, ValueTask<ProofReply>> ask)
 {
     private const int Tries = 8;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(3);
 
-    /// <summary>The verdict on a disk that looks right by its label.</summary>
-    /// <param name="state">The newest committed state.</param>
-    /// <param name="set">The set in it.</param>
+    /// <summary>The verdict on a disk that looks right by its label, and that this node has claimed.</summary>
+    /// <param name="set">The set, in a state that was read after the disk was claimed.</param>
     /// <param name="disk">The disk.</param>
     /// <param name="verdict">By its label: usable.</param>
     /// <param name="device">The open device.</param>
     /// <param name="own">For bounded calls to it.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="IOException">The disk does not answer, or fails.</exception>
-    public async Task<DiskVerdict> ProveAsync(
-        ClusterState state, SetState set, DiskState disk, DiskVerdict verdict, IBlockDevice device, NodeDisk own, CancellationToken cancellationToken)
+    public async Task<(DiskVerdict Verdict, SamenessLook Look)> ProveAsync(
+        SetState set, DiskState disk, DiskVerdict verdict, IBlockDevice device, NodeDisk own, CancellationToken cancellationToken)
     {
-        var peers = set.Members.Values.Where(member => member.Node != self.Name && Duties.IsJoined(state.Nodes[member.Node], member)).ToList();
-        if (peers.Count == 0) return verdict; // Nobody serves: the activation's stamp is the proof for those who come later.
-        var outcome = "";
-        for (var attempt = 0; attempt < Tries; attempt++)
+        // The suspect ones too: they may come back and go on, and who uses the disk alone may be one of them.
+        var others = set.Members.Values.Where(member => member.Node != self.Name && member.JoinedIncarnation != 0).Select(static member => member.Node);
+        var look = own.Ask(self.Name, set.Members[self.Name].JoinedIncarnation == self.Incarnation, others);
+        var sinceMs = Environment.TickCount64;
+        for (var attempt = 0; attempt < Tries && look.Verdict == SamenessVerdict.Asking && Environment.TickCount64 - sinceMs < Limit.TotalMilliseconds; attempt++)
         {
             if (attempt > 0) await Task.Delay(Pause, cancellationToken);
-            var nonce = Guid.NewGuid();
-            await WriteAsync(set, disk, set.Members[self.Name].SlotNumber, nonce, device, own, cancellationToken);
-            var mustWait = false;
-            foreach (var peer in peers)
-            {
-                var reply = await AskAsync(peer.Node, new ProofRequest(set.Name, disk.Id, nonce), cancellationToken);
-                if (reply.Standing == ProofStanding.NotOpen) continue;
-                // Of two that look at a disk that nobody uses yet, the first by name goes first.
-                if (reply.Standing == ProofStanding.Opening && string.CompareOrdinal(self.Name, peer.Node) < 0) continue;
-                mustWait = true;
-                outcome = $"node '{peer.Node}' could not be asked about it";
-                if (reply.Standing is ProofStanding.Failed or ProofStanding.Opening) continue;
-                outcome = $"node '{peer.Node}' uses another one: what is written here does not show there";
-                if (reply.Standing == ProofStanding.Seen)
-                {
-                    var seen = await own.RunAsync(() => Read(set, disk, peer.SlotNumber, device), cancellationToken);
-                    if (seen == reply.Nonce) return verdict;
-                    outcome = $"node '{peer.Node}' uses another one: what is written there does not show here";
-                }
-
-                if (attempt < 2) break; // A check of the disk may have wiped the nonce out.
-                return new DiskVerdict(
-                    DiskFinding.Cloned,
-                    $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) is a copy of the disk: its label is right, but {outcome}; "
-                    + $"correct the path on '{self.Name}' (raftmirror disk set {set.Name} {disk.Name} --path {self.Name}=PATH), or take the copy away",
-                    verdict.Stamp);
-            }
-
-            if (!mustWait) return verdict; // No other node uses it.
+            look = await AskAllAsync(look, set, disk, device, own, cancellationToken);
         }
 
-        return new DiskVerdict(
-            DiskFinding.Silent,
-            $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) is not known yet to be the one that the others use: {outcome}", verdict.Stamp);
+        var what = $"disk '{disk.Name}' ({disk.PathOn(self.Name)})";
+        return look.Verdict switch
+        {
+            SamenessVerdict.Same => (verdict, look),
+            SamenessVerdict.Other => (new DiskVerdict(
+                DiskFinding.Cloned,
+                $"{what} is a copy of the disk: its label is right, but node '{look.Opponent}' uses another one: what is written here does not show there; "
+                + $"correct the path on '{self.Name}' (raftmirror disk set {set.Name} {disk.Name} --path {self.Name}=PATH), or take the copy away",
+                verdict.Stamp), look),
+            _ => (new DiskVerdict(
+                DiskFinding.Unproven,
+                $"{what} is not known yet to be the one that the others use: no answer of {Names(look.Open.Keys)} says so; they are asked again",
+                verdict.Stamp), look),
+        };
+    }
+
+    private static string Names(IEnumerable<string> nodes) => string.Join(", ", nodes.Select(static node => $"node '{node}'"));
+
+    private async Task<SamenessLook> AskAllAsync(
+        SamenessLook look, SetState set, DiskState disk, IBlockDevice device, NodeDisk own, CancellationToken cancellationToken)
+    {
+        var nonce = Guid.NewGuid();
+        await WriteAsync(set, disk, set.Members[self.Name].SlotNumber, nonce, device, own, cancellationToken);
+        var asked = look.Open.Keys.ToList();
+        var replies = await Task.WhenAll(asked.Select(node => AskAsync(node, new ProofRequest(set.Name, disk.Id, nonce), cancellationToken)));
+        foreach (var (node, reply) in asked.Zip(replies))
+        {
+            var standing = reply.Standing;
+            if (standing == ProofStanding.Seen && !await SeesAsync(set, disk, set.Members[node].SlotNumber, reply.Nonce, device, own, cancellationToken))
+                standing = ProofStanding.NotSeen;
+            look = look.Hear(node, standing, reply.IsInUse);
+        }
+
+        return look;
     }
 
     /// <summary>The verdict on a lost disk before it is taken back: every node that serves the set must see this very one.</summary>
@@ -131,8 +118,7 @@ internal sealed class ProofOfSameness(NodeIdentity self, Func<string, ProofReque
         await WriteAsync(set, disk, set.Members[self.Name].SlotNumber, nonce, device, own, cancellationToken);
         var reply = await AskAsync(peer.Node, new ProofRequest(set.Name, disk.Id, nonce), cancellationToken);
         if (reply.Standing != ProofStanding.Seen) return reply.Standing;
-        return await own.RunAsync(() => Read(set, disk, peer.SlotNumber, device), cancellationToken) == reply.Nonce
-            ? ProofStanding.Seen : ProofStanding.NotSeen;
+        return await SeesAsync(set, disk, peer.SlotNumber, reply.Nonce, device, own, cancellationToken) ? ProofStanding.Seen : ProofStanding.NotSeen;
     }
 
     /// <summary>This node's part when another one asks.</summary>
@@ -148,15 +134,14 @@ internal sealed class ProofOfSameness(NodeIdentity self, Func<string, ProofReque
     {
         try
         {
-            var seen = await own.RunAsync(() => Read(set, disk, askerSlot, device), cancellationToken);
-            if (seen != request.Nonce) return new ProofReply(ProofStanding.NotSeen, default);
+            if (!await SeesAsync(set, disk, askerSlot, request.Nonce, device, own, cancellationToken)) return new ProofReply(ProofStanding.NotSeen);
             var nonce = Guid.NewGuid();
             await WriteAsync(set, disk, set.Members[self.Name].SlotNumber, nonce, device, own, cancellationToken);
             return new ProofReply(ProofStanding.Seen, nonce);
         }
-        catch (IOException)
+        catch (Exception failure) when (failure is IOException or ObjectDisposedException)
         {
-            return new ProofReply(ProofStanding.Failed, default);
+            return new ProofReply(ProofStanding.Failed); // Closed meanwhile, or it does not answer.
         }
     }
 
@@ -168,20 +153,23 @@ internal sealed class ProofOfSameness(NodeIdentity self, Func<string, ProofReque
         }
         catch (PeerUnreachableException)
         {
-            return new ProofReply(ProofStanding.Failed, default);
+            return new ProofReply(ProofStanding.Failed);
         }
     }
 
     private static async Task WriteAsync(
         SetState set, DiskState disk, int slot, Guid nonce, IBlockDevice device, NodeDisk own, CancellationToken cancellationToken)
     {
-        var status = await own.RunAsync(() => SamenessProof.Write(device, StateWords.Layout(set, disk), slot, disk.Id, nonce), cancellationToken);
+        var status = await own.RunAsync(
+            () => SamenessProof.Write(device, StateWords.Layout(set, disk), slot, disk.Id, own.NoncesWith(nonce)), cancellationToken);
         if (status != DeviceStatus.Ok) throw new IOException($"a nonce could not be written ({status})");
     }
 
-    private static Guid? Read(SetState set, DiskState disk, int slot, IBlockDevice device)
-    {
-        var status = SamenessProof.Read(device, StateWords.Layout(set, disk), slot, disk.Id, out var nonce);
-        return status == DeviceStatus.Ok ? nonce : throw new IOException($"a nonce could not be read ({status})");
-    }
+    private static Task<bool> SeesAsync(
+        SetState set, DiskState disk, int slot, Guid nonce, IBlockDevice device, NodeDisk own, CancellationToken cancellationToken) =>
+        own.RunAsync(
+            () => SamenessProof.Read(device, StateWords.Layout(set, disk), slot, disk.Id, nonce, out var isThere) is var status && status == DeviceStatus.Ok
+                ? isThere
+                : throw new IOException($"a nonce could not be read ({status})"),
+            cancellationToken);
 }

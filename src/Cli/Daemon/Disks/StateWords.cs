@@ -42,6 +42,7 @@ internal static class StateWords
         {
             DiskFinding.Missing => DiskLossReason.Absent,
             DiskFinding.Silent => DiskLossReason.TimedOut,
+            DiskFinding.Unproven => DiskLossReason.Unproven,
             DiskFinding.Foreign or DiskFinding.Swapped => DiskLossReason.Foreign,
             DiskFinding.Resized => DiskLossReason.Resized,
             DiskFinding.Older => DiskLossReason.Older,
