@@ -17,8 +17,8 @@ public sealed record DiskPlace(string Path, bool IsElsewhere, string? Doubt);
 
 /// <summary>Finds a disk by its label when its path has changed: names of devices come in another order after a reboot, a controller is
 /// replaced, a file was moved. The configured path counts as long as the disk is there; then the paths of the set's other disks
-/// (names that were exchanged), then everything in the given directories. Reads labels only, changes nothing. Blocks: call it where
-/// that may take its time. Any thread.</summary>
+/// (names that were exchanged), then everything in the given directories; one that does not answer is passed over. Reads labels only,
+/// changes nothing. Blocks: call it where that may take its time. Any thread.</summary>
 /// <param name="directories">Where to look; those that are missing hold nothing.</param>
 public sealed class DiskFinder(IReadOnlyList<string> directories)
 {
@@ -27,6 +27,8 @@ public sealed class DiskFinder(IReadOnlyList<string> directories)
 
     /// <summary>Entries of one directory that are looked at.</summary>
     public const int MaxEntries = 4096;
+
+    private readonly BoundedLooks _looks = new(TimeSpan.FromMilliseconds(300));
 
     /// <summary>Where disks are looked for besides their configured paths.</summary>
     public IReadOnlyList<string> Directories => directories;
@@ -42,7 +44,7 @@ public sealed class DiskFinder(IReadOnlyList<string> directories)
         var seen = new HashSet<FileIdentity>(); // udev makes several links to one disk.
         foreach (var path in others.Concat(directories.SelectMany(Entries)))
         {
-            if (FileIdentity.Of(path) is { } identity && seen.Add(identity) && Carries(path, ids)) found.Add(path);
+            if (_looks.Ask(path, () => IsNew(path, seen) && Carries(path, ids))) found.Add(path);
         }
 
         return found.Count switch
@@ -51,6 +53,12 @@ public sealed class DiskFinder(IReadOnlyList<string> directories)
             1 => new DiskPlace(found[0], true, null),
             _ => new DiskPlace(configured, false, $"{string.Join(" and ", found)} both carry its label: take the copy away"),
         };
+    }
+
+    private static bool IsNew(string path, HashSet<FileIdentity> seen)
+    {
+        if (FileIdentity.Of(path) is not { } identity) return false;
+        lock (seen) return seen.Add(identity); // A look that hung may end late.
     }
 
     /// <summary>True if the label under a path carries these ids. Never throws for what is there.</summary>

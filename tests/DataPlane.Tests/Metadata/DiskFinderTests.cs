@@ -49,6 +49,28 @@ public sealed class DiskFinderTests : IDisposable
         Assert.Equal(new DiskPlace(Path.Combine(_directory, "by-id", "scsi-1"), true, null), found);
     }
 
+    [Fact] // A device that hangs at its opening: the disk may be at the next path.
+    public void Ask_OnePathHangs_IsPassedOverUntilItsLookHasEnded()
+    {
+        var looks = new BoundedLooks(TimeSpan.FromMilliseconds(100));
+        using var answers = new ManualResetEventSlim();
+        var asked = 0;
+        bool Hang()
+        {
+            Interlocked.Increment(ref asked);
+            answers.Wait();
+            return true;
+        }
+
+        Assert.False(looks.Ask("hangs", Hang));
+        Assert.False(looks.Ask("hangs", Hang));
+        Assert.Equal(1, asked);
+        Assert.False(looks.Ask("not it", static () => false));
+        Assert.True(SpinWait.SpinUntil(() => looks.Ask("next", static () => true), TimeSpan.FromSeconds(30)));
+        answers.Set();
+        Assert.True(SpinWait.SpinUntil(() => looks.Ask("hangs", Hang), TimeSpan.FromSeconds(30)));
+    }
+
     [Fact] // A copy beside the disk: nobody guesses which one is meant.
     public void Find_TwoCarryItsLabel_TakesNeither()
     {
