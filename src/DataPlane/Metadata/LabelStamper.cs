@@ -12,7 +12,7 @@ public static class LabelStamper
     /// <param name="expected">The disk that it is.</param>
     /// <param name="stamps">From the state that asks for the stamp.</param>
     /// <param name="wanted">The label to write.</param>
-    /// <param name="mayWrite">Asked before each write; false once this node has no lease.</param>
+    /// <param name="mayWrite">Asked before each write; false once this node has no lease, or it is another one's to stamp.</param>
     /// <returns>Usable if the label is durable.</returns>
     public static DiskVerdict Stamp(
         IBlockDevice device, ExpectedDisk expected, StampExpectation stamps, DiskLabel wanted, Func<bool> mayWrite)
@@ -27,7 +27,7 @@ public static class LabelStamper
         wanted.Write(bytes);
         foreach (var offset in (ReadOnlySpan<long>)[DiskLayout.TailLabelOffsetOf(expected.SizeBytes), 0])
         {
-            if (!mayWrite()) return new DiskVerdict(DiskFinding.Silent, $"disk '{expected.Name}' was not stamped: this node has no lease");
+            if (!mayWrite()) return new DiskVerdict(DiskFinding.Silent, $"disk '{expected.Name}' was not stamped: this node may write labels of the set no more");
             var status = device.Write(offset, bytes);
             if (status == DeviceStatus.Ok) status = device.Flush();
             if (status != DeviceStatus.Ok)

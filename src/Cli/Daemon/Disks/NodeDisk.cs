@@ -9,7 +9,9 @@ namespace RaftMirror.Cli.Daemon.Disks;
 internal sealed class NodeDisk(string name)
 #pragma warning restore CA1001
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
+    /// <summary>How long a call is waited for if nothing else is said.</summary>
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
+
     private readonly SemaphoreSlim _one = new(1, 1);
     private readonly Lock _gate = new();
     private readonly DiskClaim _claim = new();
@@ -104,23 +106,26 @@ internal sealed class NodeDisk(string name)
     /// <param name="call">The call.</param>
     /// <param name="cancellationToken">Ends the waiting, not the call.</param>
     /// <param name="late">Gets the result if nobody waits for it any more.</param>
+    /// <param name="limit">How long it is waited for; null for <see cref="Limit"/>.</param>
     /// <exception cref="IOException">It did not end in time, or another one still has not; or the call's own.</exception>
-    public async Task<T> RunAsync<T>(Func<T> call, CancellationToken cancellationToken, Action<T>? late = null)
+    public async Task<T> RunAsync<T>(
+        Func<T> call, CancellationToken cancellationToken, Action<T>? late = null, TimeSpan? limit = null)
     {
-        if (!await _one.WaitAsync(Limit, cancellationToken))
+        var most = limit ?? Limit;
+        if (!await _one.WaitAsync(most, cancellationToken))
             throw new IOException($"disk '{name}' does not answer: an earlier call has not ended");
         var ended = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         new Thread(() => Run(call, ended)) { IsBackground = true, Name = $"label I/O {name}" }.Start();
         try
         {
-            return await ended.Task.WaitAsync(Limit, cancellationToken);
+            return await ended.Task.WaitAsync(most, cancellationToken);
         }
         catch (Exception given) when (given is TimeoutException or OperationCanceledException)
         {
             _ = ended.Task.ContinueWith(
                 done => late?.Invoke(done.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
             if (given is OperationCanceledException) throw;
-            throw new IOException($"disk '{name}' does not answer within {Limit.TotalSeconds:0} s");
+            throw new IOException($"disk '{name}' does not answer within {most.TotalSeconds:0} s");
         }
     }
 

@@ -169,14 +169,15 @@ internal sealed partial class NodeDisks(
     /// <param name="set">The set in it.</param>
     /// <param name="logPosition">How far this node's log has come.</param>
     /// <param name="mayWrite">Asked before each write.</param>
+    /// <param name="limit">How long each disk is waited for.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
     /// <returns>What came of each disk; those with a usable verdict carry the stamp durably.</returns>
     public async Task<IReadOnlyList<(string Disk, DiskVerdict Verdict)>> StampAsync(
-        ClusterState state, SetState set, ReadOnlyMemory<byte> logPosition, Func<bool> mayWrite, CancellationToken cancellationToken)
+        ClusterState state, SetState set, ReadOnlyMemory<byte> logPosition, Func<bool> mayWrite, TimeSpan limit, CancellationToken cancellationToken)
     {
         var names = ControlPlane.Model.Stamps.DisksToStamp(set);
         var verdicts = await Task.WhenAll(names.Select(
-            name => StampOneAsync(state, set, set.Disks[name], logPosition, mayWrite, cancellationToken)));
+            name => StampOneAsync(state, set, set.Disks[name], logPosition, mayWrite, limit, cancellationToken)));
         return [.. names.Zip(verdicts)];
     }
 
@@ -331,7 +332,8 @@ internal sealed partial class NodeDisks(
     }
 
     private async Task<DiskVerdict> StampOneAsync(
-        ClusterState state, SetState set, DiskState disk, ReadOnlyMemory<byte> logPosition, Func<bool> mayWrite, CancellationToken cancellationToken)
+        ClusterState state, SetState set, DiskState disk, ReadOnlyMemory<byte> logPosition, Func<bool> mayWrite, TimeSpan limit,
+        CancellationToken cancellationToken)
     {
         // An activation stamps before anybody serves the set; later a disk that is not proven yet may be a copy, and a stamp would make it look right.
         if (_disks.GetValueOrDefault((set.Name, disk.Id)) is not { } own
@@ -347,8 +349,11 @@ internal sealed partial class NodeDisks(
             var expected = StateWords.Expected(state, set, disk, self.Name);
             var (verdict, facts) = await own.RunAsync(
                 () => (Stamp(device, expected, StateWords.Stamps(set, set, disk.Name), label, mayWrite), DiskFacts.Of(device, expected)),
-                cancellationToken);
+                cancellationToken, limit: limit);
             Note(set, disk, facts);
+            // A node that was paused reads labels that a later one on duty has written: the label is newer than its state, not than the set.
+            if (verdict.Finding == DiskFinding.Newer && (await CommittedAsync(cancellationToken)).Set(set.Name)?.NextStamp != set.NextStamp)
+                verdict = new DiskVerdict(DiskFinding.Silent, $"disk '{disk.Name}' has been stamped since by another node");
             if (!verdict.IsUsable) LogNotStamped(logger, set.Name, verdict.Message);
             return verdict;
         }

@@ -94,7 +94,8 @@ internal sealed class SetStamps(
         {
             var state = feed.Current;
             if (state.Set(setName) is not { NextStamp: { } stamp } set) return null;
-            var stamped = await disks.StampAsync(state, set, logPosition(), hasLease, cancellationToken);
+            var stamped = await disks.StampAsync(
+                state, set, logPosition(), () => hasLease() && IsMine(setName, stamp), NodeDisk.Limit, cancellationToken);
             var failures = stamped.Where(one => !one.Verdict.IsUsable && one.Verdict.Finding != DiskFinding.Silent)
                 .ToList();
             var done = Done(stamped);
@@ -146,12 +147,19 @@ internal sealed class SetStamps(
         var state = feed.Current;
         if (state.Set(setName) is not { Activating: { } activating } set) return null;
         if (activating.Node != self.Name || activating.Incarnation != self.Incarnation) return null; // Another node was given it meanwhile.
-        var stamped = await disks.StampAsync(state, set, logPosition(), hasLease, cancellationToken);
+        // Here a disk that is too slow is lost by one node's word: it has as long as any other call.
+        var limit = TimeSpan.FromMilliseconds(Math.Max(set.DeviceTimeoutMs, NodeDisk.Limit.TotalMilliseconds));
+        var stamped = await disks.StampAsync(
+            state, set, logPosition(), () => hasLease() && feed.Current.Set(setName)?.Activating == activating, limit, cancellationToken);
         if (stamped.Count > 0 && Done(stamped).IsEmpty) throw new IOException($"no disk of '{setName}' could be stamped, so nobody can serve it");
         return await submit(
             new CompleteActivation(setName, activating.Number, self.Name, self.Incarnation, Done(stamped)) { Complaints = complaints },
             cancellationToken);
     }
+
+    /// <summary>True while a stamp is open and this node's to write: late, it would stand over a newer one.</summary>
+    private bool IsMine(string setName, StampState stamp) =>
+        feed.Current is var state && state.Set(setName) is { } set && set.NextStamp == stamp && Duties.SetDuty(state, set)?.Name == self.Name;
 
     private static ImmutableArray<string> Done(IReadOnlyList<(string Disk, DiskVerdict Verdict)> stamped) =>
         [.. stamped.Where(one => one.Verdict.IsUsable).Select(one => one.Disk)];
