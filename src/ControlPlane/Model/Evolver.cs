@@ -48,9 +48,8 @@ public static class Evolver
             case NodeReturned e: return WithMember(state, e.Set, e.Node, index, static m => m with { HasLeft = false });
             case SetMasterChanged e: return WithSet(state, e.Set, index, s => s with { Master = e.To });
             case DiskAdded e:
-                return WithSet(state, e.Set, index, s => s with
+                return WithSet(state, e.Set, index, s => StampEvolution.Open(s, StampEvolution.AfterAdding(s.NextStamp, e.Stamp, record.CommandId)) with
                 {
-                    NextStamp = StampEvolution.AfterAdding(s.NextStamp, e.Stamp, record.CommandId),
                     Disks = s.Disks.Add(e.Disk, new DiskState(
                         e.Disk, e.DiskId, e.SizeBytes, e.SectorBytes, e.IsDirectIo, e.Path, e.Paths, DiskStatus.Okay, e.Stamp)),
                 });
@@ -245,7 +244,7 @@ public static class Evolver
         {
             DeviceTimeoutMs = e.DeviceTimeoutMs,
         };
-        return state with { Sets = state.Sets.Add(e.Set, set) };
+        return state with { Sets = state.Sets.Add(e.Set, set with { OpenedStamps = [set.NextStamp!] }) };
     }
 
     private static ClusterState WithNode(ClusterState state, string node, Func<NodeState, NodeState> change) =>

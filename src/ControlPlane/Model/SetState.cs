@@ -48,6 +48,10 @@ public sealed record SetState(
     /// a silent node counts as gone, too: it is part of the fencing horizon.</summary>
     public long DeviceTimeoutMs { get; init; } = DefaultDeviceTimeoutMs;
 
+    /// <summary>The stamps opened last, oldest first, at most <see cref="StampEvolution.MaxRemembered"/>: by their nonces a label between the completed and
+    /// the open one is known.</summary>
+    public ImmutableArray<StampState> OpenedStamps { get; init; } = [];
+
     /// <summary>True if some sealed slot is not merged yet: no ownership of a logged volume is granted meanwhile.</summary>
     public bool IsMergeOwed
     {

@@ -5,12 +5,22 @@ namespace RaftMirror.ControlPlane.Model;
 /// <summary>Folds stamps and activations into a set. Pure.</summary>
 internal static class StampEvolution
 {
-    public static SetState After(SetState set, ActivationStarted e) => set with
+    /// <summary>Five minutes of beats that a disk missed, or as many activations whose nodes died.</summary>
+    public const int MaxRemembered = 32;
+
+    public static SetState After(SetState set, ActivationStarted e) => Open(set, e.Stamp) with
     {
         Activation = e.Activation,
         Activating = new ActivationState(e.Activation, e.Node, e.Incarnation),
-        NextStamp = e.Stamp,
     };
+
+    /// <summary>Another stamp may be written from now on.</summary>
+    public static SetState Open(SetState set, StampState? stamp)
+    {
+        if (stamp is null || stamp == set.NextStamp) return set;
+        var opened = set.OpenedStamps.Length < MaxRemembered ? set.OpenedStamps : set.OpenedStamps.RemoveAt(0);
+        return set with { NextStamp = stamp, OpenedStamps = opened.Add(stamp) };
+    }
 
     public static SetState After(SetState set, ActivationCompleted e, long atMs) =>
         Stamped(set, e.Disks, e.Stamp, e.Next, atMs) with { Activating = null };
@@ -26,6 +36,6 @@ internal static class StampEvolution
     {
         var disks = set.Disks;
         foreach (var name in names) disks = disks.SetItem(name, disks[name] with { Stamp = stamp, AwaitsStamp = false });
-        return set with { Disks = disks, NextStamp = next, StampedAtMs = atMs };
+        return Open(set, next) with { Disks = disks, StampedAtMs = atMs };
     }
 }

@@ -13,6 +13,9 @@ public readonly record struct StampExpectation(LabelStamp Completed, LabelStamp 
 {
     /// <summary>It is being filled anew and was not stamped since: how old its label is, and that its end is blank, says nothing.</summary>
     public bool IsEverythingOwed { get; init; }
+
+    /// <summary>The stamps opened last, whether or not they were completed; at least those between the two that are still remembered.</summary>
+    public IReadOnlyList<LabelStamp> Opened { get; init; } = [];
 }
 
 /// <summary>How a label's stamp compares with the committed state.</summary>
@@ -33,7 +36,8 @@ public static class StampJudge
 {
     /// <summary>The verdict on one label.</summary>
     /// <remarks>Between the completed and the newest stamp lie those that were started and not completed on this disk, by a beat that could
-    /// not be written, or an activation that its node did not live to complete: all of them are younger than what is known.</remarks>
+    /// not be written, or an activation that its node did not live to complete: all of them are younger than what is known. The state remembers
+    /// the last of them; one that it has forgotten counts as older, which costs a full copy and believes nobody.</remarks>
     /// <param name="label">As read.</param>
     /// <param name="expected">From a state that contains all that was committed before the label was read, for the completed
     /// stamp, and after it was read, for the newest.</param>
@@ -43,7 +47,13 @@ public static class StampJudge
         if (DiskMutants.ForkBelieved) return StampVerdict.Current;
         if (label.Number > expected.Newest.Number) return StampVerdict.Newer;
         if (label.Number == expected.Newest.Number) return label.Nonce == expected.Newest.Nonce ? StampVerdict.Current : StampVerdict.Newer;
-        if (label.Number == expected.Completed.Number && label.Nonce != expected.Completed.Nonce) return StampVerdict.Newer;
-        return StampVerdict.Current;
+        if (label.Number == expected.Completed.Number) return label.Nonce == expected.Completed.Nonce ? StampVerdict.Current : StampVerdict.Newer;
+        foreach (var opened in expected.Opened ?? [])
+        {
+            if (opened.Number == label.Number) return opened.Nonce == label.Nonce ? StampVerdict.Current : StampVerdict.Newer;
+        }
+
+        // A disk that is to be written anew has no completed stamp, and is no source whatever its label says.
+        return expected.Completed.Number == 0 ? StampVerdict.Current : StampVerdict.Older;
     }
 }

@@ -21,7 +21,10 @@ public sealed class DiskIdentityTests
     private static DiskLabel Label(LabelStamp stamp, Guid? disk = null, Guid? cluster = null, long sizeBytes = DiskBytes) =>
         new(cluster ?? Cluster, Set, disk ?? Disk, sizeBytes, DiskLayout.MinMetadataBytes, 4, 0, 4096, 1, 2, stamp, "log"u8.ToArray());
 
-    private static StampExpectation Expect(ulong completed, ulong newest) => new(Stamp(completed), Stamp(newest));
+    private static StampExpectation Expect(ulong completed, ulong newest) => new(Stamp(completed), Stamp(newest))
+    {
+        Opened = [Stamp(newest - 1), Stamp(newest)],
+    };
 
     private static DiskVerdict Judge(MemoryBlockDevice device, StampExpectation stamps) =>
         DiskIdentity.Judge(Expected, device.SizeBytes, DiskIdentity.Read(device, DiskBytes), stamps);
@@ -38,7 +41,10 @@ public sealed class DiskIdentityTests
     [InlineData(0, 1, 5, 6, StampVerdict.Older)]
     [InlineData(5, 1, 5, 6, StampVerdict.Current)]
     [InlineData(6, 1, 5, 6, StampVerdict.Current)]
-    [InlineData(6, 1, 4, 8, StampVerdict.Current)] // Started, and not completed on this disk.
+    [InlineData(7, 1, 4, 8, StampVerdict.Current)] // Started, and not completed on this disk.
+    [InlineData(7, 2, 4, 8, StampVerdict.Newer)]
+    [InlineData(6, 1, 4, 8, StampVerdict.Older)] // Forgotten by now.
+    [InlineData(6, 1, 0, 8, StampVerdict.Current)] // To be written anew: no source before it is stamped.
     [InlineData(7, 1, 5, 6, StampVerdict.Newer)]
     [InlineData(5, 2, 5, 6, StampVerdict.Newer)] // Another history gave the same number.
     [InlineData(6, 2, 5, 6, StampVerdict.Newer)]

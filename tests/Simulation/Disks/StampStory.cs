@@ -244,9 +244,9 @@ internal sealed class StampStory(ulong seed, StampBug bug)
         return bug switch
         {
             StampBug.IgnoresStamps => new StampExpectation(found, found),
-            StampBug.IgnoresNonces when found.Number == newest.Number => new StampExpectation(completed, found),
+            StampBug.IgnoresNonces when found.Number == newest.Number => new StampExpectation(completed, found) { Opened = [.. Set.OpenedStamps.Select(Words)] },
             StampBug.KnowsCompletedOnly => new StampExpectation(completed, completed.Number == 0 ? newest : completed),
-            _ => new StampExpectation(completed, newest),
+            _ => new StampExpectation(completed, newest) { Opened = [.. Set.OpenedStamps.Select(Words)] },
         };
     }
 

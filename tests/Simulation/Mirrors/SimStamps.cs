@@ -13,6 +13,7 @@ internal sealed class SimStamps(Xoshiro random)
     private readonly Dictionary<string, LabelStamp> _completed = new(StringComparer.Ordinal);
     private readonly Dictionary<string, LabelStamp> _leftAt = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ulong> _newestEver = new(StringComparer.Ordinal);
+    private readonly List<LabelStamp> _opened = [];
     private ulong _activation = 1;
     private ulong _activating;
 
@@ -72,17 +73,27 @@ internal sealed class SimStamps(Xoshiro random)
     /// <summary>A disk that is owed everything carries an old label until it is stamped: before that it is no source (ADR 0020).</summary>
     public bool IsStamped(string disk) => _completed[disk].Number > 0;
 
-    /// <summary>The number that is known to be on the disk, of another history, or one that is not known yet. (Of a number between those that are known the
-    /// nonce is not kept: ADR 0020.)</summary>
+    /// <summary>A number of another history: one that is known to be on the disk, one that may be, or one that is not known yet.</summary>
     public LabelStamp Forked(string disk)
     {
         var (completed, newest) = ExpectationOf(disk);
-        return new LabelStamp(completed.Number > 0 && random.Chance(0.5) ? completed.Number : newest.Number + 20, Draw(random), _activation);
+        var number = completed.Number > 0 && random.Chance(0.5)
+            ? completed.Number + (ulong)random.NextInt64((long)(newest.Number - completed.Number) + 1)
+            : newest.Number + 20;
+        return new LabelStamp(number, Draw(random), _activation);
     }
 
-    private StampExpectation ExpectationOf(string disk) => new(_completed[disk], _leftAt.TryGetValue(disk, out var left) ? left : Next);
+    private StampExpectation ExpectationOf(string disk) => new(_completed[disk], _leftAt.TryGetValue(disk, out var left) ? left : Next)
+    {
+        Opened = _opened,
+    };
 
-    private void Open() => Next = new LabelStamp(Next.Number + 1, Draw(random), _activation);
+    private void Open()
+    {
+        Next = new LabelStamp(Next.Number + 1, Draw(random), _activation);
+        if (_opened.Count == 32) _opened.RemoveAt(0);
+        _opened.Add(Next);
+    }
 
     private static Guid Draw(Xoshiro random)
     {

@@ -26,6 +26,7 @@ internal static class StateWords
         Of(after.Disks.GetValueOrDefault(disk) is { } now ? ControlPlane.Model.Stamps.NewestOf(after, now) : StampState.None))
     {
         IsEverythingOwed = before.Disks.GetValueOrDefault(disk) is { AwaitsStamp: true, Stamp: null, Status: ControlPlane.Model.DiskStatus.Okay },
+        Opened = [.. after.OpenedStamps.Select(Of)],
     };
 
     /// <summary>A stamp as a label carries it.</summary>
