@@ -42,13 +42,13 @@ public sealed class CommandLineTests
     [InlineData("wait d --for tea")]
     [InlineData("trace show xyz")]
     [InlineData("demo --nodes 2")]
-    [InlineData("node run --name a --data /tmp/x --api 0.0.0.0:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster a=127.0.0.1:2")]
-    [InlineData("node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 192.168.1.1:2 --nbd 127.0.0.1:3 --cluster a=192.168.1.1:2")]
-    [InlineData("node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 0.0.0.0:3 --cluster a=127.0.0.1:2")]
-    [InlineData("node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster b=127.0.0.1:2")]
-    [InlineData("node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster a=127.0.0.1:2 --peer-cert /x")]
+    [InlineData("node run --name a --data /nosuch/x --api 0.0.0.0:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster a=127.0.0.1:2")]
+    [InlineData("node run --name a --data /nosuch/x --api 127.0.0.1:1 --peer 192.168.1.1:2 --nbd 127.0.0.1:3 --cluster a=192.168.1.1:2")]
+    [InlineData("node run --name a --data /nosuch/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 0.0.0.0:3 --cluster a=127.0.0.1:2")]
+    [InlineData("node run --name a --data /nosuch/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster b=127.0.0.1:2")]
+    [InlineData("node run --name a --data /nosuch/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster a=127.0.0.1:2 --peer-cert /x")]
     [InlineData(
-        "node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster a=127.0.0.1:2 "
+        "node run --name a --data /nosuch/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster a=127.0.0.1:2 "
         + "--peer-cert /nowhere --peer-key /nowhere --peer-ca /nowhere")]
     public async Task Parse_BadInput_Exits2AndAsksNobody(string line)
     {
@@ -65,7 +65,7 @@ public sealed class CommandLineTests
     {
         NodeRunOptions? given = null;
         var (code, _, _) = await RunAsync(
-            "node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3,unix:/tmp/x/nbd.sock "
+            "node run --name a --data /nosuch/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3,unix:/nosuch/x/nbd.sock "
             + "--cluster a=127.0.0.1:2,b=127.0.0.1:4 --lease-ms 1000",
             (options, _) =>
             {
@@ -74,7 +74,7 @@ public sealed class CommandLineTests
             });
         Assert.Equal(ExitCode.Ok, code);
         Assert.Equal(2, given!.Cluster.Count);
-        Assert.Equal("/tmp/x/nbd.sock", given.NbdSocket);
+        Assert.Equal("/nosuch/x/nbd.sock", given.NbdSocket);
         Assert.Equal(1000, given.Lease.TotalMilliseconds);
     }
 
@@ -84,7 +84,7 @@ public sealed class CommandLineTests
         NodeRunOptions? given = null;
         var file = typeof(CommandLineTests).Assembly.Location;
         var (code, _, error) = await RunAsync(
-            "node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 192.0.2.1:2 --nbd 127.0.0.1:3 --cluster a=192.0.2.1:2 "
+            "node run --name a --data /nosuch/x --api 127.0.0.1:1 --peer 192.0.2.1:2 --nbd 127.0.0.1:3 --cluster a=192.0.2.1:2 "
             + $"--peer-cert {file} --peer-key {file} --peer-ca {file}",
             (options, _) =>
             {

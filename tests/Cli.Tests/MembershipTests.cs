@@ -124,7 +124,7 @@ public sealed class MembershipTests
     [InlineData("raft log --count 0")]
     [InlineData("raft recover --data /tmp --to /nowhere")]
     [InlineData("raft reseed d --dry-run")]
-    [InlineData("node run --name a --data /tmp/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster a=127.0.0.1:2 --join 127.0.0.1:9")]
+    [InlineData("node run --name a --data /nosuch/x --api 127.0.0.1:1 --peer 127.0.0.1:2 --nbd 127.0.0.1:3 --cluster a=127.0.0.1:2 --join 127.0.0.1:9")]
     public async Task Raft_BadInput_Exits2AndAsksNobody(string line)
     {
         var node = new FakeNode("a");
