@@ -270,6 +270,18 @@ public static partial class Linux
     [LibraryImport("libc", EntryPoint = "renameat2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int NativeRename(int directory, string path, int otherDirectory, string other, uint flags);
 
+    /// <summary>Type of the file system that a path lies on, as statfs(2) numbers them; null if it cannot be told. May block as long as the
+    /// file system does.</summary>
+    public static unsafe long? FileSystemType(string path)
+    {
+        const int more = 512; // The structure has 120 bytes.
+        var buffer = stackalloc long[more / sizeof(long)];
+        return NativeStatfs(path, buffer) == 0 ? buffer[0] : null;
+    }
+
+    [LibraryImport("libc", EntryPoint = "statfs", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int NativeStatfs(string path, long* buffer);
+
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static partial int NativeFlock(SafeFileHandle fd, int operation);
 

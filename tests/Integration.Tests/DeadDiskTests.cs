@@ -117,6 +117,152 @@ public sealed class DeadDiskTests(ITestOutputHelper output)
         },
         arguments: await DiskFaults.PrepareAsync());
 
+    [ToolFact("gcc", "cmp")] // An error is no more than a hang proof against the disk: it fails on one node and is fine on the others.
+    public async Task DiskFailsForOneNode_DiskStaysThatNodeGoesWithoutAndServesAgainWhenItWorks() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await cluster.CreateSetAsync("eio", disks: 2, megabytes: 200);
+            await cluster.CreateMirrorAsync("eio/v", "16M", "--writers", "all");
+            await using var client = await NbdClient.ConnectAsync(cluster["a"], "eio/v");
+            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
+            await using var other = await NbdClient.ConnectAsync(cluster["b"], "eio/v");
+            Assert.Equal(0u, await other.WriteAsync(8 << 20, new byte[4096]));
+            var since = await cluster.LastEventAsync();
+
+            faults.Fail("eio-d1", "rwf", Eio, cluster["a"]);
+            var torn = Record.ExceptionAsync(async () => Assert.NotEqual(0u, await client.WriteAsync(0, Enumerable.Repeat((byte)9, 4096).ToArray())));
+            await Eventually.TrueAsync("status says which node cannot use which disk", Limit, () => HasCauseAsync(cluster, "RM1205 DISK_NOT_SEEN", "d1"));
+            Assert.True(faults.Hits(cluster["a"]) > 0, "the fault was met");
+            await torn.WaitAsync(Limit); // Not acknowledged: refused or dropped.
+            Assert.Equal(0u, await other.WriteAsync(9 << 20, Enumerable.Repeat((byte)5, 4096).ToArray()).WaitAsync(Limit)); // On both legs, through b.
+            await Eventually.TrueAsync("what the write left torn is made equal by the others", Limit, async () =>
+                (await cluster.StatusAsync(cluster["b"]))["disksets"]![0]!["volumes"]![0]!["staleRegions"]!.GetValue<long>() == 0
+                && (await cluster.EventsAsync(since)).Any(item => (string?)item["type"] == "DirtyLogMerged"));
+
+            faults.End(cluster["a"]);
+            await Eventually.TrueAsync("node a has taken its word back", Limit, async () => !await HasCauseAsync(cluster, "RM1205 DISK_NOT_SEEN", "d1"));
+            await Eventually.TrueAsync("node a serves again", Limit, async () =>
+            {
+                await using var again = await NbdClient.ConnectAsync(cluster["a"], "eio/v");
+                return await again.WriteAsync(0, Enumerable.Repeat((byte)8, 4096).ToArray()) == 0;
+            });
+            await cluster.WaitUntilHealthyAsync("eio/v");
+            var events = await cluster.EventsAsync(since);
+            Assert.DoesNotContain(events, item => (string?)item["type"] is "DiskLost" or "DiskFailed" or "SubmirrorStateChanged");
+            Assert.Contains(events, item => (string?)item["type"] == "DisksReported" && item.ToJsonString().Contains("b can use it there", StringComparison.Ordinal));
+            await Legs.AssertIdenticalAsync(cluster, "eio/v", 16 << 20);
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
+    [ToolFact("gcc")] // A bad sector is the medium: each node that is asked reads the place, and fails there as well.
+    public async Task SectorIsBadForAllNodes_ReadIsAnsweredLegIsLostAndTheEventSaysWhoWasAsked() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await cluster.CreateSetAsync("sector", disks: 2, megabytes: 200);
+            await cluster.CreateMirrorAsync("sector/v", "16M");
+            await using var client = await NbdClient.ConnectAsync(cluster["a"], "sector/v");
+            Assert.Equal(0u, await client.WriteAsync(8 << 20, Enumerable.Repeat((byte)7, 4096).ToArray()));
+            var since = await cluster.LastEventAsync();
+
+            // From the volume's middle on: labels, slots and the first half read well.
+            var offset = (await Legs.MapAsync(cluster, "sector/v"))[1][0].DiskOffset + (8 << 20);
+            faults.FailFrom("sector-d1", "r", Eio, offset, cluster.Nodes);
+            JsonNode? lost = null;
+            await Eventually.TrueAsync("reads met the place, and its leg is lost", Limit, async () =>
+            {
+                var block = new byte[4096];
+                await client.ReadAsync(8 << 20, block).WaitAsync(Limit); // Always answered: from the other leg.
+                Assert.All(block, value => Assert.Equal(7, value));
+                lost = (await cluster.EventsAsync(since)).FirstOrDefault(item => (string?)item["type"] == "SubmirrorStateChanged");
+                return lost is not null;
+            });
+            Assert.True(faults.Hits(cluster["b"]) + faults.Hits(cluster["c"]) > 1, "the others were asked, at that place");
+            Assert.Contains("b gets errors too, c gets errors too", lost!.ToJsonString(), StringComparison.Ordinal);
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
+    [ToolFact("gcc", "cmp")]
+    public async Task DiskHangsForAllNodes_AnswersAgain_ComesBackByItselfAndLegsAreEqual() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await cluster.CreateSetAsync("thaw", disks: 2, megabytes: 200);
+            await cluster.CreateMirrorAsync("thaw/v", "16M");
+            await using var client = await NbdClient.ConnectAsync(cluster["a"], "thaw/v");
+            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
+            var since = await cluster.LastEventAsync();
+
+            faults.Hang("thaw-d1", "rwf", cluster.Nodes);
+            Assert.Equal(0u, await client.WriteAsync(0, Enumerable.Repeat((byte)1, 4096).ToArray()).WaitAsync(Limit)); // d1 is lost meanwhile.
+            Assert.True(faults.Hits(cluster["a"]) > 0, "the fault was met");
+            Assert.Equal(0u, await client.WriteAsync(0, Enumerable.Repeat((byte)2, 4096).ToArray()).WaitAsync(Limit)); // The hung call holds the former.
+            Assert.Equal(0u, await client.WriteAsync(4 << 20, Enumerable.Repeat((byte)3, 4096).ToArray()).WaitAsync(Limit));
+            await Eventually.TrueAsync("the disk is lost, and calls to it may still land", Limit, () => HasCauseAsync(cluster, "RM1204 DISK_IO_OUTSTANDING", "d1"));
+            Assert.DoesNotContain(await cluster.EventsAsync(since), item => (string?)item["type"] == "DiskReturned");
+
+            faults.End(cluster.Nodes);
+            await Eventually.TrueAsync("the disk comes back by itself", Limit + Limit, async () =>
+                (await cluster.EventsAsync(since)).Any(item => (string?)item["type"] == "DiskReturned"));
+            await cluster.WaitUntilHealthyAsync("thaw/v");
+            var events = (await cluster.EventsAsync(since)).Select(item => (string?)item["type"]).ToList();
+            Assert.True(events.LastIndexOf("DiskIoEnded") < events.IndexOf("DiskReturned"), "not before each node's calls had ended");
+            Assert.Equal(cluster.Nodes.Count, events.Count(type => type == "DiskIoEnded"));
+            await Legs.AssertIdenticalAsync(cluster, "thaw/v", 16 << 20);
+            var read = new byte[4096];
+            await client.ReadAsync(0, read);
+            Assert.All(read, value => Assert.Equal(2, value));
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
+    [ToolFact("gcc")] // The last leg with the data is never given up: what needs it waits, with a cause and a bound.
+    public async Task LastReadableLegHangs_WritesWaitWithACauseClientsAreDroppedAndOwnershipStays() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await cluster.CreateSetAsync("last", disks: 2, megabytes: 200);
+            await cluster.CliAsync("mirror", "create", "last/v", "--size", "16M", "--on", "d1");
+            await cluster.WaitUntilHealthyAsync("last/v");
+            await using var client = await NbdClient.ConnectAsync(cluster["a"], "last/v");
+            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
+            await using var second = await NbdClient.ConnectAsync(cluster["a"], "last/v");
+            Assert.Equal(0u, await second.WriteAsync(8 << 20, new byte[4096]));
+            await using var elsewhere = await NbdClient.ConnectAsync(cluster["b"], "last/v");
+
+            faults.Hang("last-d1", "rwf", cluster.Nodes);
+            var clock = Stopwatch.StartNew();
+            var stuck = Record.ExceptionAsync(() => client.WriteAsync(0, Enumerable.Repeat((byte)1, 4096).ToArray()));
+            var overlapping = Record.ExceptionAsync(() => second.WriteAsync(0, Enumerable.Repeat((byte)2, 4096).ToArray()));
+            await Eventually.TrueAsync("status says what waits, for what, and that it is the last", Limit, () => HasCauseAsync(cluster, "RM1105 IO_WAITS", "the only submirror with the data"));
+            var moved = Record.ExceptionAsync(() => elsewhere.WriteAsync(4 << 20, Enumerable.Repeat((byte)3, 4096).ToArray())); // Wants ownership.
+            var bound = TimeSpan.FromSeconds(60);
+            Assert.NotNull(await stuck.WaitAsync(bound)); // Dropped, not answered.
+            Assert.NotNull(await overlapping.WaitAsync(bound));
+            output.WriteLine($"dropped after {clock.Elapsed.TotalSeconds:0.0} s");
+            Assert.True(faults.Hits(cluster["a"]) > 0, "the fault was met");
+            var volume = (await cluster.StatusAsync(cluster["b"]))["disksets"]![0]!["volumes"]![0]!;
+            Assert.Equal("a", (string?)volume["owner"]!["node"]);
+            Assert.Equal("okay", (string?)volume["submirrors"]![0]!["state"]);
+            await moved.WaitAsync(bound);
+
+            faults.End(cluster.Nodes);
+            await Eventually.TrueAsync("writes go on", Limit + Limit, async () =>
+            {
+                await using var again = await NbdClient.ConnectAsync(cluster["a"], "last/v");
+                return await again.WriteAsync(0, Enumerable.Repeat((byte)4, 4096).ToArray()).WaitAsync(Limit) == 0;
+            });
+            await using var reader = await NbdClient.ConnectAsync(cluster["b"], "last/v");
+            var read = new byte[4096];
+            await reader.ReadAsync(0, read);
+            Assert.All(read, value => Assert.Equal(4, value));
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
     private static async Task<bool> HasCauseAsync(TestCluster cluster, string code, string word)
     {
         var set = (await cluster.StatusAsync(cluster["b"]))["disksets"]![0]!;

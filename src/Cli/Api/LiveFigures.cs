@@ -48,6 +48,9 @@ internal sealed record NodeLive(bool IsVoter, ulong? LagEntries, int? NbdClients
 
     /// <summary>What has run out on it.</summary>
     public IReadOnlyList<HealthCause> Causes { get; init; } = [];
+
+    /// <summary>Live nodes that it does not hear, or that do not hear it.</summary>
+    public IReadOnlyList<string> Unheard { get; init; } = [];
 }
 
 /// <summary>One volume, now, summed over the nodes that answered.</summary>

@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Daemon.Disks;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
@@ -10,6 +11,7 @@ using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.DiskIo;
 using RaftMirror.DataPlane.DiskIo.Core;
 using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Cli.Daemon;
 
@@ -25,6 +27,7 @@ internal sealed partial class DiskReports(
     ILogger logger,
     CancellationToken stopping) : IDiskReports
 {
+    private readonly OwnComplaints _complaints = new(set, self, feed, submit, stopping);
     private static readonly TimeSpan AskLimit = TimeSpan.FromSeconds(2);
     private readonly ConcurrentDictionary<string, bool> _underWay = new(StringComparer.Ordinal);
 
@@ -58,10 +61,10 @@ internal sealed partial class DiskReports(
     public void HangsOnlyHere(DiskHang hang) => Run($"path {hang.Disk}", async () =>
     {
         // Said once: the age grows, and each change is an entry of the log.
-        if (Own().Any(complaint => complaint.Disk == hang.Disk)) return;
+        if (_complaints.Told.Any(complaint => complaint.Disk == hang.Disk)) return;
         var detail = Seconds($"its calls hang on this node (one for {hang.AgeMs / 1000.0:0.0} s), while '{hang.FineOn}' reaches it");
         LogHangs(logger, set, hang.Disk, detail);
-        await ReportAsync([.. Own(), new DiskComplaint(hang.Disk, DiskLossReason.TimedOut, detail)]);
+        await _complaints.AddAsync(new DiskComplaint(hang.Disk, DiskLossReason.TimedOut, detail));
     });
 
     /// <inheritdoc/>
@@ -72,52 +75,31 @@ internal sealed partial class DiskReports(
     });
 
     /// <inheritdoc/>
-    public void Recovered(string disk) => Run($"path {disk}", async () =>
-    {
-        var others = Own().Where(complaint => complaint.Disk != disk || complaint.Reason != DiskLossReason.TimedOut).ToImmutableArray();
-        if (others.Length < Own().Length) await ReportAsync(others);
-    });
+    public void Recovered(string disk) => Run($"path {disk}", async () => await _complaints.RemoveAsync(disk, DiskLossReason.TimedOut));
 
     /// <inheritdoc/>
     public void IoEnded(string disk) => Run($"ended {disk}", async () =>
     {
         if (feed.Current.Set(set)?.Disks.GetValueOrDefault(disk) is not { Status: ControlPlane.Model.DiskStatus.Lost } lost) return;
+        if (LateWrites.Any(self.Name, lost.Id)) return; // Labels of whichever incarnation of this process; said again in a second.
         foreach (var user in lost.Users.Where(user => user.Node == self.Name && user.Incarnation <= self.Incarnation))
         {
-            // An earlier incarnation on this boot: its process held the data directory until its last thread had come back from the kernel,
-            // or ended in this one after its disks were closed. One whose boot nobody noted ran on this boot, or on one that is over.
-            if (user.Incarnation != self.Incarnation && ((user.BootId is { Length: > 0 } boot && boot != MachineBoot.Id) || DataPlaneSet.LivingOf(self.Name, set) > 1)) continue;
+            if (user.Incarnation != self.Incarnation && !HasEnded(user, lost.PathOn(self.Name))) continue;
             await submit(
                 new ReportDiskIoEnded(set, disk, lost.LostAtIndex, user.Incarnation, self.Name, self.Incarnation), null, stopping);
         }
     });
 
-    /// <summary>A leg's calls failed as those of a lost path do: if no other node reaches the disk either, it is lost, with its marks kept.</summary>
-    /// <returns>False if that was not committed: another node reaches it.</returns>
-    public async Task<bool> LoseUnreachableAsync(string disk)
-    {
-        var state = feed.Current;
-        if (state.Set(set) is not { } known || !known.Disks.ContainsKey(disk)) return false;
-        var joined = known.Members.Values.Where(member => state.Node(member.Node) is { } node && Duties.IsJoined(node, member)).ToList();
-        var answers = await Task.WhenAll(joined.Where(member => member.Node != self.Name).Select(member => AskAsync(member.Node, disk)));
-        if (answers.Contains(DiskAnswer.Fine)) return false;
-        var result = await submit(
-            new LoseDisk(
-                set, disk, DiskLossReason.Unreachable, $"'{self.Name}' cannot reach it, nor can any other node that answers", self.Name,
-                self.Incarnation,
-                joined.ToImmutableSortedDictionary(member => member.Node, member => member.JoinedIncarnation, StringComparer.Ordinal)),
-            null,
-            stopping);
-        return result.Outcome == ApiOutcome.Applied;
-    }
+    private Task<DiskAnswer> AskAsync(string node, string disk) => AskAsync(peers, node, new ProbeDiskRequest(set, disk), stopping);
 
-    private async Task<DiskAnswer> AskAsync(string node, string disk)
+    /// <summary>What another node says of a disk; no answer in time is none.</summary>
+    public static async Task<DiskAnswer> AskAsync(PeerClient peers, string node, ProbeDiskRequest request, CancellationToken cancellationToken)
     {
         try
         {
             return (await peers.CallAsync(
-                node, PeerMethods.ProbeDisk, new ProbeDiskRequest(set, disk), DaemonJson.Default.ProbeDiskRequest,
-                DaemonJson.Default.ProbeDiskReply, AskLimit, stopping)).Answer;
+                node, PeerMethods.ProbeDisk, request, DaemonJson.Default.ProbeDiskRequest, DaemonJson.Default.ProbeDiskReply, AskLimit,
+                cancellationToken)).Answer;
         }
         catch (PeerUnreachableException)
         {
@@ -125,17 +107,17 @@ internal sealed partial class DiskReports(
         }
     }
 
+    /// <summary>An earlier incarnation on this boot: its process held the data directory until its last thread had come back from the kernel, or it
+    /// ended in this one after its disks were closed. One whose boot nobody noted ran on this boot, or on one that is over. Not so where a kill
+    /// ends a thread's wait and the request goes on without it.</summary>
+    private bool HasEnded(DiskUser user, string path) =>
+        (user.BootId is not { Length: > 0 } boot || boot == MachineBoot.Id) && DataPlaneSet.LivingOf(self.Name, set) <= 1 && KernelWaits.OutlastAKill(path);
+
     /// <summary>This node's part in another's question.</summary>
     public static async ValueTask<ProbeDiskReply> AnswerAsync(DataPlaneSet? dataPlane, ProbeDiskRequest request) =>
-        new(dataPlane is null ? DiskAnswer.Unknown : await dataPlane.ProbeDiskAsync(request.Disk));
+        new(dataPlane is null ? DiskAnswer.Unknown : await dataPlane.ProbeDiskAsync(request.Disk, new ByteRange(request.Offset, request.Length)));
 
     private static string Seconds(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
-
-    private ImmutableArray<DiskComplaint> Own() =>
-        feed.Current.Set(set)?.Members.GetValueOrDefault(self.Name) is { } member && member.DisksBy == self.Incarnation ? member.Disks : [];
-
-    private async Task ReportAsync(ImmutableArray<DiskComplaint> complaints) =>
-        await submit(new ReportDisks(set, self.Name, self.Incarnation, complaints), null, stopping);
 
     private void Run(string key, Func<Task> report)
     {

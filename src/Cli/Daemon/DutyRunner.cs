@@ -6,6 +6,7 @@ using RaftMirror.Cli.Daemon.Disks;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.DataPlane.DiskIo.Core;
 using RaftMirror.DataPlane.Metadata;
 using RaftMirror.DataPlane.Mirroring;
 
@@ -25,6 +26,7 @@ internal sealed partial class DutyRunner(
     SetStamps stamps,
     Func<string, DataPlaneSet?> dataPlane,
     TimeSpan transferLimit,
+    Func<string, LegFailures> failuresOf,
     Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
     Func<bool> isBarred,
     ILogger logger)
@@ -202,13 +204,15 @@ internal sealed partial class DutyRunner(
     /// <summary>One failure of a disk is noticed for every leg on it: no volume has to run into it by itself.</summary>
     private async Task FailLegsAsync(SetState set, string disk, string reason, CancellationToken cancellationToken)
     {
+        var judged = await failuresOf(set.Name).JudgeAsync(disk, default, isWrite: true, reason);
+        if (judged.Verdict != FailureVerdict.Medium) return; // The next beat finds it again, or another node makes it.
         LogDiskFails(logger, set.Name, disk, reason);
         foreach (var volume in set.Volumes.Values)
         {
             foreach (var leg in volume.Submirrors.Where(leg => leg.IsWritable && leg.Status != ControlPlane.Model.SubmirrorStatus.LastErred && leg.IsOn(disk)))
             {
                 await Submit(
-                    new FailSubmirror(set.Name, volume.Name, leg.Name, self.Name, self.Incarnation, $"{disk}: {reason}"), cancellationToken);
+                    new FailSubmirror(set.Name, volume.Name, leg.Name, self.Name, self.Incarnation, $"{disk}: {reason}; {judged.Evidence}"), cancellationToken);
             }
         }
     }

@@ -188,6 +188,7 @@ internal sealed partial class NodeApi
                 ClockAheadMs = peer?.ClockAheadMs,
                 ClockWrong = peer?.ClockWrong ?? false,
                 Causes = answer?.Causes ?? [],
+                Unheard = answer?.Unheard ?? [],
             };
         }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Cli.Api;
 using RaftMirror.Cli.Commands;
@@ -26,6 +27,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<Task> _loops = [];
+    private readonly ConcurrentDictionary<string, LegFailures> _failures = new(StringComparer.Ordinal);
     private readonly ILogger _logger;
     private readonly NodeRunOptions _options;
     private readonly NodeDirectory _directory;
@@ -90,7 +92,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _exports = new NodeExports(
             _self, _feed, (set, name) => _agents!.Find(set)?.DataPlane.Look(name), () => _standing.Barred, _raft.ReadBarrierAsync);
         _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), reason => _ended.TrySetResult(reason), _logger);
-        _stamps = new SetStamps(_self, _feed, _disks, () => _agents.HasLease, _raft.TestimonyForDisks, (body, token) => SubmitOwn(body, null, token));
+        _stamps = new SetStamps(_self, _feed, _disks, () => _agents.HasLease, nodes => _links!.Apart(nodes), _raft.TestimonyForDisks, (body, token) => SubmitOwn(body, null, token));
         _links = new PeerLinks(_self, _feed, _peers);
         _leases = new LeaseService(
             _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, IsBarred, _links.Unheard, _logger);
@@ -254,7 +256,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         var addresses = new NodeAddresses(_http.Endpoint.ToString(), _options.Peer.ToString(), nbd);
         var duties = new DutyRunner(
             _self, _raft, _feed, addresses, _raft.ClusterName, _raft.ClusterId, _resources, _disks, _stamps,
-            set => _agents.Find(set)?.DataPlane, TimeSpan.FromSeconds(20), SubmitOwn, IsBarred, _logger);
+            set => _agents.Find(set)?.DataPlane, TimeSpan.FromSeconds(20), FailuresOf, SubmitOwn, IsBarred, _logger);
         Run(_agents.RunAsync(_stopping.Token));
         Run(_clocks.RunAsync(_stopping.Token));
         Run(_leases.RunAsync(_stopping.Token));
@@ -287,13 +289,16 @@ internal sealed partial class NodeRun : IAsyncDisposable
         Environment.FailFast("A broken invariant stops the node.", failure);
     }
 
+    private LegFailures FailuresOf(string set) => _failures.GetOrAdd(set, name => new LegFailures(
+        name, _self, _feed, _peers, () => _agents.Find(name)?.DataPlane, SubmitOwn, _logger, _stopping.Token));
+
     private DataPlanePorts PortsOf(string set, TransferSpans spans, PeerDatagrams datagrams)
     {
         var disks = new DiskReports(set, _self, _feed, _peers, () => _agents.Find(set)?.DataPlane, SubmitOwn, _logger, _stopping.Token);
         return new DataPlanePorts(
             _resources,
             new VolumeReports(
-                set, _self, _feed, SubmitOwn, reason => _ended.TrySetResult(reason), spans, disks.LoseUnreachableAsync, _logger, _stopping.Token),
+                set, _self, _feed, SubmitOwn, reason => _ended.TrySetResult(reason), spans, FailuresOf(set), _logger, _stopping.Token),
             datagrams.ForSet(set),
             BootTimeLeaseClock.Instance,
             Fatal)
@@ -346,6 +351,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
             Barred = _standing.Barred,
             Causes = _watch.Causes(),
             HasRoom = _watch.HasRoom,
+            Unheard = _links.LongApart(),
             Disks = [.. _agents.All.SelectMany(agent => agent.DataPlane.DiskStatistics().Select(disk =>
                 new DiskFigures($"{agent.Set}/{disk.Disk}", disk.OldestMs, disk.Calls, disk.Phase)
                 {

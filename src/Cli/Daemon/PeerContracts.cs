@@ -72,7 +72,9 @@ internal sealed record RenewRequest(string Node, ulong Incarnation, IReadOnlyLis
 
 internal sealed record PingRequest(ulong Incarnation);
 
-internal sealed record PingReply(ulong Incarnation);
+/// <param name="Incarnation">Of the node that answers.</param>
+/// <param name="HearsYou">It hears the incarnation that asks.</param>
+internal sealed record PingReply(ulong Incarnation, bool HearsYou);
 
 /// <summary>A grant, or why not. Times in ms.</summary>
 internal sealed record RenewReply(
@@ -149,7 +151,11 @@ internal sealed record DiskReply(bool IsOk, string Message, long SizeBytes, int 
     public byte[]? Kept { get; init; }
 }
 
-internal sealed record ProbeDiskRequest(string Set, string Disk);
+/// <param name="Set">Set.</param>
+/// <param name="Disk">Disk.</param>
+/// <param name="Offset">Of bytes that are to be read as well.</param>
+/// <param name="Length">How many; 0: none.</param>
+internal sealed record ProbeDiskRequest(string Set, string Disk, long Offset = 0, long Length = 0);
 
 internal sealed record ProbeDiskReply(DataPlane.DiskIo.Core.DiskAnswer Answer);
 
@@ -175,6 +181,9 @@ internal sealed record NodeFigures(string Node, int NbdClients, IReadOnlyList<Vo
 
     /// <summary>What has run out on it.</summary>
     public IReadOnlyList<HealthCause> Causes { get; init; } = [];
+
+    /// <summary>Live nodes that it does not hear, or that do not hear it.</summary>
+    public IReadOnlyList<string> Unheard { get; init; } = [];
 
     /// <summary>Its log has room.</summary>
     public bool HasRoom { get; init; } = true;

@@ -106,18 +106,21 @@ internal static class SetConfigurationMapper
         volume.IsReadPinned,
         [.. volume.Barriers.Select(barrier => Map(barrier, self))])
     {
-        WaitsFor = WaitsFor(set, volume, self),
+        WaitsFor = WaitsFor(set, volume, self, out var isUnusableHere),
+        IsDiskUnusableHere = isUnusableHere,
     };
 
     /// <summary>The first disk that a submirror in use needs and this node cannot use.</summary>
-    private static string? WaitsFor(SetState set, VolumeState volume, string self)
+    private static string? WaitsFor(SetState set, VolumeState volume, string self, out bool isUnusableHere)
     {
+        isUnusableHere = false;
         foreach (var name in volume.Submirrors.Where(leg => leg.IsWritable).SelectMany(leg => leg.Extents).Select(extent => extent.Disk))
         {
             var disk = set.Disks[name];
             if (disk.Status == DiskStatus.Lost) return $"disk '{name}' is lost: {disk.LossDetail}";
-            if (set.Members.GetValueOrDefault(self) is { } member && member.ComplaintOf(name, member.JoinedIncarnation) is { } complaint)
-                return $"disk '{name}' cannot be used here: {complaint.Detail}";
+            if (set.Members.GetValueOrDefault(self) is not { } member || member.ComplaintOf(name, member.JoinedIncarnation) is not { } complaint) continue;
+            isUnusableHere = true;
+            return $"disk '{name}' cannot be used here: {complaint.Detail}";
         }
 
         return null;

@@ -1,12 +1,15 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Daemon.Disks;
 using RaftMirror.Cli.Telemetry;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.DiskIo.Core;
 using RaftMirror.DataPlane.Mirroring;
 using RaftMirror.Primitives;
 
@@ -21,7 +24,7 @@ internal sealed partial class VolumeReports(
     Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
     Action<string> fenced,
     TransferSpans spans,
-    Func<string, Task<bool>> loseUnreachable,
+    LegFailures failures,
     ILogger logger,
     CancellationToken stopping) : IVolumeReports
 {
@@ -74,16 +77,34 @@ internal sealed partial class VolumeReports(
     /// <inheritdoc/>
     public void LegFailed(uint volume, LegFailureReport report) => Run(volume, $"leg {report.Leg}", async state =>
     {
-        if (report.Reason == LegFailureReason.Unreachable && await loseUnreachable(report.Disk)) return;
+        var text = report.Text;
+        if (report.Reason != LegFailureReason.NoSpace) // What a disk has no space for, it has it for nobody.
+        {
+            var judged = await failures.JudgeAsync(report.Disk, report.Place, report.LacksData, report.Text);
+            if (judged.Verdict != FailureVerdict.Medium) return; // The core repeats it.
+            text = $"{text}; {judged.Evidence}";
+            if (report.Reason == LegFailureReason.Unreachable && await LoseUnreachableAsync(report.Disk, text)) return;
+        }
+
         await submit(
-            new FailSubmirror(
-                set, state.Name, report.Leg, self.Name, self.Incarnation, report.Text)
-            {
-                HeldBy = report.HeldBy,
-            },
+            new FailSubmirror(set, state.Name, report.Leg, self.Name, self.Incarnation, text) { HeldBy = report.HeldBy }, null, stopping);
+    });
+
+    /// <summary>No node reaches the disk: it is lost, with what its submirrors miss kept.</summary>
+    /// <returns>False if that was not committed.</returns>
+    private async Task<bool> LoseUnreachableAsync(string disk, string detail)
+    {
+        var state = feed.Current;
+        if (state.Set(set) is not { } known || !known.Disks.ContainsKey(disk)) return false;
+        var joined = known.Members.Values.Where(member => state.Node(member.Node) is { } node && Duties.IsJoined(node, member));
+        var result = await submit(
+            new LoseDisk(
+                set, disk, DiskLossReason.Unreachable, detail, self.Name, self.Incarnation,
+                joined.ToImmutableSortedDictionary(member => member.Node, member => member.JoinedIncarnation, StringComparer.Ordinal)),
             null,
             stopping);
-    });
+        return result.Outcome == ApiOutcome.Applied;
+    }
 
     /// <inheritdoc/>
     public void BarrierConfirmed(uint volume, ulong barrier, IReadOnlyList<ByteRange> marked) => Run(volume, $"barrier {barrier}", async state =>
@@ -136,18 +157,30 @@ internal sealed partial class VolumeReports(
             while (true)
             {
                 var result = await submit(
-                    new AbandonSlot(set, self.Name, self.Incarnation, slot.Generation, failure.Message, failure.Disk), null, stopping);
+                    new AbandonSlot(set, self.Name, self.Incarnation, slot.Generation, failure.Message, await FailedAsync(failure)), null, stopping);
                 if (result.Outcome is ApiOutcome.Applied or ApiOutcome.Rejected) return;
                 await feed.WaitChangeAsync(feed.Current.Index, Again, stopping);
             }
         });
     }
 
+    /// <summary>The disk of a log that failed, if it is the disk's fault; where it is this node's, the next log lies on others.</summary>
+    private async Task<string?> FailedAsync(DirtyLogFailure failure)
+    {
+        if (failure.Disk is not { } disk || failure.IsFull) return failure.Disk;
+        while (true)
+        {
+            var judged = await failures.JudgeAsync(disk, default, isWrite: true, failure.Message);
+            if (judged.Verdict != FailureVerdict.Wait) return judged.Verdict == FailureVerdict.Medium ? disk : null;
+            await feed.WaitChangeAsync(feed.Current.Index, Again, stopping);
+        }
+    }
+
     /// <inheritdoc/>
     public void DirtyLogOpened(SlotConfiguration slot) => LogDirtyLogOpened(logger, set, slot.Generation, string.Join(", ", slot.Disks));
 
     /// <inheritdoc/>
-    public void Fenced(string disk) => fenced($"disk '{disk}' of set '{set}' refuses this node");
+    public void Fenced(string reason) => fenced($"set '{set}': {reason}");
 
     private VolumeState? Find(ClusterState cluster, uint volume) =>
         cluster.Set(set)?.Volumes.Values.FirstOrDefault(candidate => candidate.Number == volume);

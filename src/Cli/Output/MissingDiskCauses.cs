@@ -125,6 +125,7 @@ internal static class MissingDiskCauses
         DiskLossReason.Cloned => "copy",
         DiskLossReason.Resized => "resized",
         DiskLossReason.Unproven => "not compared yet",
+        DiskLossReason.FailsHere => "fails there only",
         _ => "unreachable",
     };
 }

@@ -102,6 +102,7 @@ internal static class StatusBuilder
             .Concat(ClockTexts.CausesOf(view.Live, set))
             .Concat(DiskCauses.Of(set, view.Live))
             .Concat(HeldCauses.Of(set, view.Live))
+            .Concat(LinkCauses.Of(view.State, set, view.Live))
             .Concat(ResourceCauses.Of(set, view.Live)).ToList();
         return new DisksetStatus
         {

@@ -84,6 +84,9 @@ public enum DiskLossReason
 
     /// <summary>It looks right, and not all nodes that serve the set have said yet whether they see the same one.</summary>
     Unproven,
+
+    /// <summary>Its calls fail on this node, while other nodes can use it.</summary>
+    FailsHere,
 }
 
 /// <summary>What repairs a mirror after a crash.</summary>

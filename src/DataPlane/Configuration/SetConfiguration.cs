@@ -188,6 +188,9 @@ public sealed record VolumeConfiguration(
     /// <summary>Why this node can do no I/O on the volume now although nothing is wrong with its lease: a disk that a leg in use needs is
     /// lost, or cannot be used here. Null if it can. Requests wait, at most as long as for a lease.</summary>
     public string? WaitsFor { get; init; }
+
+    /// <summary>That disk is in use, and it is this node alone that cannot use it.</summary>
+    public bool IsDiskUnusableHere { get; init; }
 }
 
 /// <summary>This node's dirty log, as committed before its first use.</summary>

@@ -3,6 +3,7 @@ using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DirtyRegions.Core;
 using RaftMirror.DataPlane.DiskIo.Core;
 using RaftMirror.DataPlane.Metadata;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.DiskIo;
 
@@ -50,10 +51,13 @@ public sealed record DiskStatistics(string Disk, long OldestMs, int Calls, strin
 internal sealed class DiskWatcher(
     Func<IEnumerable<DiskPort>> ports, Func<long> nowNs, IDiskReports? reports, AlignedBufferPool pool)
 {
+    /// <summary>Most that a probe reads: the largest request of a client.</summary>
+    public const long MaxPlaceBytes = 64 << 20;
+
     private static readonly TimeSpan ProbeLimit = TimeSpan.FromSeconds(1);
     private readonly Lock _gate = new();
     private readonly DiskWatch _watch = new();
-    private readonly Dictionary<string, Task<DiskAnswer>> _probes = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Disk, ByteRange Place), Task<DiskAnswer>> _probes = [];
     private readonly Dictionary<string, long> _endedNs = new(StringComparer.Ordinal);
     private SetConfiguration? _configuration;
     private WatchView _view = new([], [], []);
@@ -114,13 +118,16 @@ internal sealed class DiskWatcher(
         return list;
     }
 
-    /// <summary>Can this node use the disk now? Reads its label, writes a block that is there for that, flushes. One probe of a disk at a
-    /// time: one that hangs answers for those that come after it.</summary>
-    public Task<DiskAnswer> ProbeAsync(string disk)
+    /// <summary>Can this node use the disk now? Reads its label, writes a block that is there for that, flushes, and reads the place asked
+    /// for. One probe of a place at a time: one that hangs answers for those that come after it.</summary>
+    /// <param name="disk">Disk.</param>
+    /// <param name="place">Bytes of the disk; empty for none. What does not lie on it fails.</param>
+    public Task<DiskAnswer> ProbeAsync(string disk, ByteRange place = default)
     {
         lock (_gate)
         {
-            if (_probes.TryGetValue(disk, out var running) && !running.IsCompleted) return LimitAsync(running);
+            if (_probes.TryGetValue((disk, place), out var running) && !running.IsCompleted) return LimitAsync(running);
+            foreach (var ended in _probes.Where(static probe => probe.Value.IsCompleted).Select(static probe => probe.Key).ToArray()) _probes.Remove(ended);
             DiskPort? found = null;
             foreach (var port in ports())
             {
@@ -129,9 +136,9 @@ internal sealed class DiskWatcher(
 
             if (found is not { State: DiskPortState.Open or DiskPortState.Opening } || _configuration is not { } configuration)
                 return Task.FromResult(DiskAnswer.Unknown);
-            var call = new Probe(pool, configuration);
+            var call = new Probe(pool, configuration, place);
             found.EnqueueUrgent(call);
-            return LimitAsync(_probes[disk] = call.Answer);
+            return LimitAsync(_probes[(disk, place)] = call.Answer);
         }
     }
 
@@ -236,8 +243,9 @@ internal sealed class DiskWatcher(
         return disks;
     }
 
-    private sealed class Probe(AlignedBufferPool pool, SetConfiguration configuration) : DiskCall
+    private sealed class Probe(AlignedBufferPool pool, SetConfiguration configuration, ByteRange place) : DiskCall
     {
+        private const int PieceBytes = 1 << 20;
         private readonly TaskCompletionSource<DiskAnswer> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public Task<DiskAnswer> Answer => _answer.Task;
@@ -253,7 +261,26 @@ internal sealed class DiskWatcher(
                 status = device.Write(offset, bytes);
             }
 
-            return status == DeviceStatus.Ok ? device.Flush() : status;
+            if (status == DeviceStatus.Ok) status = device.Flush();
+            return status == DeviceStatus.Ok ? ReadPlace(device) : status;
+        }
+
+        private DeviceStatus ReadPlace(IBlockDevice device)
+        {
+            if (place.Length <= 0) return DeviceStatus.Ok;
+            var isThere = place.Start >= 0 && place.Length <= MaxPlaceBytes && place.Start <= device.SizeBytes - place.Length;
+            if (!isThere) return DeviceStatus.IoError;
+            // Whole blocks around it: the data area begins and ends with such.
+            var first = place.Start / DiskLayout.LabelBytes * DiskLayout.LabelBytes;
+            var end = Math.Min(device.SizeBytes, (place.End + DiskLayout.LabelBytes - 1) / DiskLayout.LabelBytes * DiskLayout.LabelBytes);
+            using var piece = pool.Rent((int)Math.Min(PieceBytes, end - first));
+            for (var at = first; at < end; at += PieceBytes)
+            {
+                var status = device.Read(at, piece.GetSpan()[..(int)Math.Min(PieceBytes, end - at)]);
+                if (status != DeviceStatus.Ok) return status;
+            }
+
+            return DeviceStatus.Ok;
         }
 
         public override void Ended(DeviceStatus status) =>

@@ -8,6 +8,7 @@ using RaftMirror.DataPlane.DiskIo.Core;
 using RaftMirror.DataPlane.Leases.Core;
 using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.DataPlane.Nbd;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Mirroring;
 
@@ -171,7 +172,9 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
     public IReadOnlyList<DiskStatistics> DiskStatistics() => _watcher.Statistics();
 
     /// <summary>Can this node use a disk of the set now? Answers within about a second, whatever the disk does. Any thread.</summary>
-    public Task<DiskAnswer> ProbeDiskAsync(string disk) => _watcher.ProbeAsync(disk);
+    /// <param name="disk">Disk.</param>
+    /// <param name="place">Bytes of the disk to be read as well; empty for none.</param>
+    public Task<DiskAnswer> ProbeDiskAsync(string disk, ByteRange place = default) => _watcher.ProbeAsync(disk, place);
 
     /// <summary>What another node said of a disk. Any thread.</summary>
     /// <param name="disk">Disk.</param>

@@ -242,7 +242,8 @@ internal sealed class MirrorVolume : IExport
                 var (made, isLeaseLost, errno, space) = (call.Effect, call.IsLeaseLost, call.Errno, call.Space);
                 Forget(call);
                 if (!input.IsFlagged) _callPool.Push(call); // One that was given up stays with its thread.
-                _core.IoCompleted(now, made.Id, made.Leg, input.Status, made.Name!, isLeaseLost, errno, space);
+                _core.IoCompleted(now, made.Id, made.Leg, input.Status, made.Name!, isLeaseLost, errno, space,
+                    made.Kind == EffectKind.LegFlush ? default : made.Range);
                 break;
             case InputKind.EvenedOut:
                 _evenings.Remove(input.Id);

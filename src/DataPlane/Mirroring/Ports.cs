@@ -139,6 +139,9 @@ public enum LegFailureReason
 public sealed record LegFailureReport(
     string Leg, string Disk, LegFailureReason Reason, bool LacksData, ulong Index, int Errno = 0, string? HeldBy = null)
 {
+    /// <summary>Where on the disk the call failed; empty if it has no place, as a flush.</summary>
+    public ByteRange Place { get; init; }
+
     /// <summary>For events and causes.</summary>
     public string Text => Errno == 0 ? $"{Reason} on {Disk}" : $"{Reason} on {Disk}: {ErrnoText.Of(Errno)}";
 }

@@ -1,6 +1,7 @@
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DiskIo;
 using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Mirroring;
 
@@ -75,7 +76,7 @@ internal sealed class RangeCopy(MirrorVolume volume, ulong id, CopyPlan plan, Fu
         }
         else if (status != DeviceStatus.Ok)
         {
-            End(new CopyResult(status, step.Leg, step.Port.Name, step.Leg > 0, _copied, _compared) { Errno = step.Errno });
+            End(new CopyResult(status, step.Leg, step.Port.Name, step.Leg > 0, _copied, _compared) { Errno = step.Errno, Place = step.Place });
         }
         else
         {
@@ -103,6 +104,8 @@ internal sealed class RangeCopy(MirrorVolume volume, ulong id, CopyPlan plan, Fu
     {
         private readonly RangeCopy _copy;
         private readonly LegPart _part;
+
+        public ByteRange Place => new(_part.DiskOffset, _part.Length);
 
         public Step(RangeCopy copy, DiskPort port, int leg, LegPart part)
         {

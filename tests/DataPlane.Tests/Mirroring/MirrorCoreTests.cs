@@ -105,6 +105,41 @@ public sealed class MirrorCoreTests
         Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok)], Take());
     }
 
+    [Fact] // §14.20: the disk is fine elsewhere, so its leg stays; what this write left torn only this incarnation's marks tell.
+    public void WriteError_DiskUnusableOnlyHere_EndsTheIncarnation()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Submit(_now, Write(10, 0));
+        var writes = Take();
+        Done(writes[0]);
+        _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1", place: writes[1].Range);
+        Assert.Equal(writes[1].Range, ((LegFailureReport)Single(EffectKind.LegFailed).Payload!).Place);
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, isUnusableHere: true);
+        Assert.Equal([EffectKind.Fenced, EffectKind.DropClients, EffectKind.Reply], Take().Select(effect => effect.Kind));
+    }
+
+    [Fact] // A read that failed leaves nothing torn: another leg answers, and the node goes on when it can use the disk again.
+    public void ReadError_DiskUnusableOnlyHere_WaitsAndGoesOn()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Submit(_now, new MirrorRequest(10, RequestKind.Read, new ByteRange(0, 8192), 0));
+        var read = Single();
+        _core.IoCompleted(_now, read.Id, read.Leg, DeviceStatus.IoError, read.Name!);
+        var again = Take();
+        Assert.Equal([EffectKind.LegFailed, EffectKind.LegRead], again.Select(effect => effect.Kind));
+        Done(again[1]);
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok)], Take());
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, isUnusableHere: true);
+        _core.Submit(_now, Write(11, 0));
+        Assert.Empty(Take());
+        Assert.Equal((HoldReason.Disk, 1), (_core.OldestHeld(_now)!.Value.Reason, _core.OldestHeld(_now)!.Value.Requests));
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
+        _now += 2000 * Ms;
+        _core.Tick(_now);
+        Assert.DoesNotContain(Take(), effect => effect.Kind == EffectKind.LegFailed); // It is forgotten.
+    }
+
     [Fact] // §14.13: stop, drain, flush, clean, then report with the transfer's epoch; nothing is admitted meanwhile.
     public void Transfer_DrainsFlushesThenReports()
     {
@@ -478,7 +513,7 @@ public sealed class MirrorCoreTests
 
     private void Configure(
         WriterKind writers, OwnerConfiguration owner, RecoveryKind recovery = RecoveryKind.Log, LegState second = LegState.Okay,
-        bool barrier = false, bool suspect = false, bool isJoined = true)
+        bool barrier = false, bool suspect = false, bool isJoined = true, bool isUnusableHere = false)
     {
         var volume = new VolumeConfiguration(
             1, "s/v", 8 << 20, 1 << 20, recovery, writers, ReadPolicy.RoundRobin,
@@ -486,7 +521,11 @@ public sealed class MirrorCoreTests
                 new LegConfiguration("l0", LegState.Okay, [new ExtentConfiguration("d0", 0, 0, 8 << 20)]),
                 new LegConfiguration("l1", second, [new ExtentConfiguration("d1", 0, 0, 8 << 20)]),
             ],
-            owner, _resync, false, barrier ? [new BarrierConfiguration(77, BarrierKind.LegLoss, true)] : []);
+            owner, _resync, false, barrier ? [new BarrierConfiguration(77, BarrierKind.LegLoss, true)] : [])
+        {
+            WaitsFor = isUnusableHere ? "disk 'd1' cannot be used here" : null,
+            IsDiskUnusableHere = isUnusableHere,
+        };
         MemberConfiguration[] members =
         [
             new("a", 0, 1, MemberState.Up, isJoined, false),

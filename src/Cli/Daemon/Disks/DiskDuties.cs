@@ -67,9 +67,9 @@ internal sealed partial class DiskDuties(
         var verdicts = await disks.LookAsync(setName, cancellationToken);
         _lookedMs[setName] = Environment.TickCount64;
         if (feed.Current.Set(setName)?.Members.GetValueOrDefault(self.Name) is not { } member) return null;
-        // A disk that is open and hangs is the data plane's to tell.
+        // A disk that is open and hangs or fails is the data plane's to tell.
         var hanging = member.DisksBy == self.Incarnation
-            ? member.Disks.Where(told => told.Reason == DiskLossReason.TimedOut && verdicts.GetValueOrDefault(told.Disk) is { IsUsable: true })
+            ? member.Disks.Where(told => told.Reason is DiskLossReason.TimedOut or DiskLossReason.FailsHere && verdicts.GetValueOrDefault(told.Disk) is { IsUsable: true })
             : [];
         ImmutableArray<DiskComplaint> complaints =
             [.. StateWords.Complaints(verdicts).Concat(hanging).OrderBy(static told => told.Disk, StringComparer.Ordinal)];

@@ -6,7 +6,7 @@ namespace RaftMirror.Cli.Daemon.Disks;
 /// <summary>One disk on this node. Its own calls to the device (labels, proofs) run on a thread of their own, one at a time and waited for
 /// only so long: a disk that hangs costs one thread and nobody else's time. Any thread.</summary>
 #pragma warning disable CA1001 // The semaphore's wait handle is never asked for, so there is nothing to free.
-internal sealed class NodeDisk(string name)
+internal sealed class NodeDisk(string name, string node, Guid id)
 #pragma warning restore CA1001
 {
     /// <summary>How long a call is waited for if nothing else is said.</summary>
@@ -107,15 +107,17 @@ internal sealed class NodeDisk(string name)
     /// <param name="cancellationToken">Ends the waiting, not the call.</param>
     /// <param name="late">Gets the result if nobody waits for it any more.</param>
     /// <param name="limit">How long it is waited for; null for <see cref="Limit"/>.</param>
+    /// <param name="isReading">It writes nothing: what of it comes late does no harm.</param>
     /// <exception cref="IOException">It did not end in time, or another one still has not; or the call's own.</exception>
     public async Task<T> RunAsync<T>(
-        Func<T> call, CancellationToken cancellationToken, Action<T>? late = null, TimeSpan? limit = null)
+        Func<T> call, CancellationToken cancellationToken, Action<T>? late = null, TimeSpan? limit = null, bool isReading = false)
     {
         var most = limit ?? Limit;
         if (!await _one.WaitAsync(most, cancellationToken))
             throw new IOException($"disk '{name}' does not answer: an earlier call has not ended");
+        if (!isReading) LateWrites.Begin(node, id);
         var ended = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        new Thread(() => Run(call, ended)) { IsBackground = true, Name = $"label I/O {name}" }.Start();
+        new Thread(() => Run(call, ended, isReading)) { IsBackground = true, Name = $"label I/O {name}" }.Start();
         try
         {
             return await ended.Task.WaitAsync(most, cancellationToken);
@@ -129,7 +131,7 @@ internal sealed class NodeDisk(string name)
         }
     }
 
-    private void Run<T>(Func<T> call, TaskCompletionSource<T> ended)
+    private void Run<T>(Func<T> call, TaskCompletionSource<T> ended, bool isReading)
     {
         try
         {
@@ -143,6 +145,7 @@ internal sealed class NodeDisk(string name)
         }
         finally
         {
+            if (!isReading) LateWrites.End(node, id);
             _one.Release(); // Not before the call has ended: two writes of a label must not meet.
         }
     }

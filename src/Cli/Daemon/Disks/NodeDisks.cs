@@ -111,7 +111,7 @@ internal sealed partial class NodeDisks(
     public async Task<(DiskVerdict Verdict, bool IsProven)> JudgeAsync(
         ClusterState state, SetState set, DiskState disk, bool mustProve, CancellationToken cancellationToken)
     {
-        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name));
+        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name, self.Name, disk.Id));
         try
         {
             var (device, verdict) = await OpenLostAsync(own, state, set, disk, cancellationToken);
@@ -132,7 +132,7 @@ internal sealed partial class NodeDisks(
     {
         var expected = StateWords.Expected(state, set, disk, self.Name);
         var (device, reading) = await own.RunAsync(
-            () => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose());
+            () => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose(), isReading: true);
         try
         {
             var after = await CommittedAsync(cancellationToken);
@@ -150,11 +150,11 @@ internal sealed partial class NodeDisks(
     /// <returns>False if it is missing or does not answer in time.</returns>
     public async Task<bool> HasAnsweredAsync(ClusterState state, SetState set, DiskState disk, CancellationToken cancellationToken)
     {
-        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name));
+        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name, self.Name, disk.Id));
         try
         {
             var expected = StateWords.Expected(state, set, disk, self.Name);
-            var (device, _) = await own.RunAsync(() => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose());
+            var (device, _) = await own.RunAsync(() => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose(), isReading: true);
             device.Dispose();
             return true;
         }
@@ -187,9 +187,9 @@ internal sealed partial class NodeDisks(
         ClusterState before, SetState set, DiskState disk, Func<Task<ClusterState>> after)
     {
         var expected = StateWords.Expected(before, set, disk, self.Name);
-        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name));
+        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name, self.Name, disk.Id));
         var (device, reading) = await own.RunAsync(
-            () => Open(expected, disk.IsDirectIo), CancellationToken.None, static late => late.Device.Dispose());
+            () => Open(expected, disk.IsDirectIo), CancellationToken.None, static late => late.Device.Dispose(), isReading: true);
         var verdict = DiskIdentity.Judge(
             expected, device.CurrentSizeBytes, reading, StateWords.Stamps(set, (await after()).Set(set.Name) ?? set, disk.Name));
         if (verdict.IsUsable) return device;
@@ -271,7 +271,7 @@ internal sealed partial class NodeDisks(
     private async Task<DiskVerdict> AdmitOneAsync(
         ClusterState state, SetState set, DiskState disk, bool serves, CancellationToken cancellationToken)
     {
-        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name));
+        var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name, self.Name, disk.Id));
         // One at a time: of two the later would close the device that the data plane has taken from the earlier.
         await own.Admission.WaitAsync(cancellationToken);
         try
@@ -298,7 +298,7 @@ internal sealed partial class NodeDisks(
         {
             var expected = StateWords.Expected(state, set, disk, self.Name);
             (device, var reading) = await own.RunAsync(
-                () => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose());
+                () => Open(expected, disk.IsDirectIo), cancellationToken, static late => late.Device.Dispose(), isReading: true);
             own.Claim(device);
             var after = await CommittedAsync(cancellationToken);
             if (after.Set(set.Name) is not { } now || !now.Members.ContainsKey(self.Name)) throw new IOException($"the set '{set.Name}' is gone");

@@ -1,4 +1,5 @@
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Mirroring.Core;
 
@@ -125,7 +126,7 @@ internal sealed class EveningWork
     private bool HasFailed(EveningStep step)
     {
         if (_status == DeviceStatus.Ok) return false;
-        _failure = new CopyResult(_status, step.Leg, step.Disk, step.IsWrite, _written, 0) { Errno = _errno };
+        _failure = new CopyResult(_status, step.Leg, step.Disk, step.IsWrite, _written, 0) { Errno = _errno, Place = new ByteRange(step.DiskOffset, step.Length) };
         return true;
     }
 

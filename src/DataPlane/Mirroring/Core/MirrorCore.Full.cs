@@ -20,7 +20,7 @@ internal sealed partial class MirrorCore
     {
         _now = now;
         var operation = EndOfAllLegs(operationId);
-        if (result.Status == DeviceStatus.Fenced && !result.IsLeaseLost) FenceSelf(result.Disk);
+        if (result.Status == DeviceStatus.Fenced && !result.IsLeaseLost) FenceSelf(Refusal(result.Disk));
         else if (result.Status != DeviceStatus.Ok && !result.IsLeaseLost) EveningFailed(operation, result);
 
         if (operation.Kind == RequestKind.Copy)
@@ -46,7 +46,8 @@ internal sealed partial class MirrorCore
         {
             var leg = operation.Legs[i]!;
             if (blamed.State == LegState.LastErred ? leg != blamed : leg == blamed)
-                LegFailed(leg, leg == blamed ? result.Disk! : leg.ExtentAt(operation.Range.Start).Disk, result.Status, lacksData: true, result.Errno);
+                LegFailed(leg, leg == blamed ? result.Disk! : leg.ExtentAt(operation.Range.Start).Disk, result.Status, lacksData: true, result.Errno,
+                    leg == blamed ? result.Place : default);
         }
     }
 
@@ -70,7 +71,7 @@ internal sealed partial class MirrorCore
         for (var i = 0; i < operation.LegCount; i++)
         {
             if (operation.Status[i] == DeviceStatus.NoSpace)
-                LegFailed(operation.Legs[i]!, FullDiskOf(operation, operation.Legs[i]!), DeviceStatus.NoSpace, lacksData: true, operation.FullErrno, holder!.Name);
+                LegFailed(operation.Legs[i]!, FullDiskOf(operation, operation.Legs[i]!), DeviceStatus.NoSpace, lacksData: true, operation.FullErrno, heldBy: holder!.Name);
         }
     }
 

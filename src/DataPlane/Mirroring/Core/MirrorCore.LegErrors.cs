@@ -51,9 +51,10 @@ internal sealed partial class MirrorCore
     /// <param name="isLeaseLost">The call was not made, because the lease had run out.</param>
     /// <param name="errno">The system's error number; 0 if it gave none.</param>
     /// <param name="space">Where the disk's space comes from; 0 if that is not known.</param>
+    /// <param name="place">Bytes of the disk that the call was about; empty for a flush.</param>
     public void IoCompleted(
         long now, ulong operationId, int legIndex, DeviceStatus status, string disk, bool isLeaseLost = false, int errno = 0,
-        ulong space = 0)
+        ulong space = 0, ByteRange place = default)
     {
         _now = now;
         Invariant.Require(_operations.TryGetValue(operationId, out var operation), "An operation outlives its leg I/O.");
@@ -68,13 +69,13 @@ internal sealed partial class MirrorCore
             if (operation.IsClientWrite) operation.WasLeaseLost = true;
             else operation.MustDrop = true;
         }
-        else if (status == DeviceStatus.Fenced) FenceSelf(disk);
+        else if (status == DeviceStatus.Fenced) FenceSelf(Refusal(disk));
         if (status != DeviceStatus.Ok)
         {
             operation.Status[legIndex] = FullLegs.Worse(operation.Status[legIndex], status);
             var isFull = status == DeviceStatus.NoSpace && operation.IsClientWrite && !Has(MirrorFaults.LoseFullLegs);
             if (isFull) (operation.FullDisk, operation.FullErrno) = (disk, errno); // Judged when every leg has ended.
-            else if (!isLeaseLost && status != DeviceStatus.Fenced) LegFailed(leg, disk, status, operation.Kind != RequestKind.Read, errno);
+            else if (!isLeaseLost && status != DeviceStatus.Fenced) LegFailed(leg, disk, status, operation.Kind != RequestKind.Read, errno, place);
         }
 
         if (leg.InFlight == 0) _reconsider = true;
@@ -114,7 +115,8 @@ internal sealed partial class MirrorCore
         return false;
     }
 
-    private void LegFailed(Leg leg, string disk, DeviceStatus status, bool lacksData, int errno = 0, string? heldBy = null)
+    private void LegFailed(
+        Leg leg, string disk, DeviceStatus status, bool lacksData, int errno = 0, ByteRange place = default, string? heldBy = null)
     {
         // A LastErred leg is committed as failed already; it stays in use because nothing else has the data.
         if (!leg.IsPresent || !leg.IsWritable || leg.State == LegState.LastErred) return;
@@ -122,9 +124,33 @@ internal sealed partial class MirrorCore
         var reason = status == DeviceStatus.Unreachable ? LegFailureReason.Unreachable
             : status == DeviceStatus.NoSpace ? LegFailureReason.NoSpace
             : lacksData ? LegFailureReason.WriteError : LegFailureReason.ReadError;
-        leg.Failure = new LegFailureReport(leg.Name, disk, reason, lacksData, _view!.Index, errno, heldBy);
+        leg.Failure = new LegFailureReport(leg.Name, disk, reason, lacksData, _view!.Index, errno, heldBy) { Place = place };
         Emit(new MirrorEffect(EffectKind.LegFailed, Payload: leg.Failure));
         _legReportNs = _now;
+        EndIfTornByOwnPath();
+    }
+
+    /// <summary>A leg lacks bytes that others have, and is not lost for it: the disk is fine on other nodes, and only this one cannot use it. It
+    /// can neither complete the write nor say later where the legs differ; its marks say it, once this incarnation has ended.</summary>
+    private void EndIfTornByOwnPath()
+    {
+        if (!Volume.IsDiskUnusableHere) return;
+        foreach (var leg in _legs)
+        {
+            if (leg.Failure is not { LacksData: true } failure) continue;
+            FenceSelf($"disk '{failure.Disk}' cannot be used on this node, and a write stands on other submirrors only");
+            return;
+        }
+    }
+
+    /// <summary>The disk can be used here again: what reads met says nothing any more.</summary>
+    private void ForgetReadFailures(VolumeView? old)
+    {
+        if (old is null || !old.Volume.IsDiskUnusableHere || Volume.IsDiskUnusableHere) return;
+        foreach (var leg in _legs)
+        {
+            if (leg.Failure is { LacksData: false }) leg.Failure = null;
+        }
     }
 
     /// <summary>Decides about an operation whose leg I/O has ended, on the committed state as it is now (design §14.2).</summary>

@@ -32,7 +32,7 @@ internal sealed partial class MirrorCore
     {
         _now = now;
         var operation = EndOfAllLegs(operationId);
-        if (result.Status == DeviceStatus.Fenced && !result.IsLeaseLost) FenceSelf(result.Disk);
+        if (result.Status == DeviceStatus.Fenced && !result.IsLeaseLost) FenceSelf(Refusal(result.Disk));
         if (result is { Status: DeviceStatus.NoSpace, IsLeaseLost: false } && operation.Legs[result.Leg]!.State == LegState.Okay && !operation.MustDrop && HasLease)
         {
             // Between readable legs no direction is the right one, so another may be one that fits.
@@ -43,7 +43,7 @@ internal sealed partial class MirrorCore
 
         if (result.Status is DeviceStatus.IoError or DeviceStatus.Unreachable or DeviceStatus.NoSpace && !result.IsLeaseLost)
         {
-            LegFailed(operation.Legs[result.Leg]!, result.Disk!, result.Status, result.WasWrite, result.Errno);
+            LegFailed(operation.Legs[result.Leg]!, result.Disk!, result.Status, result.WasWrite, result.Errno, result.Place);
         }
 
         EndCopyAttempt(operation, result);

@@ -103,6 +103,8 @@ internal sealed partial class MirrorCore
         }
 
         ApplyLegs(old);
+        ForgetReadFailures(old);
+        EndIfTornByOwnPath();
         if (!Has(MirrorFaults.ForgetMarksOnReturn)) _returns.Configured(Volume.Barriers, Tracker);
         else _returns.Configured(Volume.Barriers, null);
         GiveUpLostLegs();
@@ -338,11 +340,13 @@ internal sealed partial class MirrorCore
     private bool IsLivePeer(MemberConfiguration member) =>
         member.Node != _self && member is { IsJoined: true, State: MemberState.Up or MemberState.Suspect };
 
-    private void FenceSelf(string? disk)
+    private static string Refusal(string? disk) => $"disk '{disk}' refuses this node";
+
+    private void FenceSelf(string? reason)
     {
         if (_lease.IsFenced) return;
         _lease.Fence();
-        if (disk is not null) Emit(new MirrorEffect(EffectKind.Fenced, Name: disk));
+        if (reason is not null) Emit(new MirrorEffect(EffectKind.Fenced, Name: reason));
         Emit(new MirrorEffect(EffectKind.DropClients, Name: "this incarnation is fenced"));
         DropAll();
     }

@@ -131,6 +131,9 @@ internal readonly record struct CopyResult(
 {
     /// <summary>The system's error number; 0 if it gave none.</summary>
     public int Errno { get; init; }
+
+    /// <summary>Where on the disk it failed.</summary>
+    public ByteRange Place { get; init; }
 }
 
 /// <summary>What the control plane says about one volume, and the members of its set.</summary>

@@ -1,0 +1,19 @@
+using System.Collections.Concurrent;
+
+namespace RaftMirror.Cli.Daemon.Disks;
+
+/// <summary>Writes to disks' metadata (labels, proofs) that are in the kernel or about to be, of all incarnations of this process: one that hangs is
+/// waited for by nobody, and may still land (design §14.20). Those to volumes are counted by the disk's port. Any thread.</summary>
+internal static class LateWrites
+{
+    private static readonly ConcurrentDictionary<(string Node, Guid Disk), int> Counts = new();
+
+    /// <summary>A write is about to begin.</summary>
+    public static void Begin(string node, Guid disk) => Counts.AddOrUpdate((node, disk), 1, static (_, count) => count + 1);
+
+    /// <summary>It has come back.</summary>
+    public static void End(string node, Guid disk) => Counts.AddOrUpdate((node, disk), 0, static (_, count) => count - 1);
+
+    /// <summary>True if some has not come back.</summary>
+    public static bool Any(string node, Guid disk) => Counts.GetValueOrDefault((node, disk)) > 0;
+}

@@ -1,0 +1,106 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using RaftMirror.Cli.Api;
+using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Model;
+using RaftMirror.DataPlane.DiskIo.Core;
+using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.Primitives;
+
+namespace RaftMirror.Cli.Daemon.Disks;
+
+/// <summary>A call on a disk of a set failed on this node: before the disk is blamed, all live nodes are asked (design §14.20). Where only this
+/// node's way is bad, the node says that it cannot use the disk, until it can again. Any thread.</summary>
+internal sealed partial class LegFailures(
+    string set,
+    NodeIdentity self,
+    StateFeed feed,
+    PeerClient peers,
+    Func<DataPlaneSet?> dataPlane,
+    Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
+    ILogger logger,
+    CancellationToken stopping)
+{
+    private readonly OwnComplaints _complaints = new(set, self, feed, submit, stopping);
+    private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(1);
+    private readonly ConcurrentDictionary<string, long> _waitingSinceMs = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, bool> _looking = new(StringComparer.Ordinal);
+
+    /// <summary>Asks, and complains if only this node cannot use the disk. Bounded: nobody is waited for beyond two seconds.</summary>
+    /// <param name="disk">Disk.</param>
+    /// <param name="place">Where it failed; empty if that is no place.</param>
+    /// <param name="isWrite">A write or flush failed.</param>
+    /// <param name="what">The failure, for people.</param>
+    public async Task<LegJudgement> JudgeAsync(string disk, ByteRange place, bool isWrite, string what)
+    {
+        var state = feed.Current;
+        if (state.Set(set) is not { } known) return new LegJudgement(FailureVerdict.Wait, what);
+        var own = dataPlane()?.ProbeDiskAsync(disk, place) ?? Task.FromResult(DiskAnswer.Unknown);
+        var asked = new SortedDictionary<string, Task<DiskAnswer>>(StringComparer.Ordinal);
+        foreach (var member in known.Members.Values)
+        {
+            if (member.Node == self.Name || state.Node(member.Node) is not { } node || !Duties.IsJoined(node, member)) continue;
+            asked[member.Node] = DiskReports.AskAsync(peers, member.Node, new ProbeDiskRequest(set, disk, place.Start, place.Length), stopping);
+        }
+
+        await Task.WhenAll(asked.Values.Append(own));
+        var answers = asked.ToDictionary(static one => one.Key, static one => one.Value.Result);
+        var verdict = FailureJudge.Judge(isWrite, own.Result, answers.Values, HasWaited(disk, known));
+        var evidence = Describe(own.Result, answers);
+        LogJudged(logger, set, disk, what, verdict.ToString(), evidence);
+        if (verdict != FailureVerdict.Wait) _waitingSinceMs.TryRemove(disk, out _);
+        if (verdict == FailureVerdict.Path) await ComplainAsync(disk, place, $"{what}; {evidence}");
+        return new LegJudgement(verdict, evidence);
+    }
+
+    private bool HasWaited(string disk, SetState known) =>
+        Environment.TickCount64 - _waitingSinceMs.GetOrAdd(disk, Environment.TickCount64) >= known.DeviceTimeoutMs;
+
+    private async Task ComplainAsync(string disk, ByteRange place, string detail)
+    {
+        await _complaints.AddAsync(new DiskComplaint(disk, DiskLossReason.FailsHere, detail.Length <= 1024 ? detail : detail[..1024]));
+        if (_looking.TryAdd(disk, true)) _ = Task.Run(() => LookUntilFineAsync(disk, place), CancellationToken.None);
+    }
+
+    /// <summary>The complaint is taken back when this node can use the disk, and read the place where it failed.</summary>
+    private async Task LookUntilFineAsync(string disk, ByteRange place)
+    {
+        try
+        {
+            using var timer = new PeriodicTimer(LookAgain);
+            while (await timer.WaitForNextTickAsync(stopping))
+            {
+                if (dataPlane() is not { } plane || await plane.ProbeDiskAsync(disk, place) != DiskAnswer.Fine) continue;
+                if (!await _complaints.RemoveAsync(disk, DiskLossReason.FailsHere)) break;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The node stops.
+        }
+        finally
+        {
+            _looking.TryRemove(disk, out _);
+        }
+    }
+
+    private string Describe(DiskAnswer own, Dictionary<string, DiskAnswer> others) => others.Count == 0
+        ? $"{self.Name} itself {Word(own)}, and no other node serves the set"
+        : $"asked: {string.Join(", ", others.Select(static one => $"{one.Key} {Word(one.Value)}"))}; {self.Name} itself {Word(own)}";
+
+    private static string Word(DiskAnswer answer) => answer switch
+    {
+        DiskAnswer.Fine => "can use it there",
+        DiskAnswer.Hangs => "gets no answer from it",
+        DiskAnswer.Fails => "gets errors too",
+        _ => "gave no answer",
+    };
+
+    [LoggerMessage(3605, LogLevel.Warning, "Set {Set}: disk {Disk}: {What}: {Verdict}; {Evidence}")]
+    private static partial void LogJudged(ILogger logger, string set, string disk, string what, string verdict, string evidence);
+}
+
+/// <summary>What became of a question about a failure.</summary>
+/// <param name="Verdict">Whom it speaks against.</param>
+/// <param name="Evidence">Who was asked and what they said, for people.</param>
+internal sealed record LegJudgement(FailureVerdict Verdict, string Evidence);
