@@ -36,6 +36,56 @@ public sealed class LeaseGrantorTests
         Assert.Equal(NodeStatus.Fenced, bench.State.Nodes["a"].Status);
     }
 
+    [Fact] // Its log is full: it asks, applies nothing and gives nothing up, so that nobody else could write either.
+    public void Tick_NodeAsksAndDoesNotFollowTheLog_IsSuspectedThenFenced()
+    {
+        var bench = Bench.Cluster();
+        Assert.Contains(bench.State.Sets.Values, static set => set.Members["a"].JoinedIncarnation == 10);
+        var grantor = new LeaseGrantor(new LeaseOptions(), "b");
+        grantor.LeadershipGained(0, 3);
+        var stuck = bench.State.Index;
+        bench.Ok(new SuspectNode("c", 10, "something that it does not apply"));
+        bench.Ok(new ClearSuspicion("c", 10));
+        long refusedAt = 0, suspectedAt = 0, fencedAt = 0;
+        string? why = null, suspicion = null;
+        for (long now = 0; now < 40_000 && fencedAt == 0; now += 100)
+        {
+            var answer = grantor.Renew("a", 10, now, bench.State, enacted: stuck);
+            if (!answer.IsGranted && refusedAt == 0) (refusedAt, why) = (now, answer.Reason);
+            grantor.Renew("b", 10, now, bench.State, enacted: bench.State.Index);
+            grantor.Renew("c", 10, now, bench.State, enacted: bench.State.Index);
+            foreach (var proposal in grantor.Tick(now, bench.State))
+            {
+                if (proposal.Body is SuspectNode suspect) (suspectedAt, suspicion) = (now, suspect.Reason);
+                if (proposal.Body is FenceNode) fencedAt = now;
+                bench.Ok(proposal.Body);
+            }
+        }
+
+        Assert.Equal(grantor.Options.FollowMs, refusedAt);
+        Assert.Contains("followed", why, StringComparison.Ordinal);
+        Assert.Contains("followed", suspicion, StringComparison.Ordinal);
+        Assert.Equal(NodeStatus.Fenced, bench.State.Nodes["a"].Status);
+        Assert.True(fencedAt - (refusedAt - 100) >= grantor.Options.HorizonMsOf(bench.State, "a"), $"fenced at {fencedAt}");
+        Assert.True(suspectedAt > refusedAt);
+    }
+
+    [Fact] // A slow one is asked for what was there a while ago, not for the newest.
+    public void Renew_NodeLagsBehindAndFollows_IsGranted()
+    {
+        var bench = Bench.Cluster();
+        var grantor = new LeaseGrantor(new LeaseOptions(), "b");
+        grantor.LeadershipGained(0, 1);
+        var (old, older) = (bench.State.Index, bench.State.Index);
+        for (long now = 0; now < 30_000; now += 500)
+        {
+            bench.Ok(new SuspectNode("c", 10, "new entries all the time"));
+            bench.Ok(new ClearSuspicion("c", 10));
+            Assert.True(grantor.Renew("a", 10, now, bench.State, enacted: older).IsGranted, $"at {now}");
+            if (now % 1500 == 0) (older, old) = (old, bench.State.Index);
+        }
+    }
+
     [Fact]
     public void Renew_Suspect_RefusedUntilCleared()
     {

@@ -125,6 +125,39 @@ public sealed class FullDirectoryTests(ITestOutputHelper output)
         },
         arguments: await DiskFaults.PrepareAsync());
 
+    [ToolFact("gcc")] // It asked for leases, so nobody suspected it; and it gave nothing up, since it heard of nothing: the volume hung everywhere.
+    public async Task Owner_ItsLogTakesNothing_IsFencedAndTheOthersGoOn() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await cluster.CreateSetAsync("full", disks: 2, megabytes: 100);
+            await cluster.CreateMirrorAsync("full/v", "8M");
+            var leader = await cluster.LeaderAsync();
+            var owner = cluster.Nodes.First(node => node != leader);
+            var other = cluster.Nodes.First(node => node != leader && node != owner);
+            await using (var client = await NbdClient.ConnectAsync(owner, "full/v")) Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
+            Assert.Equal(owner.Name, await cluster.OwnerAsync(other, "full/v"));
+            faults.Fail("/raft/", "w", NoSpace, owner);
+            for (var i = 0; i < 400; i++) await cluster.CreateEmptySetAsync(leader, $"z{i}"); // More than is on the way to it at once.
+            await Status.CauseAsync(cluster, other, "RM1601", "ENOSPC", about: owner.Name);
+            Assert.True(faults.Hits(owner) > 0, "its log was met");
+
+            await Eventually.TrueAsync("another node writes", Limit, async () =>
+            {
+                await using var client = await NbdClient.ConnectAsync(other, "full/v");
+                return await client.WriteAsync(4096, new byte[4096]) == 0;
+            });
+            Assert.Contains(await cluster.EventsAsync(), item => item!.ToJsonString().Contains("it has not followed the log", StringComparison.Ordinal));
+            await Status.CauseAsync(cluster, other, "RM1601", "ENOSPC", about: owner.Name); // Fenced, and it still says why.
+            Assert.True(owner.IsRunning);
+
+            faults.End(owner);
+            await cluster.WaitUntilHealthyAsync("full/v"); // As a new incarnation, by itself.
+            await Status.NoCauseAsync(cluster, other, "RM1601");
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
     [ToolFact("gcc")] // Without commands no later snapshot is due, and without a snapshot the log's space never comes free.
     public async Task Snapshot_NoSpaceForIt_IsTriedAgainWithoutACommand() => await TestCluster.RunAsync(
         output,

@@ -100,7 +100,7 @@ internal sealed partial class LeaseService(
             var reply = await peers.CallAsync(
                 leader,
                 PeerMethods.RenewLease,
-                new RenewRequest(self.Name, self.Incarnation, unheard()),
+                new RenewRequest(self.Name, self.Incarnation, unheard(), feed.Current.Index),
                 DaemonJson.Default.RenewRequest,
                 DaemonJson.Default.RenewReply,
                 TimeSpan.FromMilliseconds(times.LeaseMs),
@@ -142,7 +142,7 @@ internal sealed partial class LeaseService(
         {
             var after = log.Status;
             if (!after.IsLeader || after.Epoch != before.Epoch || _leadingTerm != after.Epoch) return Refused("Leadership has changed.");
-            var answer = _grantor.Renew(request.Node, request.Incarnation, NowMs(), feed.Current, request.Unheard);
+            var answer = _grantor.Renew(request.Node, request.Incarnation, NowMs(), feed.Current, request.Unheard, request.Enacted);
             return new RenewReply(
                 answer.IsGranted,
                 answer.LengthMs,

@@ -67,8 +67,8 @@ internal static class PeerMethods
     public const string SetMessage = "set.message";
 }
 
-/// <summary>Asks for a lease, and names the live nodes that it does not hear any more.</summary>
-internal sealed record RenewRequest(string Node, ulong Incarnation, IReadOnlyList<string>? Unheard = null);
+/// <summary>Asks for a lease, names the live nodes that it does not hear any more, and says how far it has applied the log.</summary>
+internal sealed record RenewRequest(string Node, ulong Incarnation, IReadOnlyList<string>? Unheard = null, ulong? Enacted = null);
 
 internal sealed record PingRequest(ulong Incarnation);
 

@@ -66,7 +66,7 @@ internal sealed partial class ResourceWatch(
         if (raft.LogShortage is { } shortage)
         {
             causes.Add(new HealthCause(
-                "RM1601 LOG_FULL", self, $"its log cannot grow: {shortage}; as leader it refuses commands, what runs goes on",
+                "RM1601 LOG_FULL", self, $"its log cannot grow: {shortage}; as leader it refuses commands, what runs goes on; if it cannot follow the others' log at all, they take over what it serves",
                 $"free space on the file system of {dataDirectory} on {self}; it goes on by itself"));
         }
         else if (Volatile.Read(ref _freeBytes) < LowBytes)

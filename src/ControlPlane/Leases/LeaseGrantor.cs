@@ -56,12 +56,15 @@ public sealed class LeaseGrantor
     /// <param name="nowMs">Now: after the barrier.</param>
     /// <param name="state">A state at or after a quorum read barrier that began after the request arrived.</param>
     /// <param name="unheard">Nodes that it has heard and does not hear any more; null for none.</param>
-    public LeaseAnswer Renew(string node, ulong incarnation, long nowMs, ClusterState state, IReadOnlyList<string>? unheard = null)
+    /// <param name="enacted">Index up to which it had applied the log when it asked; null if it does not say.</param>
+    public LeaseAnswer Renew(
+        string node, ulong incarnation, long nowMs, ClusterState state, IReadOnlyList<string>? unheard = null, ulong? enacted = null)
     {
         if (_term is null) return Refuse("this node does not lead");
         if (state.Node(node) is not { } known) return Refuse($"node '{node}' is not registered");
         if (known.Incarnation != incarnation) return Refuse($"incarnation {incarnation} is not the current {known.Incarnation}");
         var track = TrackOf(node, incarnation, nowMs);
+        if (enacted is { } index && !Follows(track, index, nowMs, state, node)) return Refuse($"it has not followed the log for {nowMs - track.OwedSinceMs} ms");
         track.LastAskedMs = nowMs;
         _links.Reported(node, incarnation, nowMs, unheard ?? []);
         if (!known.IsLive) return Refuse($"the node is {known.Status}");
@@ -70,6 +73,17 @@ public sealed class LeaseGrantor
         return new LeaseAnswer(
             true, _options.LeaseMs, state.Index, state.MembershipEpoch, incarnation, _options.HorizonMsOf(state, node), null);
     }
+
+    /// <summary>A node that asks and does not apply what the others commit (its log is full, its disk hangs) can use no lease, give no ownership up and
+    /// confirm no barrier: it is as good as silent, and is suspected and fenced like one that is. One that serves nothing may take its time.</summary>
+    private bool Follows(Track track, ulong enacted, long nowMs, ClusterState state, string node)
+    {
+        if (enacted >= track.OwedIndex || !Serves(state, node)) (track.OwedIndex, track.OwedSinceMs) = (state.Index, nowMs);
+        return nowMs - track.OwedSinceMs < _options.FollowMs;
+    }
+
+    private static bool Serves(ClusterState state, string name) => state.Node(name) is { } node
+        && state.Sets.Values.Any(set => set.Members.GetValueOrDefault(name) is { } member && member.JoinedIncarnation == node.Incarnation);
 
     /// <summary>Time has passed. Proposals repeat every renew interval until the state shows them applied.</summary>
     /// <param name="nowMs">Now.</param>
@@ -119,9 +133,13 @@ public sealed class LeaseGrantor
 
         return MayPropose(track, nowMs)
             ? new SuspectNode(
-                node.Name, node.Incarnation, _apart.GetValueOrDefault(node.Name) ?? $"no lease request for {nowMs - track.LastAskedMs} ms")
+                node.Name, node.Incarnation, _apart.GetValueOrDefault(node.Name) ?? WhySilent(track, nowMs))
             : null;
     }
+
+    private string WhySilent(Track track, long nowMs) => track.OwedIndex > 0 && nowMs - track.OwedSinceMs >= _options.FollowMs
+        ? $"it has not followed the log for {nowMs - track.OwedSinceMs} ms: see its log and data directory"
+        : $"no lease request for {nowMs - track.LastAskedMs} ms";
 
     private CommandBody? ClearOrFence(ClusterState state, string node, ulong incarnation, ulong sinceIndex, long nowMs, bool mayClear)
     {
@@ -185,6 +203,11 @@ public sealed class LeaseGrantor
         }
 
         public long? LastGrantMs { get; set; }
+
+        /// <summary>What the node was to have applied when it asked at <see cref="OwedSinceMs"/>; 0 before it asked.</summary>
+        public ulong OwedIndex { get; set; }
+
+        public long OwedSinceMs { get; set; }
 
         public ulong? DecidedAtIndex { get; set; }
 

@@ -19,6 +19,9 @@ public sealed record LeaseOptions(
     long MarginMs = 500,
     long SuspectAfterMs = 1500)
 {
+    /// <summary>A node that serves and has not applied for so long what the others have is as good as silent: its leases are long over.</summary>
+    public long FollowMs => 2 * LeaseMs;
+
     /// <summary>The lease on the slowest clock.</summary>
     public long LeaseWithDriftMs => LeaseMs + (((LeaseMs * DriftPercent) + 99) / 100);
 
