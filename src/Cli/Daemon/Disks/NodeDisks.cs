@@ -25,6 +25,7 @@ internal sealed partial class NodeDisks(
     private readonly ConcurrentDictionary<(string Set, Guid Disk), Task> _underWay = new();
     private readonly ConcurrentDictionary<(string Set, Guid Disk), DiskFacts> _facts = new();
     private readonly LogOnce _found = new();
+    private readonly LogOnce _notStamped = new();
 
     /// <summary>Gets what stands beside the stamp of each disk that is opened, before anybody judges it. Any thread.</summary>
     public Action<Consensus.DiskWord>? Heard { get; set; }
@@ -354,15 +355,19 @@ internal sealed partial class NodeDisks(
             // A node that was paused reads labels that a later one on duty has written: the label is newer than its state, not than the set.
             if (verdict.Finding == DiskFinding.Newer && (await CommittedAsync(cancellationToken)).Set(set.Name)?.NextStamp != set.NextStamp)
                 verdict = new DiskVerdict(DiskFinding.Silent, $"disk '{disk.Name}' has been stamped since by another node");
-            if (!verdict.IsUsable) LogNotStamped(logger, set.Name, verdict.Message);
+            if (verdict.IsUsable) _notStamped.Over($"{set.Name}/{disk.Name}");
+            else SayNotStamped(set, disk, verdict.Message);
             return verdict;
         }
         catch (IOException failure)
         {
-            LogNotStamped(logger, set.Name, failure.Message);
+            SayNotStamped(set, disk, failure.Message);
             return new DiskVerdict(DiskFinding.Silent, failure.Message);
         }
     }
+
+    private void SayNotStamped(SetState set, DiskState disk, string reason) =>
+        _notStamped.Log($"{set.Name}/{disk.Name}", reason, () => LogNotStamped(logger, set.Name, reason));
 
     /// <summary>What was seen of a disk in use when it was stamped here last; null if it never was.</summary>
     public DiskFacts? FactsOf(string set, string disk) =>
