@@ -105,6 +105,32 @@ public sealed class MirrorCoreTests
         Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok)], Take());
     }
 
+    [Fact] // §14.20: nothing waits without a bound, whatever keeps another node from confirming.
+    public void WriteError_LossIsNeverOver_ClientIsLetGoAndTheRangeStaysLocked()
+    {
+        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        _core.Submit(_now, Write(10, 0));
+        var writes = Take();
+        Done(writes[0]);
+        _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1");
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance, barrier: true);
+        Take();
+        var replies = new List<MirrorEffect>();
+        for (var second = 0; second < 60; second++)
+        {
+            _now += 1000 * Ms;
+            _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index, 1, 1));
+            _core.Tick(_now);
+            replies.AddRange(Take().Where(effect => effect.Kind == EffectKind.Reply));
+        }
+
+        Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Drop)], replies);
+        _core.Submit(_now, Write(11, 0));
+        Assert.Empty(Take());
+        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance);
+        Assert.Equal([EffectKind.LegWrite], Take().Select(effect => effect.Kind));
+    }
+
     [Fact] // §14.20: the disk is fine elsewhere, so its leg stays; what this write left torn only this incarnation's marks tell.
     public void WriteError_DiskUnusableOnlyHere_EndsTheIncarnation()
     {

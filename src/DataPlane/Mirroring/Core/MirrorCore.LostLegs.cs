@@ -22,16 +22,17 @@ internal sealed partial class MirrorCore
 
     private bool IsLost(Leg leg) => !Has(MirrorFaults.WaitForLostLeg) && leg.IsPresent && !leg.IsWritable;
 
-    /// <summary>A client whose request hangs on a leg in use is let go after the bound: it may try another node, where its request waits
-    /// for this one's end (drain barrier). Here the range stays locked until then.</summary>
+    /// <summary>A client whose request hangs on a leg in use, or whose write waits for the loss of a leg to be over everywhere, is let go after the
+    /// bound: it may try another node, where its request waits for this one's end (drain barrier). Here the range stays locked until then.</summary>
     private void DetachOverdue()
     {
         foreach (var operation in SortedOperations())
         {
             if (operation.Kind is RequestKind.Copy or RequestKind.InternalFlush || operation.IsDetached) continue;
-            if (!operation.HasPhysicalIo || _now < operation.DeadlineNs) continue;
+            if (!operation.HasPhysicalIo && operation.State != OperationState.AwaitingLeg) continue;
+            if (_now < operation.DeadlineNs) continue;
             operation.IsDetached = true;
-            operation.MustDrop = true;
+            operation.MustDrop |= operation.HasPhysicalIo;
             RequestCount--;
             Emit(new MirrorEffect(EffectKind.Reply, operation.RequestId, Status: IoStatus.Drop));
         }
