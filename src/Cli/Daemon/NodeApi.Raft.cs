@@ -147,10 +147,10 @@ internal sealed partial class NodeApi
 
     private RaftSnapshot[] OwnSnapshots() => [.. log.Snapshots.Select(snapshot => new RaftSnapshot(self.Name, snapshot.Index, snapshot.Term))];
 
-    /// <summary>What a node tells of itself; null if it did not answer in time, or is not asked because it is known to be silent.</summary>
     /// <summary>What another node says of itself; null if it does not answer.</summary>
     public Task<NodeFigures?> AskFiguresAsync(string node, CancellationToken cancellationToken) => FiguresOfAsync(node, true, cancellationToken);
 
+    /// <summary>What a node tells of itself; null if it did not answer in time, or is not asked because it is known to be silent.</summary>
     private async Task<NodeFigures?> FiguresOfAsync(string node, bool isWorthAsking, CancellationToken cancellationToken)
     {
         if (node == self.Name) return figures();

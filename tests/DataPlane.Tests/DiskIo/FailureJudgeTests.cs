@@ -11,8 +11,8 @@ public sealed class FailureJudgeTests
     [InlineData(false, Fails, Fine, Fine, FailureVerdict.Path)] // Others read the place: it is good.
     [InlineData(false, Fine, Fine, Unknown, FailureVerdict.Path)] // It did not repeat: still nothing against the disk.
     [InlineData(false, Fails, Fails, Fails, FailureVerdict.Medium)] // A bad sector.
-    [InlineData(false, Fails, Fails, Unknown, FailureVerdict.Medium)]
-    [InlineData(false, Fails, Unknown, Unknown, FailureVerdict.Medium)] // Nobody can be asked: as with one node.
+    [InlineData(false, Fails, Fails, Unknown, FailureVerdict.Wait)] // A busy peer's silence is no word against the disk.
+    [InlineData(false, Fails, Unknown, Unknown, FailureVerdict.Wait)]
     [InlineData(true, Fails, Fine, Unknown, FailureVerdict.Path)] // None of this node's writes get through.
     [InlineData(true, Hangs, Fails, Fine, FailureVerdict.Path)]
     [InlineData(true, Fine, Fine, Fine, FailureVerdict.Medium)] // The others read it, this node writes elsewhere: the place is bad.

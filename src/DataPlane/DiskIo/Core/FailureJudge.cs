@@ -9,7 +9,7 @@ public enum FailureVerdict
     /// <summary>This node's way to it is bad: the node goes without the disk, and the disk stays.</summary>
     Path,
 
-    /// <summary>A node that was asked has not got an answer from the disk yet: it is asked again.</summary>
+    /// <summary>A node that was asked has given no answer, or has got none from the disk yet: it is asked again.</summary>
     Wait,
 }
 
@@ -21,13 +21,15 @@ public static class FailureJudge
     /// <param name="isWrite">A write or a flush failed, not a read.</param>
     /// <param name="own">What this node finds.</param>
     /// <param name="others">What each other live node finds; <see cref="DiskAnswer.Unknown"/> if it gave no answer.</param>
-    /// <param name="hasWaited">A disk that gives others no answer was waited for long enough.</param>
+    /// <param name="hasWaited">Others that have no answer from the disk, or give none, were waited for long enough: who is silent is suspected, and no
+    /// longer asked, well before that.</param>
     /// <remarks>That others read the place says nothing of a write there, and nobody may write it in the writer's stead. So a failed write speaks
     /// against the way only if this node's other writes fail as well; else against the place.</remarks>
     public static FailureVerdict Judge(bool isWrite, DiskAnswer own, IReadOnlyCollection<DiskAnswer> others, bool hasWaited)
     {
         ArgumentNullException.ThrowIfNull(others);
         if (others.Contains(DiskAnswer.Fine)) return isWrite && own == DiskAnswer.Fine ? FailureVerdict.Medium : FailureVerdict.Path;
-        return others.Contains(DiskAnswer.Hangs) && !hasWaited ? FailureVerdict.Wait : FailureVerdict.Medium;
+        var isOpen = others.Contains(DiskAnswer.Hangs) || others.Contains(DiskAnswer.Unknown);
+        return isOpen && !hasWaited ? FailureVerdict.Wait : FailureVerdict.Medium;
     }
 }
