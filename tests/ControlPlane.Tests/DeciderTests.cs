@@ -197,7 +197,7 @@ public sealed class DeciderTests
     {
         var bench = Bench.Cluster().WithMirror();
         bench.Ok(new AbandonSlot("s", "a", 10, 1, "EIO", "d1"));
-        Assert.Equal(["DiskFailed", "SubmirrorStateChanged", "BarrierStarted", "SlotSealed", "OwnerChanged"], bench.Types);
+        Assert.Equal(["DiskFailed", "SlotSealed", "OwnerChanged"], bench.Types);
         bench.No(new OpenSlot("s", "a", 10, ["d2", "d3"]), "busy");
         bench.Ok(bench.MergeOf("a", 10, "a"));
         bench.Ok(new OpenSlot("s", "a", 10, ["d2", "d3"]));

@@ -41,6 +41,7 @@ public sealed class LostContactTests(ITestOutputHelper output)
         var events = await cluster.EventsAsync();
         Assert.Contains(events, item => (string?)item["type"] == "NodeFenced" && (string?)item["node"] == "a" && item["receipt"] is not null);
         Assert.False(client.Disconnected.IsCompleted);
+        Assert.All(unanswered, static write => Assert.False(write.IsCompleted, "a stopped process answered: it had not stopped"));
 
         a.Continue();
         await client.Disconnected.WaitAsync(Limit);

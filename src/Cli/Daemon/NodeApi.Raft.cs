@@ -77,7 +77,7 @@ internal sealed partial class NodeApi
     public async ValueTask<RaftPeersDocument> ReadRaftPeersAsync(CancellationToken cancellationToken)
     {
         var document = await AskPeersAsync(cancellationToken);
-        var answers = await Task.WhenAll(document.Peers.Select(peer => FiguresOfAsync(peer.Name, IsWorthAsking(peer), cancellationToken)));
+        var answers = await Task.WhenAll(document.Peers.Select(peer => FiguresOfAsync(peer.Name, IsWorthAsking(peer) ? FiguresLimit : null, cancellationToken)));
         return document with { Peers = [.. document.Peers.Zip(answers, WithStanding)] };
     }
 
@@ -148,17 +148,17 @@ internal sealed partial class NodeApi
     private RaftSnapshot[] OwnSnapshots() => [.. log.Snapshots.Select(snapshot => new RaftSnapshot(self.Name, snapshot.Index, snapshot.Term))];
 
     /// <summary>What another node says of itself; null if it does not answer.</summary>
-    public Task<NodeFigures?> AskFiguresAsync(string node, CancellationToken cancellationToken) => FiguresOfAsync(node, true, cancellationToken);
+    public Task<NodeFigures?> AskFiguresAsync(string node, CancellationToken cancellationToken) => FiguresOfAsync(node, FiguresLimit, cancellationToken);
 
-    /// <summary>What a node tells of itself; null if it did not answer in time, or is not asked because it is known to be silent.</summary>
-    private async Task<NodeFigures?> FiguresOfAsync(string node, bool isWorthAsking, CancellationToken cancellationToken)
+    /// <summary>What a node tells of itself; null if it did not answer in time, or is not asked because it is no member.</summary>
+    private async Task<NodeFigures?> FiguresOfAsync(string node, TimeSpan? limit, CancellationToken cancellationToken)
     {
         if (node == self.Name) return figures();
-        if (!isWorthAsking) return null; // Nobody waits for the dead.
+        if (limit is null) return null;
         try
         {
             return await peers.CallAsync(
-                node, PeerMethods.Live, "", DaemonJson.Default.String, DaemonJson.Default.NodeFigures, FiguresLimit, cancellationToken);
+                node, PeerMethods.Live, "", DaemonJson.Default.String, DaemonJson.Default.NodeFigures, limit.Value, cancellationToken);
         }
         catch (PeerUnreachableException)
         {
@@ -172,7 +172,10 @@ internal sealed partial class NodeApi
         var known = document.Peers.ToDictionary(peer => peer.Name, StringComparer.Ordinal);
         var asked = state.Nodes.Keys.Union(known.Keys, StringComparer.Ordinal).ToList();
         var answers = await Task.WhenAll(asked.Select(node => FiguresOfAsync(
-            node, known.ContainsKey(node) && (state.Node(node) is { IsLive: true } || known[node].Active == true || known[node].Standing is not null), cancellationToken)));
+            node,
+            !known.TryGetValue(node, out var peer) ? null
+                : state.Node(node) is { IsLive: true } || peer.Active == true || peer.Standing is not null ? FiguresLimit : SilentLimit,
+            cancellationToken)));
         var nodes = new Dictionary<string, NodeLive>(StringComparer.Ordinal);
         foreach (var (node, answer) in asked.Zip(answers))
         {

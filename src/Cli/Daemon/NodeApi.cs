@@ -30,6 +30,9 @@ internal sealed partial class NodeApi(
     ClockService clocks) : INodeApi
 {
     private static readonly TimeSpan FiguresLimit = TimeSpan.FromMilliseconds(750);
+
+    /// <summary>For one that counts as gone: it may run all the same, with a full log, and say so; nobody waits long for the dead.</summary>
+    private static readonly TimeSpan SilentLimit = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan SpansLimit = TimeSpan.FromSeconds(2);
 
     /// <inheritdoc/>

@@ -83,7 +83,8 @@ internal sealed partial class VolumeReports(
             var judged = await failures.JudgeAsync(report.Disk, report.Place, report.LacksData, report.Text);
             if (judged.Verdict != FailureVerdict.Medium) return; // The core repeats it.
             text = $"{text}; {judged.Evidence}";
-            if (report.Reason == LegFailureReason.Unreachable && await LoseUnreachableAsync(report.Disk, text)) return;
+            // A call that was given up with a disk that is back by now says nothing against the disk any more: lost again, it would come back again.
+            if (report.Reason == LegFailureReason.Unreachable && judged.IsOutOfReach && await LoseUnreachableAsync(report.Disk, text)) return;
         }
 
         await submit(
@@ -171,7 +172,14 @@ internal sealed partial class VolumeReports(
         while (true)
         {
             var judged = await failures.JudgeAsync(disk, default, isWrite: true, failure.Message);
-            if (judged.Verdict != FailureVerdict.Wait) return judged.Verdict == FailureVerdict.Medium ? disk : null;
+            if (judged.Verdict == FailureVerdict.Path) return null;
+            if (judged.Verdict == FailureVerdict.Medium)
+            {
+                // Out of reach, or cut: it is lost with its marks kept, and comes back when it is what it was.
+                var isLost = failure.IsUnreachable && judged.IsOutOfReach && await LoseUnreachableAsync(disk, $"{failure.Message}; {judged.Evidence}");
+                return isLost ? null : disk;
+            }
+
             await feed.WaitChangeAsync(feed.Current.Index, Again, stopping);
         }
     }

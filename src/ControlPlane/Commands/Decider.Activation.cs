@@ -31,7 +31,6 @@ public sealed partial class Decider
         var missed = Stamps.DisksToStamp(set).Where(disk => !c.Disks.Contains(disk));
         foreach (var disk in missed.OrderBy(disk => DiskLossRules.IsContentDoubtful(complaints.Where(told => told.Disk == disk)) ? 0 : 1))
         {
-            if (set.Disks[disk].Status == DiskStatus.Failed) continue; // It has the last good data, and may still be read.
             // Before the node has joined: nobody may have I/O to it, so it may return as soon as it is there.
             var complaint = complaints.FirstOrDefault(known => known.Disk == disk) ?? new DiskComplaint(disk, DiskLossReason.TimedOut, NotStamped);
             LoseNow(c.Set, disk, complaint.Reason, complaint.Detail, c.Node);

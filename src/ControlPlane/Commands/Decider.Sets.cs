@@ -149,7 +149,7 @@ public sealed partial class Decider
         if (c.FailedDisk is { } failed)
         {
             Check(set.Disks.ContainsKey(failed), "noSuchDisk", $"There is no disk '{failed}' in '{c.Set}'.");
-            if (set.Disks[failed].Status == DiskStatus.Okay) FailDisk(c.Set, failed, c.Reason);
+            if (set.Disks[failed].Status == DiskStatus.Okay) Emit(new DiskFailed(c.Set, failed, c.Reason));
         }
 
         Emit(new SlotSealed(c.Set, c.Node, c.Incarnation, c.SlotGeneration, c.Reason));
@@ -160,17 +160,6 @@ public sealed partial class Decider
         }
 
         return null;
-    }
-
-    /// <summary>A disk that cannot keep a log keeps no data either: its submirrors go with it, in the same commit.</summary>
-    private void FailDisk(string setName, string disk, string reason)
-    {
-        Emit(new DiskFailed(setName, disk, reason));
-        foreach (var volume in _state.Sets[setName].Volumes.Values)
-        {
-            foreach (var leg in volume.Submirrors.Where(leg => leg.IsWritable && leg.IsOn(disk)))
-                FailLeg(setName, volume.Name, leg.Name, $"disk '{disk}' has failed: {reason}");
-        }
     }
 
     private void JoinedLive(SetState set, string node) =>

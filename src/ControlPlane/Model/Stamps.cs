@@ -49,7 +49,7 @@ public static class Stamps
         return [.. set.Disks.Values.Where(disk => IsInUse(set, disk) && !AreLegsLost(set, disk)).Select(static disk => disk.Name)];
     }
 
-    /// <summary>True if nodes open the disk: it is okay, or it has failed and a submirror on it is the last that has its volume's data.</summary>
+    /// <summary>True if nodes open the disk: it is okay, or it takes no new logs and submirrors any more and one that it has is in use.</summary>
     public static bool IsInUse(SetState set, DiskState disk)
     {
         ArgumentNullException.ThrowIfNull(set);
@@ -129,7 +129,7 @@ public static class Stamps
     public static bool IsOwed(DiskState disk)
     {
         ArgumentNullException.ThrowIfNull(disk);
-        return disk.Status == DiskStatus.Okay && (disk.AwaitsStamp || disk.Stamp is null);
+        return disk.AwaitsStamp || disk.Stamp is null;
     }
 
     /// <summary>True if an incarnation is the last one that serves the set, so that it makes the closing beat.</summary>

@@ -25,7 +25,8 @@ public interface IDirtyRegionLog : IAsyncDisposable
 /// <param name="Disk">The log disk that failed, if one did.</param>
 /// <param name="IsFull">There was no space for it: no disk is to blame, and another log is to be tried, but not at once.</param>
 /// <param name="IsChosen">It works, and is given up for a better one.</param>
-public sealed record DirtyLogFailure(string Message, string? Disk, bool IsFull = false, bool IsChosen = false);
+/// <param name="IsUnreachable">The disk could not be reached, or is not what it was, rather than bad.</param>
+public sealed record DirtyLogFailure(string Message, string? Disk, bool IsFull = false, bool IsChosen = false, bool IsUnreachable = false);
 
 /// <summary>A dirty-region log could not be opened. Names the disk to blame, so that the next log is placed elsewhere.</summary>
 public sealed class DirtyLogOpenException : IOException

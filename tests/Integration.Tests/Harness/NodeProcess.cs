@@ -98,11 +98,33 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
     }
 
     /// <summary>SIGSTOP: from now on it does nothing, and does not know.</summary>
+    /// <remarks>The signal is taken by one thread, which stops the others once it gets a processor: on a busy machine the rest goes on for a while
+    /// after kill(2) has returned. So this waits until every thread has stopped.</remarks>
     public void Pause()
     {
         Note("--- SIGSTOP");
         Signals.Send(Id, Signals.Stop);
         IsStopped = true;
+        if (!SpinWait.SpinUntil(IsEveryThreadStopped, TimeSpan.FromSeconds(30))) throw new TimeoutException($"Node {Name} does not stop.");
+        Note("--- every thread has stopped");
+    }
+
+    private bool IsEveryThreadStopped()
+    {
+        try
+        {
+            foreach (var thread in System.IO.Directory.EnumerateDirectories($"/proc/{Id}/task"))
+            {
+                var stat = File.ReadAllText(Path.Combine(thread, "stat"));
+                if (stat[stat.LastIndexOf(')') + 2] != 'T') return false; // The state follows the name, which may hold anything.
+            }
+
+            return true;
+        }
+        catch (IOException)
+        {
+            return false; // A thread has ended meanwhile.
+        }
     }
 
     /// <summary>SIGCONT.</summary>

@@ -34,7 +34,7 @@ internal sealed partial class LegFailures(
     public async Task<LegJudgement> JudgeAsync(string disk, ByteRange place, bool isWrite, string what)
     {
         var state = feed.Current;
-        if (state.Set(set) is not { } known) return new LegJudgement(FailureVerdict.Wait, what);
+        if (state.Set(set) is not { } known) return new LegJudgement(FailureVerdict.Wait, what, IsOutOfReach: false);
         var own = dataPlane()?.ProbeDiskAsync(disk, place) ?? Task.FromResult(DiskAnswer.Unknown);
         var asked = new SortedDictionary<string, Task<DiskAnswer>>(StringComparer.Ordinal);
         foreach (var member in known.Members.Values)
@@ -50,7 +50,7 @@ internal sealed partial class LegFailures(
         LogJudged(logger, set, disk, what, verdict.ToString(), evidence);
         if (verdict != FailureVerdict.Wait) _waitingSinceMs.TryRemove(disk, out _);
         if (verdict == FailureVerdict.Path) await ComplainAsync(disk, place, $"{what}; {evidence}");
-        return new LegJudgement(verdict, evidence);
+        return new LegJudgement(verdict, evidence, own.Result != DiskAnswer.Fine && !answers.ContainsValue(DiskAnswer.Fine));
     }
 
     private bool HasWaited(string disk, SetState known) =>
@@ -103,4 +103,5 @@ internal sealed partial class LegFailures(
 /// <summary>What became of a question about a failure.</summary>
 /// <param name="Verdict">Whom it speaks against.</param>
 /// <param name="Evidence">Who was asked and what they said, for people.</param>
-internal sealed record LegJudgement(FailureVerdict Verdict, string Evidence);
+/// <param name="IsOutOfReach">No node that was asked reaches the disk.</param>
+internal sealed record LegJudgement(FailureVerdict Verdict, string Evidence, bool IsOutOfReach);

@@ -62,9 +62,9 @@ internal sealed class LogLegs : IDisposable
     }
 
     /// <summary>Records what broke, if it is the first.</summary>
-    public void Fail(string message, string? disk, bool isFull = false)
+    public void Fail(string message, string? disk, bool isFull = false, bool isUnreachable = false)
     {
-        Interlocked.CompareExchange(ref _failure, new DirtyLogFailure(message, disk, isFull), null);
+        Interlocked.CompareExchange(ref _failure, new DirtyLogFailure(message, disk, isFull, IsUnreachable: isUnreachable), null);
         _failed.TrySetResult();
     }
 
@@ -115,7 +115,7 @@ internal sealed class LogLegs : IDisposable
             var status = work(new Leg(device, _slotOffset));
             if (device is PortDevice { IsGivenUp: true }) Volatile.Write(ref _isLeft[index], true);
             else if (status == DeviceStatus.NoSpace) Fail($"there is no space for the dirty log on disk {device.Name}", disk: null, isFull: true);
-            else if (status != DeviceStatus.Ok) Fail($"the dirty log could not be written to disk {device.Name}: {status}", device.Name);
+            else if (status != DeviceStatus.Ok) Fail($"the dirty log could not be written to disk {device.Name}: {status}", device.Name, isUnreachable: status == DeviceStatus.Unreachable);
         }
         catch (Exception e)
         {
