@@ -31,6 +31,8 @@ internal sealed partial class MirrorWorld
         Fail($"I-GO {node.Name} drops #{request.Id} of {node.Name}/{request.Session} {(Now - request.Start) / Ms} ms after it came, under a lease");
     }
 
+    private bool IsOfDeadLife(SimIo io) => !Node(io.Node).IsAlive || Node(io.Node).Incarnation != io.Incarnation;
+
     // A dead node's, on a disk that is lost.
     private bool IsHungAndGone(SimIo io) => io.Disk.IsHanging && !IsUnresolved(io);
 
@@ -46,7 +48,7 @@ internal sealed partial class MirrorWorld
                 Fail($"I-OWN {node.Name} writes, {volume.Owner.Node} owns (epoch {volume.Owner.Epoch})");
             }
 
-            var other = _ios.Find(entry => entry is { IsWrite: true, IsGivenUp: false } && entry.Node != node.Name && !IsHungAndGone(entry));
+            var other = _ios.Find(entry => entry is { IsWrite: true, IsGivenUp: false } && entry.Node != node.Name && !IsHungAndGone(entry) && !IsOnLostLeg(entry, IsOfDeadLife(entry)));
             if (other is not null) Fail($"I-OWN {node.Name} writes while {other.Node} has writes under way");
         }
 
