@@ -80,37 +80,32 @@ public sealed partial class Decider
     private ResultData Fail(FailSubmirror c)
     {
         var volume = VolumeOf(c.Set, c.Volume);
-        JoinedMember(_state.Sets[c.Set], c.Node, c.Incarnation);
-        if (!volume.Submirrors.Any(leg => leg.Name == c.Submirror))
+        var set = _state.Sets[c.Set];
+        JoinedMember(set, c.Node, c.Incarnation);
+        if (volume.Submirrors.FirstOrDefault(s => s.Name == c.Submirror) is not { } lost)
+        {
             Reject("noSuchSubmirror", RejectionKind.NotFound, $"'{c.Set}/{c.Volume}' has no submirror '{c.Submirror}'.");
-        var isHeld = c.HeldBy is null || volume.Submirrors.Any(leg => leg.Name == c.HeldBy && leg.IsReadable);
-        return isHeld
-            ? FailLeg(c.Set, c.Volume, c.Submirror, c.Reason)
-            : new ResultData(Status: volume.Submirrors.First(leg => leg.Name == c.Submirror).Status.ToString());
-    }
+            return null;
+        }
 
-    private ResultData FailLeg(string setName, string volumeName, string submirror, string reason)
-    {
-        var set = _state.Sets[setName];
-        var volume = set.Volumes[volumeName];
-        var lost = volume.Submirrors.First(leg => leg.Name == submirror);
         if (lost.Status is SubmirrorStatus.Maintenance or SubmirrorStatus.Offline) return new ResultData(Status: lost.Status.ToString());
         // The last readable one stays on a lost disk: that its I/O fails says nothing of its data, and it waits.
         if (lost.Extents.Any(extent => set.Disks[extent.Disk].Status == DiskStatus.Lost)) return new ResultData(Status: lost.Status.ToString());
+        if (c.HeldBy is not null && !volume.Submirrors.Any(s => s.Name == c.HeldBy && s.IsReadable)) return new ResultData(Status: lost.Status.ToString());
         var hasOther = volume.Submirrors.Any(s => s.Name != lost.Name && s.IsReadable);
         if (lost.IsReadable && !hasOther)
         {
             if (lost.Status != SubmirrorStatus.LastErred)
-                Emit(new SubmirrorStateChanged(setName, volumeName, lost.Name, lost.Status, SubmirrorStatus.LastErred, reason));
+                Emit(new SubmirrorStateChanged(c.Set, c.Volume, lost.Name, lost.Status, SubmirrorStatus.LastErred, c.Reason));
             return new ResultData(Status: nameof(SubmirrorStatus.LastErred));
         }
 
-        Emit(new SubmirrorStateChanged(setName, volumeName, lost.Name, lost.Status, SubmirrorStatus.Maintenance, reason));
+        Emit(new SubmirrorStateChanged(c.Set, c.Volume, lost.Name, lost.Status, SubmirrorStatus.Maintenance, c.Reason));
         var barrier = _state.NextBarrierId;
-        Emit(new BarrierStarted(setName, volumeName, barrier, lost.Name, set.Generation + 1, Joined(set)));
-        EndLegReturn(setName, volumeName, lost.Name);
-        EndResyncOfOne(setName, volumeName, lost.Name);
-        CompleteBarriers(setName, volumeName);
+        Emit(new BarrierStarted(c.Set, c.Volume, barrier, lost.Name, set.Generation + 1, Joined(set)));
+        EndLegReturn(c.Set, c.Volume, lost.Name);
+        EndResyncOfOne(c.Set, c.Volume, lost.Name);
+        CompleteBarriers(c.Set, c.Volume);
         return new ResultData(Barrier: barrier, Generation: set.Generation + 1, Status: nameof(SubmirrorStatus.Maintenance));
     }
 
