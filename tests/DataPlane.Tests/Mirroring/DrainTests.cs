@@ -19,6 +19,9 @@ public sealed class DrainTests
         set.Lease();
         using var a = await set.OpenAsync("a");
         using var b = await set.OpenAsync("b");
+        // A new connection waits for what came on former ones (design §14.9); neither of these is new any more.
+        Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 1));
+        Assert.Equal(IoStatus.Ok, await WriteAsync(b, 4 << 20, 1));
         var hold = new ManualResetEventSlim(); // The set lets go of it when it ends.
         set.Disks["d1"].Hold = hold;
         var stuck = WriteAsync(a, 0, 2);

@@ -22,7 +22,6 @@ public sealed class NbdStallTests : NbdServerFixture
         for (ulong i = 0; i < 256; i++) patient.SendRequest(Read, i, 0, piece); // Half of what it may hold: all of it is read.
         using var greedy = NbdTestClient.Attach(Endpoint, receiveBufferBytes: 64 << 10);
         for (ulong i = 0; i < 900; i++) greedy.SendRequest(Read, i, 0, piece);
-        await Eventually(() => Server.Memory.LongestMs > 0, "it is held back");
         await Eventually(() => Server.Connections.Count(one => one.Export == "set/vol") == 1, "the greedy one is disconnected");
         for (ulong i = 0; i < 256; i++) Assert.Equal(i, patient.ReceiveReply().Cookie);
         Assert.Equal(0, Server.Memory.SharedBytes);
