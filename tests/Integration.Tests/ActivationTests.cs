@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using RaftMirror.Integration.Tests.Harness;
 using Xunit;
@@ -40,6 +41,41 @@ public sealed class ActivationTests(ITestOutputHelper output)
             var events = await cluster.EventsAsync();
             Assert.DoesNotContain(events, record => (string?)record["type"] == "DiskLost");
             Assert.Contains(events, record => (string?)record["type"] == "ActivationCompleted" && (ulong)record["activation"]! > (ulong)begun["activation"]!);
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
+    [ToolFact("gcc", "cmp")] // Both copies of every label carry the number, and the log never says that it was completed.
+    public async Task NodeKilledBetweenTheLastStampAndCompletion_AnotherActivatesAndNoDiskIsRefused() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            var paths = await cluster.CreateSetAsync("act", disks: 2, megabytes: 96);
+            await cluster.CreateMirrorAsync("act/v", "16M");
+            await WriteAsync(cluster["a"], "act/v", 1);
+            var since = await cluster.LastEventAsync();
+            var begun = await KillInsideAsync(
+                cluster, () => faults.HoldHeadLabel("act-d1", cluster.Nodes),
+                started => Array.TrueForAll([.. paths], path => StampOn(path) == Number(started) && StampOn(path, isTail: true) == Number(started)));
+
+            // The two that live go on by themselves; nobody starts them anew.
+            faults.End(cluster.Nodes);
+            var killed = cluster[(string)begun["node"]!];
+            var others = cluster.Nodes.Where(node => node != killed).ToArray();
+            var clock = Stopwatch.StartNew();
+            foreach (var other in others) await AssertReadsAsync(other, "act/v", 1);
+            output.WriteLine($"served after {clock.Elapsed.TotalSeconds:0.0} s");
+            await WriteAsync(others[0], "act/v", 2);
+            cluster.Start(killed);
+            await cluster.WaitUntilHealthyAsync("act/v");
+            await OkayAsync(cluster, killed);
+            await AssertReadsAsync(killed, "act/v", 2);
+            await Legs.AssertIdenticalAsync(cluster, "act/v", 16 << 20);
+            var events = await cluster.EventsAsync(since);
+            Assert.DoesNotContain(events, record => (string?)record["type"] is "DiskLost" or "SubmirrorStateChanged");
+            Assert.Contains(events, record => (string?)record["type"] == "ActivationCompleted"
+                && (ulong)record["activation"]! > (ulong)begun["activation"]! && (string?)record["node"] != killed.Name);
+            Assert.All(paths, path => Assert.True(StampOn(path) > Number(begun), "the later activation was stamped over it"));
         },
         arguments: await DiskFaults.PrepareAsync());
 

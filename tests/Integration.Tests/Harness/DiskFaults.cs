@@ -38,6 +38,10 @@ internal sealed class DiskFaults
     public void Hang(string disk, string operations, params IEnumerable<NodeProcess> nodes) =>
         Set(nodes, $"{disk} {operations} 0 -1 before");
 
+    /// <summary>A write of the label's head copy lands and does not come back, on these nodes, until the fault ends. All else works.</summary>
+    public void HoldHeadLabel(string disk, params IEnumerable<NodeProcess> nodes) =>
+        Set(nodes, $"{disk} w 0 -1 after 0 0");
+
     /// <summary>Ends the faults of these nodes.</summary>
     public void End(params IEnumerable<NodeProcess> nodes) => Set(nodes, "");
 

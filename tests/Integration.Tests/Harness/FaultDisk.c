@@ -1,11 +1,13 @@
 // Stands in for libc in one node process: pread, pwrite, fdatasync and fallocate on chosen files fail or wait, by the rules in the file
-// named by FAULT_DISK_RULES, which may change while the process runs. A line of it: SUBSTRING-OF-PATH OPERATIONS ERRNO DELAY-MS MODE [FROM],
+// named by FAULT_DISK_RULES, which may change while the process runs. A line of it: SUBSTRING-OF-PATH OPERATIONS ERRNO DELAY-MS MODE [FROM [TO]],
 // OPERATIONS any of r w f; ERRNO 0 for none; a DELAY-MS of -1 waits until the rule is gone; MODE "before" waits before the call, "after"
-// behind it, as a device that has done the work and does not say so; FROM is the lowest offset that is meant. Each hit appends a line to FAULT_DISK_RULES.hits.
+// behind it, as a device that has done the work and does not say so; FROM and TO are the lowest and highest offset that are meant. Each hit appends
+// a line to FAULT_DISK_RULES.hits.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,9 +36,9 @@ static int find(const char *path, char operation, off_t offset, int *error, long
   char line[400], part[256], operations[16];
   int found = 0;
   while (!found && fgets(line, sizeof line, file)) {
-    long long from = 0;
-    if (sscanf(line, "%255s %15s %d %ld %15s %lld", part, operations, error, delay, mode, &from) < 5) continue;
-    found = strstr(path, part) && strchr(operations, operation) && offset >= from;
+    long long from = 0, to = INT64_MAX;
+    if (sscanf(line, "%255s %15s %d %ld %15s %lld %lld", part, operations, error, delay, mode, &from, &to) < 5) continue;
+    found = strstr(path, part) && strchr(operations, operation) && offset >= from && offset <= to;
   }
   fclose(file);
   return found;
