@@ -36,6 +36,9 @@ internal enum ExitCode
     /// <summary>The output cannot be written: stdout is full, closed or broken. Standing apart from every answer, since none was seen.</summary>
     OutputFailed = 11,
 
+    /// <summary>A node was told to stop and has ended, with something left that the others must merge: a disk did not answer in time.</summary>
+    StoppedUnclean = 12,
+
     /// <summary>SIGINT.</summary>
     Interrupted = 130,
 

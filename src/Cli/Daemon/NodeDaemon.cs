@@ -40,7 +40,7 @@ internal static partial class NodeDaemon
                     "Mend what is wrong with the data directory, then start the node again: it goes on from what is on its disk.");
             }
 
-            if (end is null) return 0;
+            if (end is null) return (int)(run.IsClean ? ExitCode.Ok : ExitCode.StoppedUnclean);
             LogAgain(logger, end);
         }
     }

@@ -58,8 +58,8 @@ internal sealed partial class NodeRun
         else _standing.Set(Standing.Removed, await _raft.Removed);
         var bar = await _standing.WhenBarred;
         LogBarred(_logger, _self.Name, bar.Word, bar.Reason, bar.Help(_self.Name));
-        var isClean = await _agents.EndAllAsync(StopLimit + StopLimit);
-        LogOutOfService(_logger, isClean ? "nothing is left to be merged" : "the others merge what is left");
+        var left = await _agents.EndAllAsync(StopLimit + StopLimit);
+        LogOutOfService(_logger, left is null ? "nothing is left to be merged" : $"the others merge what is left: {left}");
         if (_raft.IsOutlived) _ended.TrySetResult("the others have seen a later start of this node, so it takes a later number to be heard");
     }
 

@@ -188,15 +188,19 @@ internal sealed partial class NodeRun : IAsyncDisposable
         return _ended.Task.IsCompleted ? await _ended.Task : null;
     }
 
+    /// <summary>False once this incarnation has ended with something left that the others must merge.</summary>
+    public bool IsClean { get; private set; } = true;
+
     /// <summary>Clean stop: clients go, I/O ends, marks clear, and the cluster is told, so that nothing is owed to this incarnation.</summary>
     public async ValueTask DisposeAsync()
     {
         if (_nbd is not null) await _nbd.StopAsync(StopLimit);
         var isFenced = _ended.Task.IsCompleted || IsBarred();
         // The stop tells the cluster that nothing is owed. Without proof of that this incarnation is left to be fenced and merged.
-        var isClean = await _agents.EndAllAsync(StopLimit + StopLimit);
-        if (!isClean) LogNotClean(_logger);
-        if (isClean && !isFenced && _feed.Current.Node(_self.Name) is { IsLive: true } node && node.Incarnation == _self.Incarnation)
+        var left = await _agents.EndAllAsync(StopLimit + StopLimit);
+        IsClean = left is null;
+        if (left is not null) LogNotClean(_logger, left);
+        if (IsClean && !isFenced && _feed.Current.Node(_self.Name) is { IsLive: true } node && node.Incarnation == _self.Incarnation)
         {
             var result = await StopAsync();
             LogStopped(_logger, result.Outcome.ToString(), result.Message);
@@ -382,8 +386,8 @@ internal sealed partial class NodeRun : IAsyncDisposable
     [LoggerMessage(3011, LogLevel.Information, "Clean stop: {Outcome} {Message}")]
     private static partial void LogStopped(ILogger logger, string outcome, string message);
 
-    [LoggerMessage(3013, LogLevel.Warning, "No clean stop: something is left to be merged, so the others will fence this incarnation")]
-    private static partial void LogNotClean(ILogger logger);
+    [LoggerMessage(3013, LogLevel.Warning, "No clean stop: {Left}. The others fence this incarnation and merge what it left")]
+    private static partial void LogNotClean(ILogger logger, string left);
 
     [LoggerMessage(3012, LogLevel.Critical, "The node stops at once")]
     private static partial void LogFatal(ILogger logger, Exception failure);

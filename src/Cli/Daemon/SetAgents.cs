@@ -23,7 +23,7 @@ internal sealed partial class SetAgents(
     private readonly Dictionary<string, ulong> _spent = new(StringComparer.Ordinal);
     private LeaseGrant? _newest;
     private bool _isClosed;
-    private bool _isUnclean;
+    private readonly SortedDictionary<string, string> _left = new(StringComparer.Ordinal); // Of sets that ended with something to be merged: why.
 
     /// <summary>The agents, those that end included: whoever is counted on is to be reached. Any thread.</summary>
     public IEnumerable<SetAgent> All => Volatile.Read(ref _agents).Values;
@@ -111,23 +111,26 @@ internal sealed partial class SetAgents(
     /// <summary>Ends all agents, and waits for those whose end began before; no other begins. Any thread.</summary>
     /// <param name="limit">How long to wait: a disk that hangs must not keep the process. What is under way then ends in the kernel, and the
     /// others fence this incarnation.</param>
-    /// <returns>True only if every agent of this incarnation has ended with nothing left to be merged.</returns>
-    public async Task<bool> EndAllAsync(TimeSpan limit)
+    /// <returns>Null only if every agent of this incarnation has ended with nothing left to be merged; else what is left in which sets, for people.</returns>
+    public async Task<string?> EndAllAsync(TimeSpan limit)
     {
         lock (_gate) _isClosed = true;
         foreach (var set in Volatile.Read(ref _agents).Keys) _ = EndAsync(set);
-        Task<bool>[] endings;
-        lock (_gate) endings = [.. _endings.Values];
+        Dictionary<string, Task<bool>> endings;
+        lock (_gate) endings = new(_endings, StringComparer.Ordinal);
         try
         {
-            await Task.WhenAll(endings).WaitAsync(limit);
+            await Task.WhenAll(endings.Values).WaitAsync(limit);
         }
         catch (TimeoutException)
         {
-            return false;
+            foreach (var (set, ending) in endings)
+            {
+                if (!ending.IsCompleted) Leave(set, $"its I/O has not ended within {limit.TotalSeconds:0} s");
+            }
         }
 
-        lock (_gate) return !_isUnclean;
+        lock (_gate) return _left.Count == 0 ? null : string.Join("; ", _left.Select(static left => $"set '{left.Key}': {left.Value}"));
     }
 
     /// <summary>Nobody counts on this incarnation any more. An agent whose drain hangs falls silent when that is over.</summary>
@@ -209,18 +212,25 @@ internal sealed partial class SetAgents(
         lock (_gate)
         {
             _spent[set] = Math.Max(_spent.GetValueOrDefault(set), agent.DataPlane.SlotGeneration);
-            _isUnclean |= !isClean;
         }
 
-        if (!isClean) LogUnclean(logger, set);
+        if (!isClean) LogUnclean(logger, set, Leave(set, "not everything could be flushed and cleaned"));
         return isClean;
+    }
+
+    /// <summary>Keeps why something of a set is left to be merged.</summary>
+    private string Leave(string set, string what)
+    {
+        if (Find(set)?.DataPlane.EndWaitsFor() is { } wait) what += $" ({wait})";
+        lock (_gate) _left[set] = what;
+        return what;
     }
 
     [LoggerMessage(3301, LogLevel.Information, "Disk set {Set}: data plane begins")]
     private static partial void LogBegun(ILogger logger, string set);
 
-    [LoggerMessage(3303, LogLevel.Warning, "Disk set {Set}: the data plane ended with something left that must be merged")]
-    private static partial void LogUnclean(ILogger logger, string set);
+    [LoggerMessage(3303, LogLevel.Warning, "Disk set {Set}: the data plane ended with something left that must be merged: {What}")]
+    private static partial void LogUnclean(ILogger logger, string set, string what);
 
     [LoggerMessage(3302, LogLevel.Information, "Disk set {Set}: data plane ends")]
     private static partial void LogEnded(ILogger logger, string set);
