@@ -181,7 +181,8 @@ public static class OfflineNode
     private static RecoveryResult Recover(
         string directory, string part, string target, NodeRecord record, string reason, DateTimeOffset at, Func<ushort, string?>? nameOf)
     {
-        var incarnation = record.Incarnation + 1;
+        var next = NodeIdentity.Next(record);
+        var incarnation = next.Incarnation;
         var receipt = WalSalvage.Recover(LogOf(directory), LogOf(part), SegmentBytes, incarnation, reason, at);
         var clusterId = Guid.NewGuid();
         var snapshot = CopySnapshot(directory, part, record.ClusterId, clusterId, receipt.KeptBase.Index);
@@ -216,10 +217,9 @@ public static class OfflineNode
             wal.FlushAll();
         }
 
-        var enacted = record with
+        var enacted = next with
         {
             ClusterId = clusterId,
-            Incarnation = incarnation,
             Members = new SortedDictionary<ushort, string> { [record.NodeId] = address },
             Joined = false,
             EnactedReceipt = Recovery.Fingerprint(part),

@@ -94,11 +94,14 @@ internal sealed class NodeIdentity : IDisposable
     /// not let it in, and it could not tell what is wrong nor be seeded anew.</summary>
     private static NodeRecord Next(NodeRecord record, ulong knownIncarnation) => knownIncarnation > record.Incarnation
         ? record with { Incarnation = knownIncarnation + 1, Starts = [NewStart()] }
-        : record with
-        {
-            Incarnation = record.Incarnation + 1,
-            Starts = [NewStart(), .. (record.Starts ?? []).Take(NodeLife.MaxStarts - 1)],
-        };
+        : Next(record);
+
+    /// <summary>The next life of a directory. Number and starts go on together: a start's place tells whose it is.</summary>
+    public static NodeRecord Next(NodeRecord record) => record with
+    {
+        Incarnation = record.Incarnation + 1,
+        Starts = [NewStart(), .. (record.Starts ?? []).Take(NodeLife.MaxStarts - 1)],
+    };
 
     private static string NewStart() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
 

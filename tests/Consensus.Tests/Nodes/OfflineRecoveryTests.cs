@@ -1,3 +1,5 @@
+using RaftMirror.Consensus.Node;
+
 namespace RaftMirror.Consensus.Tests.Nodes;
 
 /// <summary>Disaster recovery from a directory that a node does not start from any more.</summary>
@@ -33,12 +35,17 @@ public sealed class OfflineRecoveryTests
         var inside = Path.Combine(directory, "new");
         Assert.Contains("only read", Assert.Throws<ArgumentException>(() => OfflineNode.Recover(directory, inside, "test", DateTimeOffset.UnixEpoch)).Message);
 
+        var former = NodeIdentity.Read(Path.Combine(directory, NodeIdentity.FileName));
         var target = directory + "-recovered";
         var result = OfflineNode.Recover(directory, target, "test", DateTimeOffset.UnixEpoch);
         Assert.Equal(newest, result.KeptLastIndex);
         var machine = new RecordingMachine();
         await using var node = await RaftNode.StartAsync(
             cluster.Options(One) with { DataDirectory = target }, machine, null, CancellationToken.None);
+        // What the state says of its earlier lives must not look like a copy's: each start is found at its own incarnation.
+        Assert.True(former.Incarnation > 1, "it was started more than once");
+        for (var back = 0; back < former.Starts!.Length; back++)
+            Assert.Equal(former.Starts[back], node.StartIdOf(former.Incarnation - (ulong)back));
         using var patience = new CancellationTokenSource(LocalCluster.Patience);
         await node.ReadBarrierAsync(patience.Token);
         Assert.Equal((ulong)machine.Applied.Count, newest - 1); // The first entry is the leader's no-op.
