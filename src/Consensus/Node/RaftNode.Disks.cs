@@ -34,16 +34,19 @@ public sealed partial class RaftNode
     /// <summary>Tells what labels of disks said. What is damaged, or speaks of another cluster, says nothing. Any thread.</summary>
     /// <param name="words">Each disk's.</param>
     /// <param name="areAllAsked">The disks that this node was to ask before it takes part were asked, whether they answered or not.</param>
-    public void DisksSaid(IEnumerable<DiskWord> words, bool areAllAsked)
+    /// <returns>The disks whose word is damaged or of another format.</returns>
+    public IReadOnlyList<string> DisksSaid(IEnumerable<DiskWord> words, bool areAllAsked)
     {
         ArgumentNullException.ThrowIfNull(words);
-        var said = new List<(string Disk, Testimony Said)>();
+        var (said, damaged) = (new List<(string Disk, Testimony Said)>(), new List<string>());
         foreach (var word in words)
         {
-            if (Testimony.TryDecode(word.Testimony.Span) is { } found && found.Cluster == ClusterId) said.Add((word.Disk, found));
+            if (Testimony.TryDecode(word.Testimony.Span) is not { } found) damaged.Add(word.Disk);
+            else if (found.Cluster == ClusterId) said.Add((word.Disk, found));
         }
 
         if (said.Count > 0 || areAllAsked) Post(new LoopInput.DisksSaid(said, areAllAsked));
+        return damaged;
     }
 
     /// <summary>By whoever has the core.</summary>

@@ -20,13 +20,14 @@ internal sealed partial class DiskWitnesses(RaftNode log, StateFeed feed, NodeDi
     private static readonly TimeSpan DisksLimit = TimeSpan.FromSeconds(5);
 
     private readonly ConcurrentQueue<DiskWord> _words = new();
+    private readonly LogOnce _damaged = new();
     private volatile bool _isAsking = true;
 
     /// <summary>Takes what is on a disk that was opened, whatever for.</summary>
     public void Heard(DiskWord word)
     {
         if (_isAsking) _words.Enqueue(word); // Together they tell better how old a directory is.
-        else log.DisksSaid([word], areAllAsked: false);
+        else Tell([word], areAllAsked: false);
     }
 
     /// <summary>Asks all disks that the state knows; the node may take part afterwards.</summary>
@@ -54,10 +55,18 @@ internal sealed partial class DiskWitnesses(RaftNode log, StateFeed feed, NodeDi
         }
 
         _isAsking = false;
-        log.DisksSaid(_words, areAllAsked: true);
+        Tell(_words, areAllAsked: true);
         if (asked > 0) LogAsked(logger, asked, silent);
+    }
+
+    private void Tell(IEnumerable<DiskWord> words, bool areAllAsked)
+    {
+        foreach (var disk in log.DisksSaid(words, areAllAsked)) _damaged.Log(disk, "", () => LogDamaged(logger, disk));
     }
 
     [LoggerMessage(3530, LogLevel.Information, "Before it takes part this node asked {Asked} disks what they know of its data directory; {Silent} did not answer")]
     private static partial void LogAsked(ILogger logger, int asked, int silent);
+
+    [LoggerMessage(3531, LogLevel.Warning, "What disk {Disk} tells of the log beside its stamp is damaged (checksum, length or format) and counts for nothing: by this disk nobody finds a data directory that was put back. The next stamp replaces it")]
+    private static partial void LogDamaged(ILogger logger, string disk);
 }
