@@ -28,8 +28,10 @@ public static class FailureJudge
     public static FailureVerdict Judge(bool isWrite, DiskAnswer own, IReadOnlyCollection<DiskAnswer> others, bool hasWaited)
     {
         ArgumentNullException.ThrowIfNull(others);
-        if (others.Contains(DiskAnswer.Fine)) return isWrite && own == DiskAnswer.Fine ? FailureVerdict.Medium : FailureVerdict.Path;
-        var isOpen = others.Contains(DiskAnswer.Hangs) || others.Contains(DiskAnswer.Unknown);
-        return isOpen && !hasWaited ? FailureVerdict.Wait : FailureVerdict.Medium;
+        if (others.Contains(DiskAnswer.Fine) && !JudgeMutants.OwnErrorIsTheDisks)
+            return isWrite && own == DiskAnswer.Fine && !JudgeMutants.ReadingClearsWrites ? FailureVerdict.Medium : FailureVerdict.Path;
+        var isOpen = (others.Contains(DiskAnswer.Hangs) && !JudgeMutants.HangIsAWord)
+            || (others.Contains(DiskAnswer.Unknown) && !JudgeMutants.SilenceIsAWord);
+        return isOpen && (!hasWaited || JudgeMutants.WaitsForEver) ? FailureVerdict.Wait : FailureVerdict.Medium;
     }
 }
