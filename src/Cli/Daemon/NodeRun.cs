@@ -92,7 +92,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         _exports = new NodeExports(
             _self, _feed, (set, name) => _agents!.Find(set)?.DataPlane.Look(name), () => _standing.Barred, _raft.ReadBarrierAsync);
         _agents = new SetAgents(_self, _feed, (set, transferSpans) => PortsOf(set, transferSpans, datagrams), new MirrorOptions(), reason => _ended.TrySetResult(reason), _logger);
-        _stamps = new SetStamps(_self, _feed, _disks, () => _agents.HasLease, nodes => _links!.Apart(nodes), _raft.TestimonyForDisks, (body, token) => SubmitOwn(body, null, token));
+        _stamps = new SetStamps(_self, _feed, _disks, () => _agents.HasLease, (state, set) => _links!.MayEnter(state, set), _raft.TestimonyForDisks, (body, token) => SubmitOwn(body, null, token));
         _links = new PeerLinks(_self, _feed, _peers);
         _leases = new LeaseService(
             _self, times, _raft, _feed, _peers, _directory, _commands.ProposeAsLeaderAsync, _agents.Granted, IsBarred, _links.Unheard, _logger);

@@ -17,11 +17,23 @@ internal static class StateMutants
 
     /// <summary>What becomes owed while a submirror is offline is not kept for it.</summary>
     public static bool MarksNotKept => _active == nameof(MarksNotKept);
+
+    /// <summary>A node enters a set without hearing all that serve it.</summary>
+    public static bool EntersUnheard => _active == nameof(EntersUnheard);
+
+    /// <summary>A node enters a set once it hears all that serve it, whether or not they hear it.</summary>
+    public static bool EntersHalfHeard => _active == nameof(EntersHalfHeard);
+
+    /// <summary>Of two nodes that enter a set at once and have never heard each other nobody is told.</summary>
+    public static bool SilenceOfEntrantsUntold => _active == nameof(SilenceOfEntrantsUntold);
 }
 #else
 /// <summary>See the configuration "Mutants".</summary>
 internal static class StateMutants
 {
     public const bool MarksNotKept = false;
+    public const bool EntersUnheard = false;
+    public const bool EntersHalfHeard = false;
+    public const bool SilenceOfEntrantsUntold = false;
 }
 #endif

@@ -14,7 +14,7 @@ namespace RaftMirror.Cli.Daemon.Disks;
 /// <param name="feed">Applied states.</param>
 /// <param name="disks">The disks of its sets.</param>
 /// <param name="hasLease">True while this node may do I/O.</param>
-/// <param name="apart">Which of some nodes do not hear this one, or are not heard.</param>
+/// <param name="mayEnter">This node hears all that serve the set, and they hear it.</param>
 /// <param name="logPosition">How far its log has come, to be written beside each stamp.</param>
 /// <param name="submit">Proposes; ends when the result is applied here.</param>
 internal sealed class SetStamps(
@@ -22,7 +22,7 @@ internal sealed class SetStamps(
     StateFeed feed,
     NodeDisks disks,
     Func<bool> hasLease,
-    Func<IEnumerable<NodeState>, IReadOnlyList<string>> apart,
+    Func<ClusterState, SetState, bool> mayEnter,
     Func<ReadOnlyMemory<byte>> logPosition,
     Func<CommandBody, CancellationToken, Task<ApiResult>> submit)
 {
@@ -47,9 +47,7 @@ internal sealed class SetStamps(
     {
         var state = feed.Current;
         if (state.Set(setName) is not { } set || !Stamps.IsEnterable(state, set, self.Name, self.Incarnation)) return null;
-        // Who serves would wait for this node's word before each new connection, and nobody could say which of the two is cut off.
-        if (apart(state.Nodes.Values.Where(node => set.Members.GetValueOrDefault(node.Name) is { } member && Duties.IsJoined(node, member))).Count > 0)
-            return null;
+        if (!mayEnter(state, set)) return null; // Who serves would wait for this node's word.
         // The lost ones too: a disk is taken back only once each member that serves has seen it.
         var (usable, lost) = (await disks.AdmitAsync(setName, cancellationToken), await disks.LookAsync(setName, cancellationToken));
         var complaints = StateWords.Complaints(usable.Concat(lost).ToDictionary());
