@@ -131,7 +131,7 @@ internal sealed partial class MirrorCore
     private void StepRelease()
     {
         if (_isReleaseFlushUnderWay || !HasLease) return;
-        if (_isShutdownFlushUnderWay)
+        if (_isShutdownFlushUnderWay && !Has(MirrorFaults.ReleaseOnClosedDisks))
         {
             // Nothing was written since that flush, and the disks may be closed after it.
             if (_isDrained) ReleaseFlushed(EndedClean);

@@ -18,7 +18,7 @@ internal sealed partial class MirrorCore
     public void PeerMessageReceived(long now, string from, PeerMessage message)
     {
         _now = now;
-        if (message.ToIncarnation != _incarnation || from == _self) return; // Said to a former life.
+        if (message.ToIncarnation != _incarnation || from == _self || IsDeaf) return; // Said to a former life.
         switch (message.Kind)
         {
             case PeerMessageKind.DrainRequest:

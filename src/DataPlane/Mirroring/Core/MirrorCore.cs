@@ -68,6 +68,9 @@ internal sealed partial class MirrorCore
 
     private bool IsLogged => Volume.Recovery == RecoveryKind.Log;
 
+    /// <summary>A bug that was one: whoever drained heard nothing any more, though the others went on waiting for its word.</summary>
+    private bool IsDeaf => _isShutDown && Has(MirrorFaults.DeafWhileDraining);
+
     private bool HasLease => _lease.IsActive(_now) || Has(MirrorFaults.IgnoreLease);
 
     /// <summary>A client's request. Range, alignment and flags were checked.</summary>
@@ -89,6 +92,7 @@ internal sealed partial class MirrorCore
     public void ConfigurationChanged(long now, VolumeView view)
     {
         _now = now;
+        if (IsDeaf) return;
         var old = _view;
         if (old is not null && view.Index < old.Index) return;
         var wasJoined = old is not null && IsJoined;
@@ -124,6 +128,7 @@ internal sealed partial class MirrorCore
     public void EnactedUpTo(long now, ulong index)
     {
         _now = now;
+        if (IsDeaf) return;
         _lease.Enacted(index);
         _reconsider = true;
         Finish();
@@ -143,6 +148,7 @@ internal sealed partial class MirrorCore
     public void LeaseGranted(long now, LeaseGrant grant)
     {
         _now = now;
+        if (IsDeaf) return;
         _lease.Grant(grant);
         _reconsider = true;
         Finish();

@@ -162,6 +162,8 @@ internal enum MirrorFaults
     ReturnWithIoOutstanding = 1 << 14,
     CleanWhileOffline = 1 << 15,
     ForgetMarksOnReturn = 1 << 16,
+    DeafWhileDraining = 1 << 17,
+    ReleaseOnClosedDisks = 1 << 18,
     AdmitUnserved = 1 << 20,
     SkipGivenUpHold = 1 << 21,
     AgeFromRead = 1 << 22,
