@@ -48,7 +48,7 @@ internal sealed class ControlPlaneWorkload : IWorkload
 
     public string Summary =>
         $", {_requests.Count} requests, {_requests.Repeats} repeats, {_requests.TooOld} too old, {_requests.Reused} reused, {_leaseSimulation!.Grants} leases, "
-        + $"{_leaseSimulation.Fences} fenced, {_checker.Merges} merged, {_checker.OwnerChanges} owners, {_checker.Barriers} barriers, {_checker.Recoveries} recoveries, {_checker.DisksLost} disks lost, {_checker.DisksReturned} returned, {_checker.DisksRefilled} refilled, "
+        + $"{_leaseSimulation.Fences} fenced, {_leaseSimulation.Unfollowed} refused for not following, {_checker.Merges} merged, {_checker.OwnerChanges} owners, {_checker.Barriers} barriers, {_checker.Recoveries} recoveries, {_checker.DisksLost} disks lost, {_checker.DisksReturned} returned, {_checker.DisksRefilled} refilled, "
         + $"{_clocks!.Jumps} clocks jumped, {_clocks.Corrections} corrections, {_checker.Entries} entries, {_checker.Effective} with an effect";
 
     public void Attach(IClusterAccess cluster)

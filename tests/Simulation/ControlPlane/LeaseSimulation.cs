@@ -11,7 +11,8 @@ namespace RaftMirror.Simulation.ControlPlane;
 /// barrier before each grant, the production <see cref="LeaseGrantor"/> on whoever leads, each node on its own clock.</summary>
 /// <remarks>What is checked (design §6.2, §14.3): when an incarnation's fencing is first committed, every lease that any leader ever gave
 /// it has run out on its holder's clock, and so has the worst device time after that; and no later grant reaches beyond that moment.
-/// A grant counts from its decision, whether or not its message arrives.</remarks>
+/// A grant counts from its decision, whether or not its message arrives. And (I-FOLLOW, ADR 0018): no node that serves is granted a lease once it has
+/// gone on asking one leader, for twice the lease and a renewal, without applying what that leader had applied at the beginning.</remarks>
 internal sealed class LeaseSimulation
 {
     private readonly IClusterAccess _cluster;
@@ -24,6 +25,8 @@ internal sealed class LeaseSimulation
     private readonly Dictionary<(NodeId Node, ulong Incarnation), long> _ends = [];
     private readonly Dictionary<(NodeId Node, ulong Incarnation), long> _fencedAt = [];
 
+    private readonly Dictionary<(NodeId Leader, ulong Process, ulong Term, NodeId Node, ulong Incarnation), (ulong Index, long SinceMs)> _owed = [];
+
     public LeaseSimulation(
         IClusterAccess cluster, LeaseOptions options, SeededBug bug, Xoshiro random, Action<NodeId, LeaseProposal> propose)
     {
@@ -32,6 +35,9 @@ internal sealed class LeaseSimulation
     }
 
     public long Grants { get; private set; }
+
+    /// <summary>Requests that were refused because the node did not follow the log.</summary>
+    public long Unfollowed { get; private set; }
 
     public long Fences => _fencedAt.Count;
 
@@ -71,10 +77,11 @@ internal sealed class LeaseSimulation
         if (!_cluster.IsHealed && _random.Chance(0.005)) grantor.SilentUntilMs = _cluster.NowMs + _random.NextInt64(3 * _options.HorizonMs);
         if (_cluster.LeaderSeenBy(node) is not { } leader) return;
         var sent = _cluster.ClockMs(node);
-        _cluster.Send(node, leader, () => Asked(leader, node, incarnation, sent));
+        var enacted = StateOf(node)?.Index ?? 0;
+        _cluster.Send(node, leader, () => Asked(leader, node, incarnation, sent, enacted));
     }
 
-    private void Asked(NodeId leader, NodeId node, ulong incarnation, long sent)
+    private void Asked(NodeId leader, NodeId node, ulong incarnation, long sent, ulong enacted)
     {
         var process = _cluster.IncarnationOf(leader);
         var term = _cluster.LeadingTermOf(leader);
@@ -84,9 +91,24 @@ internal sealed class LeaseSimulation
             if (_cluster.IncarnationOf(leader) != process) return;
             FollowLeadership(leader);
             if (_cluster.LeadingTermOf(leader) != term || StateOf(leader) is not { } state) return;
-            var answer = _grantors[leader].Core.Renew(NameOf(node), incarnation, _cluster.ClockMs(leader), state);
+            var now = _cluster.ClockMs(leader);
+            ulong? told = _bug == SeededBug.GrantsToThoseWhoDoNotFollow ? null : enacted;
+            var answer = _grantors[leader].Core.Renew(NameOf(node), incarnation, now, state, enacted: told);
+            CheckFollows((leader, process, term, node, incarnation), state, now, enacted, answer.IsGranted);
             if (answer.IsGranted) Granted(node, incarnation, sent + answer.LengthMs);
         });
+    }
+
+    private void CheckFollows(
+        (NodeId Leader, ulong Process, ulong Term, NodeId Node, ulong Incarnation) asked, ClusterState state, long now, ulong enacted, bool isGranted)
+    {
+        var name = NameOf(asked.Node);
+        var isServing = state.Sets.Values.Any(set => set.Members.GetValueOrDefault(name)?.JoinedIncarnation == asked.Incarnation);
+        if (!_owed.TryGetValue(asked, out var owed) || enacted >= owed.Index || !isServing) _owed[asked] = owed = (state.Index, now);
+        if (!isGranted && now - owed.SinceMs >= _options.FollowMs) Unfollowed++;
+        ClusterChecker.Require(
+            !isGranted || now - owed.SinceMs < _options.FollowMs + _options.RenewMs,
+            $"I-FOLLOW: {name} is granted a lease {now - owed.SinceMs} ms after it was first to have applied {owed.Index}; it has applied {enacted}");
     }
 
     private void Granted(NodeId node, ulong incarnation, long end)

@@ -56,4 +56,7 @@ internal enum SeededBug
 
     /// <summary>A new leader counts from the beginning of time, not from its own election.</summary>
     NewLeaderForgetsGrants,
+
+    /// <summary>Nodes that ask for leases and do not follow the log get them.</summary>
+    GrantsToThoseWhoDoNotFollow,
 }
