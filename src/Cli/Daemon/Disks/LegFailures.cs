@@ -23,8 +23,11 @@ internal sealed partial class LegFailures(
 {
     private readonly OwnComplaints _complaints = new(set, self, feed, submit, stopping);
     private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(30); // Reports are repeated every few seconds at the most.
     private readonly ConcurrentDictionary<string, long> _waitingSinceMs = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, bool> _looking = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, long> _judgedMs = new(StringComparer.Ordinal);
+    private readonly LogOnce _once = new();
 
     /// <summary>Asks, and complains if only this node cannot use the disk. Bounded: nobody is waited for beyond two seconds.</summary>
     /// <param name="disk">Disk.</param>
@@ -47,10 +50,20 @@ internal sealed partial class LegFailures(
         var answers = asked.ToDictionary(static one => one.Key, static one => one.Value.Result);
         var verdict = FailureJudge.Judge(isWrite, own.Result, answers.Values, HasWaited(disk, known));
         var evidence = Describe(own.Result, answers);
-        LogJudged(logger, set, disk, what, verdict.ToString(), evidence);
+        Say(disk, what, verdict, evidence);
         if (verdict != FailureVerdict.Wait) _waitingSinceMs.TryRemove(disk, out _);
         if (verdict == FailureVerdict.Path) await ComplainAsync(disk, place, $"{what}; {evidence}");
         return new LegJudgement(verdict, evidence, own.Result != DiskAnswer.Fine && !answers.ContainsValue(DiskAnswer.Fine));
+    }
+
+    /// <summary>The core repeats its report until the verdict is committed: the same verdict is said once, unless the disk was quiet meanwhile.</summary>
+    private void Say(string disk, string what, FailureVerdict verdict, string evidence)
+    {
+        var now = Environment.TickCount64;
+        var last = _judgedMs.GetValueOrDefault(disk, now);
+        _judgedMs[disk] = now;
+        if (now - last > Quiet.TotalMilliseconds) _once.Over(disk);
+        _once.Log(disk, $"{verdict} {evidence}", () => LogJudged(logger, set, disk, what, verdict.ToString(), evidence));
     }
 
     private bool HasWaited(string disk, SetState known) =>
@@ -71,6 +84,7 @@ internal sealed partial class LegFailures(
             while (await timer.WaitForNextTickAsync(stopping))
             {
                 if (dataPlane() is not { } plane || await plane.ProbeDiskAsync(disk, place) != DiskAnswer.Fine) continue;
+                _once.Over(disk);
                 if (!await _complaints.RemoveAsync(disk, DiskLossReason.FailsHere)) break;
             }
         }
