@@ -108,10 +108,10 @@ internal sealed partial class DiskReports(
     }
 
     /// <summary>An earlier incarnation on this boot: its process held the data directory until its last thread had come back from the kernel, or it
-    /// ended in this one after its disks were closed. One whose boot nobody noted ran on this boot, or on one that is over. Not so where a kill
-    /// ends a thread's wait and the request goes on without it.</summary>
-    private bool HasEnded(DiskUser user, string path) =>
-        (user.BootId is not { Length: > 0 } boot || boot == MachineBoot.Id) && DataPlaneSet.LivingOf(self.Name, set) <= 1 && KernelWaits.OutlastAKill(path);
+    /// ended in this one: then its ports count among those of which none is left (<see cref="IoEnded"/>). One whose boot nobody noted ran on this
+    /// boot, or on one that is over. Not so where a kill ends a thread's wait and the request goes on without it.</summary>
+    private static bool HasEnded(DiskUser user, string path) =>
+        (user.BootId is not { Length: > 0 } boot || boot == MachineBoot.Id) && KernelWaits.OutlastAKill(path);
 
     /// <summary>This node's part in another's question.</summary>
     public static async ValueTask<ProbeDiskReply> AnswerAsync(DataPlaneSet? dataPlane, ProbeDiskRequest request) =>

@@ -35,10 +35,7 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
 {
     private static readonly TimeSpan ReopenAfter = TimeSpan.FromSeconds(1);
 
-    private static readonly ConcurrentDictionary<(string Node, string Set), int> Living = new();
-
     private readonly string _self;
-    private string? _name;
     private readonly ulong _incarnation;
     private readonly DataPlanePorts _ports;
     private readonly MirrorOptions _options;
@@ -240,8 +237,6 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         var isClean = true;
         // What a former data plane left counts, too: a node that leaves asserts that nothing of it can land any more.
         foreach (var disk in _configuration?.Disks ?? []) isClean &= !LivingPorts.Any(_self, disk.Id);
-        _ = Task.WhenAll(_disks.Values.Select(static disk => disk.Closed)).ContinueWith(
-            _ => Leave(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         foreach (var volume in _volumes.Values) isClean &= volume.EndedClean;
         return isClean;
     }
@@ -255,9 +250,6 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         await _ticker.DisposeAsync();
         _stopping.Dispose();
     }
-
-    /// <summary>Data planes of a set and node in this process, of whatever incarnation, that may have a call in the kernel.</summary>
-    public static int LivingOf(string node, string set) => Living.GetValueOrDefault((node, set));
 
     private bool IsLost(string name)
     {
@@ -295,18 +287,6 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
         }
 
         _closed.TrySetResult();
-    }
-
-    private void Enter(string set)
-    {
-        if (_name is not null) return;
-        _name = set;
-        Living.AddOrUpdate((_self, set), 1, static (_, count) => count + 1);
-    }
-
-    private void Leave()
-    {
-        if (_name is { } set) Living.AddOrUpdate((_self, set), 0, static (_, count) => count - 1);
     }
 
     DiskPort? IVolumeHost.FindDisk(string name) => FindDisk(name);
@@ -374,7 +354,6 @@ public sealed class DataPlaneSet : IVolumeHost, IAsyncDisposable
     private void Take(SetConfiguration configuration)
     {
         _configuration = configuration;
-        Enter(configuration.Name);
         _watcher.Apply(configuration);
         OpenDisks();
         ApplyVolumes(configuration);
