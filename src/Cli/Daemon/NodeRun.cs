@@ -113,6 +113,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         var steps = new DiskSteps(async token => await _raft.ReadBarrierAsync(token), _feed, () => _raft.Status.Epoch, DiskChecks.Run);
         var leaving = new SetLeaving(
             _self, _agents, _stamps.CloseAsync,
+            (set, limit, token) => LateWrites.WaitAsync(_self.Name, _feed.Current.Set(set), limit, token),
             (body, limit, client, token) => _commands.SubmitOwnAsync(body, null, limit, token, client), set => _disks.Close(set));
         _peers.Handle(PeerMethods.CheckDisk, DaemonJson.Default.DiskRequest, DaemonJson.Default.DiskReply,
             (_, request, token) => steps.RunAsync(request, token));

@@ -10,6 +10,7 @@ internal sealed class SetLeaving(
     NodeIdentity self,
     SetAgents agents,
     Func<IEnumerable<string>, CancellationToken, Task<System.Collections.Immutable.ImmutableArray<string>>> close,
+    Func<string, TimeSpan, CancellationToken, Task<string?>> lateWriteTo,
     Func<LeaveSet, TimeSpan, ClientRequest?, CancellationToken, ValueTask<ApiResult>> submit,
     Action<string> left)
 {
@@ -48,10 +49,12 @@ internal sealed class SetLeaving(
         try
         {
             var drainLimit = DrainLimit(request.TimeoutMs);
-            if (await agents.DrainAsync(request.Set, drainLimit) is not true and var drained) return NotDrained(request.Set, drained is null, drainLimit);
-            var result = await CommitAsync(request, request.Client, cancellationToken);
+            var drainedBy = Environment.TickCount64 + (long)drainLimit.TotalMilliseconds;
+            if (await agents.DrainAsync(request.Set, drainLimit) is not true and var drained)
+                return NotDrained(request.Set, drained is null ? drainLimit : null, agents.Find(request.Set)?.DataPlane.EndWaitsFor());
+            var result = await CommitAsync(request, request.Client, drainedBy, cancellationToken);
             // The others left meanwhile, so that it is the last one now. The first answer stands under its id.
-            if (result.Code == "closingBeatOwed") result = await CommitAsync(request, null, cancellationToken);
+            if (result.Code == "closingBeatOwed") result = await CommitAsync(request, null, drainedBy, cancellationToken);
             isLeft = result.Outcome is ApiOutcome.Applied;
             if (isLeft) left(request.Set);
             return result;
@@ -62,9 +65,13 @@ internal sealed class SetLeaving(
         }
     }
 
-    private async Task<ApiResult> CommitAsync(LeaveSetRequest request, ClientRequest? forClient, CancellationToken cancellationToken)
+    private async Task<ApiResult> CommitAsync(LeaveSetRequest request, ClientRequest? forClient, long drainedBy, CancellationToken cancellationToken)
     {
         var closed = await close([request.Set], cancellationToken);
+        // Labels are not the data plane's: a write of one that hangs, of an earlier beat or of the closing one, may still land.
+        var rest = TimeSpan.FromMilliseconds(Math.Max(0, drainedBy - Environment.TickCount64));
+        if (await lateWriteTo(request.Set, rest, cancellationToken) is { } disk)
+            return NotDrained(request.Set, DrainLimit(request.TimeoutMs), $"a write of a label to disk '{disk}' has not come back");
         return await submit(
             new LeaveSet(request.Set, self.Name, self.Incarnation, IsClosed: closed.Contains(request.Set)),
             TimeSpan.FromMilliseconds(request.TimeoutMs),
@@ -72,16 +79,19 @@ internal sealed class SetLeaving(
             cancellationToken);
     }
 
-    private ApiResult NotDrained(string set, bool isTimeOut, TimeSpan limit)
+    /// <param name="set">Name.</param>
+    /// <param name="limit">Within which it has not ended; null if it has ended and something is left.</param>
+    /// <param name="waitsFor">What it waits for; null if that is not known.</param>
+    private ApiResult NotDrained(string set, TimeSpan? limit, string? waitsFor)
     {
-        var reason = agents.Find(set)?.DataPlane.EndWaitsFor() is { } wait ? $" ({wait})" : "";
+        var reason = waitsFor is null ? "" : $" ({waitsFor})";
         return new ApiResult
         {
             Outcome = ApiOutcome.Rejected,
             Rejection = RejectionKind.Precondition,
             Code = "notDrained",
-            Message = isTimeOut
-                ? FormattableString.Invariant($"Node '{self.Name}' could not end its I/O in '{set}' within {limit.TotalSeconds:0.#} s{reason}, so it stays. It dropped its clients, and serves the set again as soon as that has ended. Nothing was applied.")
+            Message = limit is { } within
+                ? FormattableString.Invariant($"Node '{self.Name}' could not end its I/O in '{set}' within {within.TotalSeconds:0.#} s{reason}, so it stays. It dropped its clients, and serves the set again as soon as that has ended. Nothing was applied.")
                 : $"Node '{self.Name}' could not flush and clean everything in '{set}'{reason}, so it stays. It dropped its clients, which may connect again. Nothing was applied.",
             Help = "Mend the disk that status names (raftmirror status), then repeat the command.",
         };

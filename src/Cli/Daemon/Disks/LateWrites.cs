@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using RaftMirror.ControlPlane.Model;
 
 namespace RaftMirror.Cli.Daemon.Disks;
 
@@ -6,6 +7,7 @@ namespace RaftMirror.Cli.Daemon.Disks;
 /// waited for by nobody, and may still land (design §14.20). Those to volumes are counted by the disk's port. Any thread.</summary>
 internal static class LateWrites
 {
+    private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(20);
     private static readonly ConcurrentDictionary<(string Node, Guid Disk), int> Counts = new();
 
     /// <summary>A write is about to begin.</summary>
@@ -16,4 +18,16 @@ internal static class LateWrites
 
     /// <summary>True if some has not come back.</summary>
     public static bool Any(string node, Guid disk) => Counts.GetValueOrDefault((node, disk)) > 0;
+
+    /// <summary>Waits until none is left to the disks of a set: whoever leaves it asserts that nothing of it can land any more.</summary>
+    /// <returns>The first disk to which some has not come back in time; null if none is left.</returns>
+    public static async Task<string?> WaitAsync(string node, SetState? set, TimeSpan limit, CancellationToken cancellationToken)
+    {
+        var disks = set?.Disks.Values.ToList() ?? [];
+        for (var until = Environment.TickCount64 + limit.TotalMilliseconds; ; await Task.Delay(LookAgain, cancellationToken))
+        {
+            if (disks.Find(disk => Any(node, disk.Id)) is not { } late) return null;
+            if (Environment.TickCount64 >= until) return late.Name;
+        }
+    }
 }
