@@ -50,7 +50,7 @@ internal sealed partial class CommandTree
         var reason = new Option<string>("--reason") { HelpName = "TEXT", Required = true, Description = "Why; it is kept in the receipt." };
         var confirm = new Option<string>("--confirm") { HelpName = "NODE", Description = "The node's name, to say that its old cluster is gone for good." };
         Add(group, new Command(
-            "recover", "Disaster recovery: makes a new cluster of one node from what its log still holds. The old directory is only read.")
+            "recover", "Disaster recovery: makes a new cluster of one node from what its log still holds. The old directory is only read. It leads out for the log: disks that are newer than what the log holds stay refused.")
         { recovered, to, reason, confirm }, (parsed, context, _) =>
         {
             var target = Path.GetFullPath(parsed.GetRequiredValue(to));
@@ -74,6 +74,7 @@ internal sealed partial class CommandTree
                 Status = 409,
                 Detail = $"This would make a new cluster of '{name}' alone in {target}, from entries up to {Math.Max(before.LastIndex, before.Snapshots.Where(snapshot => snapshot.Damage is null).Select(snapshot => snapshot.Index).DefaultIfEmpty().Max())} ({before.Verdict}, known to be committed up to {before.Commit}). "
                     + "Commands that only other nodes had are lost, and entries that were never acknowledged count as done. "
+                    + "Disks that are newer than these entries stay refused, with their data. "
                     + $"The other members ({before.Members}) must never run again with their old directories.",
                 Code = "notConfirmed",
                 Applied = "no",

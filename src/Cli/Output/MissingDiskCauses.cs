@@ -85,7 +85,7 @@ internal static class MissingDiskCauses
                 $"no other disk has the data of {only} now: bring its other submirror back, or put the disk back that was there; or give that data up (raftmirror mirror delete), and the disk comes back by itself",
             { MayBeRefilled: true } => "none: once every node that serves the set sees it, all data is copied to it anew, by itself",
             { Reason: DiskLossReason.Resized } => $"give it {disk.SizeBytes} bytes or more again; then all data is copied to it anew, by itself",
-            { Reason: DiskLossReason.Newer } => "start the node that has the newer state, or raftmirror raft recover there",
+            { Reason: DiskLossReason.Newer } => "start the node that has the newer state (raftmirror raft recover leads out for the log, not for this disk: what is newer than the state stays refused)",
             { Reason: DiskLossReason.Cloned } => $"take the copy away, or correct the path: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH",
             { Reason: DiskLossReason.Foreign } => $"put {disk.Name} back under its path, or tell where it is: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH",
             _ => $"bring it back, and it gets what it missed; if it is elsewhere: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH",

@@ -145,7 +145,7 @@ public static class DiskIdentity
             StampVerdict.Newer => new DiskVerdict(
                 DiskFinding.Newer,
                 $"{what} is newer than this cluster's state: its label carries stamp {label.Stamp.Number}, the newest known here is {stamps.Newest.Number}; "
-                + "start the node that has the newer state, or 'raftmirror raft recover' there",
+                + "start the node that has the newer state ('raftmirror raft recover' leads out for the log, not for this disk: what is newer than the state stays refused)",
                 label.Stamp),
             _ => new DiskVerdict(DiskFinding.Usable, "", label.Stamp),
         };

@@ -63,7 +63,7 @@ public sealed class DiskIdentityTests
         using var blank = new MemoryBlockDevice("d", DiskBytes);
         Assert.Equal(DiskFinding.Usable, Judge(current, stamps).Finding);
         Assert.Equal((DiskFinding.Older, true), (Judge(older, stamps).Finding, Judge(older, stamps).Message.Contains("gets all data anew", StringComparison.Ordinal)));
-        Assert.Equal((DiskFinding.Newer, true), (Judge(newer, stamps).Finding, Judge(newer, stamps).Message.Contains("raft recover", StringComparison.Ordinal)));
+        Assert.Equal((DiskFinding.Newer, true), (Judge(newer, stamps).Finding, Judge(newer, stamps).Message.Contains("'raftmirror raft recover' leads out for the log, not for this disk", StringComparison.Ordinal)));
         Assert.Equal((DiskFinding.Swapped, true), (Judge(swapped, stamps).Finding, Judge(swapped, stamps).Message.Contains("'d2'", StringComparison.Ordinal)));
         Assert.Equal(DiskFinding.Foreign, Judge(foreign, stamps).Finding);
         Assert.Equal(DiskFinding.Foreign, Judge(blank, stamps).Finding);
