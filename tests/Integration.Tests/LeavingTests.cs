@@ -49,7 +49,13 @@ public sealed class LeavingTests(ITestOutputHelper output)
         arguments: await DiskFaults.PrepareAsync());
 
     [ToolFact("gcc")] // The last submirror with the data is waited for; the command is not.
-    public async Task LastLegHangsWhileANodeLeaves_ItStaysSaysForWhatItWaitedAndServesAgain() => await TestCluster.RunAsync(
+    public Task LastLegHangsWhileANodeLeaves_ItStaysSaysForWhatItWaitedAndServesAgain() => LastLegHangsAsync(isToldOfBefore: false);
+
+    // The data plane that complained of the disk ends, and the next one has never met the call that hung: nobody took the complaint back.
+    [ToolFact("gcc")]
+    public Task LastLegHangsAndANodeLeavesThatHasSaidSo_ItStaysAndServesAgain() => LastLegHangsAsync(isToldOfBefore: true);
+
+    private async Task LastLegHangsAsync(bool isToldOfBefore) => await TestCluster.RunAsync(
         output,
         async cluster =>
         {
@@ -59,10 +65,17 @@ public sealed class LeavingTests(ITestOutputHelper output)
             await cluster.WaitUntilHealthyAsync("last/v");
             await using var client = await NbdClient.ConnectAsync(cluster["a"], "last/v");
             Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
+            var since = await cluster.LastEventAsync();
 
             faults.Hang("last-d1", "w", cluster["a"]);
             var stuck = Record.ExceptionAsync(() => client.WriteAsync(0, Enumerable.Repeat((byte)9, 4096).ToArray()));
             await Eventually.TrueAsync("the write hangs in node a's kernel", Limit, () => Task.FromResult(faults.Hits(cluster["a"]) > 0));
+            if (isToldOfBefore)
+            {
+                await Eventually.TrueAsync("node a has told of the disk", Limit, async () =>
+                    (await cluster.EventsAsync(since)).Any(item => (string?)item["type"] == "DisksReported" && (string?)item["node"] == "a"));
+            }
+
             var refusal = (await cluster["c"].CliAsync("set", "leave", "last", "--member", "a", "--timeout", "8s")).Expect(Refused);
             Assert.Contains("notDrained", refusal.ToString(), StringComparison.Ordinal);
             Assert.Contains("a call to disk 'd1' has not come back", refusal.ToString(), StringComparison.Ordinal);

@@ -45,7 +45,11 @@ public sealed record DiskHang(
 /// <param name="OldestMs">Age of the oldest call in the kernel; 0 if there is none.</param>
 /// <param name="Calls">Calls in the kernel.</param>
 /// <param name="Phase">fine, slow, hangs, allSlow or onlyHere.</param>
-public sealed record DiskStatistics(string Disk, long OldestMs, int Calls, string Phase);
+public sealed record DiskStatistics(string Disk, long OldestMs, int Calls, string Phase)
+{
+    /// <summary>The phase of a disk that answers.</summary>
+    public const string Fine = "fine";
+}
 
 /// <summary>The shell around <see cref="DiskWatch"/>: looks at a set's ports, asks and reports. Any thread.</summary>
 internal sealed class DiskWatcher(
@@ -148,7 +152,7 @@ internal sealed class DiskWatcher(
         WatchPhase.Hangs => "hangs",
         WatchPhase.AllSlow => "allSlow",
         WatchPhase.OnlyHere => "onlyHere",
-        _ => "fine",
+        _ => DiskStatistics.Fine,
     };
 
     private static async Task<DiskAnswer> LimitAsync(Task<DiskAnswer> probe)

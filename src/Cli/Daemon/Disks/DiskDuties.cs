@@ -4,7 +4,9 @@ using Microsoft.Extensions.Logging;
 using RaftMirror.Cli.Api;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.DataPlane.DiskIo;
 using RaftMirror.DataPlane.Metadata;
+using RaftMirror.DataPlane.Mirroring;
 using DiskStatus = RaftMirror.ControlPlane.Model.DiskStatus;
 
 namespace RaftMirror.Cli.Daemon.Disks;
@@ -15,6 +17,7 @@ internal sealed partial class DiskDuties(
     NodeIdentity self,
     StateFeed feed,
     NodeDisks disks,
+    Func<string, DataPlaneSet?> dataPlane,
     Func<CommandBody, CancellationToken, Task<ApiResult>> submit,
     ILogger logger)
 {
@@ -67,16 +70,27 @@ internal sealed partial class DiskDuties(
         var verdicts = await disks.LookAsync(setName, cancellationToken);
         _lookedMs[setName] = Environment.TickCount64;
         if (feed.Current.Set(setName)?.Members.GetValueOrDefault(self.Name) is not { } member) return null;
-        // A disk that is open and hangs or fails is the data plane's to tell.
-        var hanging = member.DisksBy == self.Incarnation
-            ? member.Disks.Where(told => told.Reason is DiskLossReason.TimedOut or DiskLossReason.FailsHere && verdicts.GetValueOrDefault(told.Disk) is { IsUsable: true })
+        var standing = member.DisksBy == self.Incarnation
+            ? member.Disks.Where(told => verdicts.GetValueOrDefault(told.Disk) is { IsUsable: true } && StandsThoughUsable(told, dataPlane(setName)?.DiskStatistics()))
             : [];
         ImmutableArray<DiskComplaint> complaints =
-            [.. StateWords.Complaints(verdicts).Concat(hanging).OrderBy(static told => told.Disk, StringComparer.Ordinal)];
+            [.. StateWords.Complaints(verdicts).Concat(standing).OrderBy(static told => told.Disk, StringComparer.Ordinal)];
         if (member.DisksBy == self.Incarnation && member.Disks.SequenceEqual(complaints)) return null;
         foreach (var complaint in complaints.Except(member.Disks)) LogMissing(logger, setName, complaint.Disk, complaint.Detail);
         return await submit(new ReportDisks(setName, self.Name, self.Incarnation, complaints), cancellationToken);
     }
+
+    /// <summary>Whether what this node told of a disk stands although the disk looks well. One that is open and hangs or fails is the data plane's to tell;
+    /// but the data plane that told of a hanging call may have ended since, or its word that the call came back was overtaken by the complaint. So nothing
+    /// stands against a disk on which nothing hangs now.</summary>
+    /// <param name="told">As committed.</param>
+    /// <param name="figures">Of the present data plane; null if there is none.</param>
+    internal static bool StandsThoughUsable(DiskComplaint told, IReadOnlyList<DiskStatistics>? figures) => told.Reason switch
+    {
+        DiskLossReason.FailsHere => true, // LegFailures asks the disk until it works.
+        DiskLossReason.TimedOut => figures is null || figures.Any(disk => disk.Disk == told.Disk && disk.Phase != DiskStatistics.Fine),
+        _ => false,
+    };
 
     private async Task<ApiResult?> LoseAsync(string setName, string disk, CancellationToken cancellationToken)
     {

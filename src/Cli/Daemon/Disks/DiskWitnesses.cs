@@ -67,6 +67,6 @@ internal sealed partial class DiskWitnesses(RaftNode log, StateFeed feed, NodeDi
     [LoggerMessage(3530, LogLevel.Information, "Before it takes part this node asked {Asked} disks what they know of its data directory; {Silent} did not answer")]
     private static partial void LogAsked(ILogger logger, int asked, int silent);
 
-    [LoggerMessage(3531, LogLevel.Warning, "What disk {Disk} tells of the log beside its stamp is damaged (checksum, length or format) and counts for nothing: by this disk nobody finds a data directory that was put back. The next stamp replaces it")]
+    [LoggerMessage(3536, LogLevel.Warning, "What disk {Disk} tells of the log beside its stamp is damaged (checksum, length or format) and counts for nothing: by this disk nobody finds a data directory that was put back. The next stamp replaces it")]
     private static partial void LogDamaged(ILogger logger, string disk);
 }

@@ -1,0 +1,29 @@
+using RaftMirror.Cli.Daemon.Disks;
+using RaftMirror.ControlPlane.Model;
+using RaftMirror.DataPlane.DiskIo;
+using Xunit;
+
+namespace RaftMirror.Cli.Tests;
+
+/// <summary>What a node that serves a set says of its disks (design §14.20, §14.21).</summary>
+public sealed class DiskDutiesTests
+{
+    // A node went without a disk for ever: the call that hung came back in the moment in which the node told of it.
+    [Theory]
+    [InlineData(DiskLossReason.TimedOut, "onlyHere", true)]
+    [InlineData(DiskLossReason.TimedOut, "slow", true)]
+    [InlineData(DiskLossReason.TimedOut, "fine", false)]
+    [InlineData(DiskLossReason.TimedOut, null, false)] // Another data plane, which has not met the call.
+    [InlineData(DiskLossReason.FailsHere, "fine", true)] // The place that fails is asked for elsewhere.
+    [InlineData(DiskLossReason.Absent, "fine", false)]
+    public void Complaint_DiskLooksWell_StandsOnlyWhileACallHangsOrFails(DiskLossReason reason, string? phase, bool stands)
+    {
+        IReadOnlyList<DiskStatistics> figures = phase is null ? [] : [new DiskStatistics("d1", 0, 0, phase), new DiskStatistics("d2", 9000, 1, "hangs")];
+
+        Assert.Equal(stands, DiskDuties.StandsThoughUsable(new DiskComplaint("d1", reason, "said"), figures));
+    }
+
+    [Fact]
+    public void Complaint_NoDataPlaneYet_Stands() =>
+        Assert.True(DiskDuties.StandsThoughUsable(new DiskComplaint("d1", DiskLossReason.TimedOut, "said"), null));
+}
