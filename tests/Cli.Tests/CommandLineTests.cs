@@ -70,7 +70,7 @@ public sealed class CommandLineTests
             (options, _) =>
             {
                 given = options;
-                return Task.FromResult(0);
+                return Task.FromResult(true);
             });
         Assert.Equal(ExitCode.Ok, code);
         Assert.Equal(2, given!.Cluster.Count);
@@ -89,7 +89,7 @@ public sealed class CommandLineTests
             (options, _) =>
             {
                 given = options;
-                return Task.FromResult(0);
+                return Task.FromResult(true);
             });
         Assert.True(code == ExitCode.Ok, error);
         Assert.Equal("192.0.2.1:2", given!.Peer.ToString());
@@ -257,7 +257,7 @@ public sealed class CommandLineTests
         var output = new StringWriter { NewLine = "\n" };
         var error = new StringWriter { NewLine = "\n" };
         var code = await CommandTree.RunAsync(
-            line.Split(' '), new Terminal(output, error, false, false, true), runNode ?? ((_, _) => Task.FromResult(0)), CancellationToken.None);
+            line.Split(' '), new Terminal(output, error, false, false, true), runNode ?? ((_, _) => Task.FromResult(true)), CancellationToken.None);
         return (code, output.ToString(), error.ToString());
     }
 

@@ -21,7 +21,7 @@ public sealed class OutputTests
         var error = new StringWriter();
         var code = await CommandTree.RunAsync(
             [.. line.Split(' '), "--node", server.Endpoint.ToString()], new Terminal(full, error, false, false, true),
-            (_, _) => Task.FromResult(0), CancellationToken.None);
+            (_, _) => Task.FromResult(true), CancellationToken.None);
         Assert.Equal((ExitCode.OutputFailed, 11), (code, (int)code));
         Assert.Contains("No space left on device", error.ToString(), StringComparison.Ordinal);
         Assert.Contains(line.Contains("json", StringComparison.Ordinal) ? $"\"applied\":\"{applied}\"" : $"applied: {applied}", error.ToString(), StringComparison.Ordinal);

@@ -89,6 +89,31 @@ public sealed class StopTests(ITestOutputHelper output)
         },
         arguments: await DiskFaults.PrepareAsync());
 
+    // Labels are not the data plane's: all its I/O had ended, so the node said that nothing of it could land any more.
+    [ToolFact("gcc")]
+    public async Task WriteOfALabelHangs_ItEndsInTimeSaysSoAndIsNotTakenForClean() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            var a = cluster["a"];
+            await cluster.CreateSetAsync("stop", disks: 2, megabytes: 200);
+            await cluster.CreateMirrorAsync("stop/v", "16M");
+            await DiskStory.WriteAsync(a, "stop/v", 4);
+            faults.HoldHeadLabel("stop-d1", a);
+            var code = await a.TerminateAsync(StopLimit); // Its closing beat writes the labels, at the latest.
+            Assert.Equal(Unclean, code);
+            Assert.Contains("No clean stop: set 'stop': a write of a label to disk 'd1' has not come back", Last(a), StringComparison.Ordinal);
+
+            faults.End(a);
+            cluster.Start(a);
+            await cluster.WaitUntilHealthyAsync("stop/v");
+            await DiskStory.AssertReadsAsync(a, "stop/v", 4);
+            Assert.Equal(0, await a.TerminateAsync(StopLimit));
+        },
+        nodes: 1,
+        arguments: await DiskFaults.PrepareAsync());
+
     private static byte[] Content(byte value) => Enumerable.Repeat(value, 4096).ToArray();
 
     /// <summary>What it wrote after it was told to stop.</summary>

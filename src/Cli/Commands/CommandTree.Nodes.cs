@@ -62,7 +62,7 @@ internal sealed partial class CommandTree
             if (parsed.GetValue(diskDirs) is { } directories) options = options with { DiskDirectories = ParseDirectories(directories) };
             if (parsed.GetValue(clusterName) is { } text) options = options with { ClusterName = Arguments.Name(text, "cluster") };
             options = WithTimes(options, [.. times.Select(time => Time(time.Name, parsed.GetValue(time)))]);
-            return (ExitCode)await _runNode(options, token);
+            return await _runNode(options, token) ? ExitCode.Ok : ExitCode.StoppedUnclean;
         });
         Add(group, new Command("list", "Lists the nodes."), async (_, context, token) =>
         {

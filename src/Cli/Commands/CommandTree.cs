@@ -6,7 +6,7 @@ using RaftMirror.Cli.Output;
 namespace RaftMirror.Cli.Commands;
 
 /// <summary>Runs a node until the token is cancelled: the daemon, which <c>node run</c> starts.</summary>
-internal delegate Task<int> RunNode(NodeRunOptions options, CancellationToken cancellationToken);
+internal delegate Task<bool> RunNode(NodeRunOptions options, CancellationToken cancellationToken);
 
 /// <summary>The command line: verbs, global options, and how failures end.</summary>
 internal sealed partial class CommandTree

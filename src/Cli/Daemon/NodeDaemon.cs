@@ -12,8 +12,8 @@ internal static partial class NodeDaemon
 
     /// <summary>Runs until cancelled. An incarnation that was fenced while its process lived (it was paused for too long) ends and is
     /// followed by a new one.</summary>
-    /// <returns>0 after a clean stop, else the exit code.</returns>
-    public static async Task<int> RunAsync(NodeRunOptions options, CancellationToken cancellationToken)
+    /// <returns>True after a clean stop; false if something was left that the others must merge.</returns>
+    public static async Task<bool> RunAsync(NodeRunOptions options, CancellationToken cancellationToken)
     {
         using var loggers = LoggerFactory.Create(logging => logging
             .SetMinimumLevel(LogLevel.Information)
@@ -28,7 +28,7 @@ internal static partial class NodeDaemon
         using var spans = new Telemetry.SpanRing(options.Name);
         while (true)
         {
-            if (await StartWithSpaceAsync(options, spans, loggers, logger, cancellationToken) is not { } run) return 0;
+            if (await StartWithSpaceAsync(options, spans, loggers, logger, cancellationToken) is not { } run) return true;
             string? end;
             try
             {
@@ -40,7 +40,7 @@ internal static partial class NodeDaemon
                     "Mend what is wrong with the data directory, then start the node again: it goes on from what is on its disk.");
             }
 
-            if (end is null) return (int)(run.IsClean ? ExitCode.Ok : ExitCode.StoppedUnclean);
+            if (end is null) return run.IsClean;
             LogAgain(logger, end);
         }
     }

@@ -22,6 +22,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
     private static readonly TimeSpan CommandLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan StopNodeLimit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LateLabelLimit = TimeSpan.FromSeconds(1); // The closing beat has waited for each disk before.
     private static readonly TimeSpan ProofLimit = TimeSpan.FromSeconds(2);
 
     private readonly CancellationTokenSource _stopping = new();
@@ -203,8 +204,9 @@ internal sealed partial class NodeRun : IAsyncDisposable
         if (left is not null) LogNotClean(_logger, left);
         if (IsClean && !isFenced && _feed.Current.Node(_self.Name) is { IsLive: true } node && node.Incarnation == _self.Incarnation)
         {
-            var result = await StopAsync();
-            LogStopped(_logger, result.Outcome.ToString(), result.Message);
+            left = await StopAsync();
+            IsClean = left is null;
+            if (left is not null) LogNotClean(_logger, left);
         }
 
         await _stopping.CancelAsync();
@@ -218,23 +220,43 @@ internal sealed partial class NodeRun : IAsyncDisposable
     }
 
     /// <summary>Closing beats, then the stop; again if this node became the last one of a set in between.</summary>
-    private async Task<ApiResult> StopAsync()
+    /// <returns>What may still land on a disk, for people: then the cluster is told nothing, and fences this incarnation. Null if nothing may.</returns>
+    private async Task<string?> StopAsync()
     {
         using var limit = new CancellationTokenSource(StopNodeLimit);
+        ApiResult result;
         try
         {
-            while (true)
+            do
             {
                 var closed = await _stamps.CloseAsync(_feed.Current.Sets.Keys, limit.Token);
-                var result = await _commands.SubmitOwnAsync(
+                if (await LateLabelAsync() is { } late) return late;
+                result = await _commands.SubmitOwnAsync(
                     new StopNode(_self.Name, _self.Incarnation, closed), null, StopNodeLimit, limit.Token);
-                if (result.Code != "closingBeatOwed") return result;
             }
+            while (result.Code == "closingBeatOwed");
         }
         catch (OperationCanceledException)
         {
-            return new ApiResult { Outcome = ApiOutcome.Unknown, Code = "noAnswer", Message = "no leader answered in time" };
+            result = new ApiResult { Outcome = ApiOutcome.Unknown, Code = "noAnswer", Message = "no leader answered in time" };
         }
+
+        LogStopped(_logger, result.Outcome.ToString(), result.Message);
+        return null;
+    }
+
+    /// <summary>Labels are not the data plane's: a write of one that hangs, of an earlier beat or of the closing one, may still land.</summary>
+    private async Task<string?> LateLabelAsync()
+    {
+        var until = Environment.TickCount64 + LateLabelLimit.TotalMilliseconds;
+        foreach (var set in _feed.Current.Sets.Values.Where(set => set.Members.ContainsKey(_self.Name)))
+        {
+            var rest = TimeSpan.FromMilliseconds(Math.Max(0, until - Environment.TickCount64));
+            if (await LateWrites.WaitAsync(_self.Name, set, rest, CancellationToken.None) is { } disk)
+                return $"set '{set.Name}': a write of a label to disk '{disk}' has not come back";
+        }
+
+        return null;
     }
 
     private static async Task Quietly(Task loop)
