@@ -16,9 +16,7 @@ public sealed class ActivationTests(ITestOutputHelper output)
         async cluster =>
         {
             var faults = DiskFaults.Of(cluster);
-            var paths = await cluster.CreateSetAsync("act", disks: 2, megabytes: 96);
-            await cluster.CreateMirrorAsync("act/v", "16M");
-            await WriteAsync(cluster["a"], "act/v", 1);
+            var paths = await CreateAsync(cluster);
 
             // Started, and nothing is stamped.
             var begun = await KillInsideAsync(cluster, () => faults.Hang("act-d", "w", cluster.Nodes), static _ => true);
@@ -50,9 +48,7 @@ public sealed class ActivationTests(ITestOutputHelper output)
         async cluster =>
         {
             var faults = DiskFaults.Of(cluster);
-            var paths = await cluster.CreateSetAsync("act", disks: 2, megabytes: 96);
-            await cluster.CreateMirrorAsync("act/v", "16M");
-            await WriteAsync(cluster["a"], "act/v", 1);
+            var paths = await CreateAsync(cluster);
             var since = await cluster.LastEventAsync();
             var begun = await KillInsideAsync(
                 cluster, () => faults.HoldHeadLabel("act-d1", cluster.Nodes),
@@ -78,6 +74,14 @@ public sealed class ActivationTests(ITestOutputHelper output)
             Assert.All(paths, path => Assert.True(StampOn(path) > Number(begun), "the later activation was stamped over it"));
         },
         arguments: await DiskFaults.PrepareAsync());
+
+    private static async Task<IReadOnlyList<string>> CreateAsync(TestCluster cluster)
+    {
+        var paths = await cluster.CreateSetAsync("act", disks: 2, megabytes: 96);
+        await cluster.CreateMirrorAsync("act/v", "16M");
+        await WriteAsync(cluster["a"], "act/v", 1);
+        return paths;
+    }
 
     private static ulong Number(JsonNode started) => (ulong)started["stamp"]!["number"]!;
 

@@ -29,7 +29,7 @@ public sealed class ForgedTestimonyTests(ITestOutputHelper output)
         await DiskStory.StopAllAsync(cluster);
         await DiskStory.StartAllAsync(cluster);
         await cluster.WaitUntilHealthyAsync("lie/v");
-        Assert.All(cluster.Nodes, node => Assert.DoesNotContain("is damaged", SinceStart(node), StringComparison.Ordinal));
+        Assert.All(cluster.Nodes, node => Assert.DoesNotContain("is damaged", node.OutputSince("start:"), StringComparison.Ordinal));
         await Legs.AssertIdenticalAsync(cluster, "lie/v", 16 << 20);
     });
 
@@ -108,17 +108,12 @@ public sealed class ForgedTestimonyTests(ITestOutputHelper output)
 
     private static async Task NobodyLeadsAsync(NodeProcess node, string disk)
     {
-        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
         var seen = "";
         await Eventually.TrueAsync($"{node.Name} says why nobody leads", Limit, async () =>
         {
-            using var answer = await http.GetAsync(new Uri(node.Api, "/readyz"));
-            seen = await answer.Content.ReadAsStringAsync();
+            (_, seen) = await node.ReadyzAsync();
             return seen.Contains("Nobody is elected here who lacks what was committed", StringComparison.Ordinal)
                 && seen.Contains(disk, StringComparison.Ordinal) && seen.Contains($"entry {FarBeyond} of term {FarBeyond}", StringComparison.Ordinal);
         }, () => seen + node.Output());
     }
-
-    private static string SinceStart(NodeProcess node) =>
-        node.Output() is var all ? all[all.LastIndexOf("--- start:", StringComparison.Ordinal)..] : "";
 }

@@ -97,13 +97,12 @@ public sealed class HangingStartTests(ITestOutputHelper output)
     /// <summary>Waits until a node says to whoever asks whether it is ready that the disk of this path does not answer it.</summary>
     private static async Task NamesTheDiskAsync(TestCluster cluster, NodeProcess node)
     {
-        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
         var seen = "";
         await Eventually.TrueAsync($"{node.Name} names its disk", Limit, async () =>
         {
-            using var answer = await http.GetAsync(new Uri(node.Api, "/readyz"));
-            seen = $"{answer.StatusCode} {await answer.Content.ReadAsStringAsync()}";
-            return answer.StatusCode == System.Net.HttpStatusCode.ServiceUnavailable && seen.Contains($"start:{node.Name}", StringComparison.Ordinal)
+            var (code, text) = await node.ReadyzAsync();
+            seen = $"{code} {text}";
+            return code == System.Net.HttpStatusCode.ServiceUnavailable && seen.Contains($"start:{node.Name}", StringComparison.Ordinal)
                 && seen.Contains(cluster.File("start-d1.img"), StringComparison.Ordinal) && seen.Contains("answer", StringComparison.Ordinal);
         }, () => seen);
     }

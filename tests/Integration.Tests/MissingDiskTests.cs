@@ -70,10 +70,9 @@ public sealed class MissingDiskTests(ITestOutputHelper output)
         Assert.Equal("okay", (string?)set!["volumes"]![0]!["state"]);
         await WriteAsync(cluster["a"], 0, 7, "m/v");
         await WriteAsync(b, 0, 8, "m/w");
-        using var http = new HttpClient();
-        var ready = await http.GetAsync(new Uri(b.Api, "/readyz"));
-        Assert.Equal(System.Net.HttpStatusCode.ServiceUnavailable, ready.StatusCode);
-        Assert.Contains("b-d1", await ready.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        var ready = await b.ReadyzAsync();
+        Assert.Equal(System.Net.HttpStatusCode.ServiceUnavailable, ready.Code);
+        Assert.Contains("b-d1", ready.Text, StringComparison.Ordinal);
 
         // A path that leads to another disk is refused by the node itself, a right one mends it without a restart.
         var wrong = await cluster["a"].CliAsync("disk", "set", "m", "d1", "--path", $"b={cluster.File("b-d0")}");

@@ -28,16 +28,16 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
         cluster.Start(b);
         cluster.Start(c);
 
-        await BarredAsync(cluster, b, "outdated");
-        Assert.Contains(b.Directory, await UnreadyAsync(cluster, b), StringComparison.Ordinal);
+        await BarredAsync(b, "outdated");
+        Assert.Contains(b.Directory, await UnreadyAsync(b), StringComparison.Ordinal);
         await Eventually.TrueAsync("c says why nobody leads", Limit, async () =>
-            (await UnreadyAsync(cluster, c)).Contains("'b'", StringComparison.Ordinal), c.Output);
+            (await UnreadyAsync(c)).Contains("'b'", StringComparison.Ordinal), c.Output);
         var refused = await c.CliAsync("status");
         Assert.NotEqual(0, refused.ExitCode);
         Assert.Contains("raft reseed b", refused.Error, StringComparison.Ordinal);
         b.Kill();
         cluster.Start(b); // It does not become newer by being started once more.
-        await BarredAsync(cluster, b, "outdated");
+        await BarredAsync(b, "outdated");
 
         cluster.Start(a);
         await cluster.WaitUntilReadyAsync(a, c);
@@ -69,7 +69,7 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
         leader.Kill();
         PutBack(leader, copy);
         cluster.Start(leader);
-        await BarredAsync(cluster, leader, "outdated");
+        await BarredAsync(leader, "outdated");
         await cluster.WaitUntilReadyAsync(others);
         Assert.NotNull((await cluster.StatusAsync(others[0]))["disksets"]!.AsArray().Single(set => (string?)set!["name"] == "made"));
         await others[0].CliAsync("raft", "reseed", leader.Name).Expect();
@@ -92,7 +92,7 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
         var newer = old.ToDictionary(node => node, CopyOf);
         foreach (var node in old) PutBack(node, copies[node]);
         foreach (var node in cluster.Nodes) cluster.Start(node);
-        foreach (var node in old) await BarredAsync(cluster, node, "outdated");
+        foreach (var node in old) await BarredAsync(node, "outdated");
         Assert.NotEqual(0, (await c.CliAsync("status")).ExitCode);
 
         foreach (var node in old)
@@ -130,10 +130,10 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
         await cluster.CreateEmptySetAsync(b, "another");
 
         cluster.Start(a);
-        await BarredAsync(cluster, b, "outdated", "conflicting");
-        await BarredAsync(cluster, c, "conflicting");
+        await BarredAsync(b, "outdated", "conflicting");
+        await BarredAsync(c, "conflicting");
         // Where a has led before it heard of the other history, it need not know that its own was committed, and finds no majority any more.
-        await Eventually.TrueAsync("node a stops", Limit, async () => await UnreadyAsync(cluster, a) is var reasons
+        await Eventually.TrueAsync("node a stops", Limit, async () => await UnreadyAsync(a) is var reasons
             && (reasons.Contains("conflicting", StringComparison.Ordinal) || reasons.Contains("no leader is known", StringComparison.Ordinal)));
 
         foreach (var node in (NodeProcess[])[b, c]) await node.CliAsync("raft", "reseed", node.Name, "--from", "a").Expect();
@@ -161,8 +161,8 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
 
         foreach (var node in old)
         {
-            await BarredAsync(cluster, node, "outdated");
-            var reasons = await UnreadyAsync(cluster, node);
+            await BarredAsync(node, "outdated");
+            var reasons = await UnreadyAsync(node);
             Assert.Contains(node.Directory, reasons, StringComparison.Ordinal);
             Assert.Contains(disks, disk => reasons.Contains(disk, StringComparison.Ordinal));
             var refused = await node.CliAsync("status");
@@ -173,10 +173,10 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
 
         b.Kill();
         cluster.Start(b); // It does not become newer by being started once more.
-        await BarredAsync(cluster, b, "outdated");
+        await BarredAsync(b, "outdated");
         cluster.Start(c);
-        await Eventually.TrueAsync("c answers", Limit, async () => (await UnreadyAsync(cluster, c)).Contains("outdated", StringComparison.Ordinal)
-            || (await UnreadyAsync(cluster, c)).Contains("older copy", StringComparison.Ordinal), c.Output);
+        await Eventually.TrueAsync("c answers", Limit, async () => (await UnreadyAsync(c)).Contains("outdated", StringComparison.Ordinal)
+            || (await UnreadyAsync(c)).Contains("older copy", StringComparison.Ordinal), c.Output);
         foreach (var node in old) await node.CliAsync("raft", "reseed", node.Name, "--from", "c").Expect();
         await cluster.WaitUntilReadyAsync();
         foreach (var node in cluster.Nodes) Assert.Equal(Made, await VolumesAsync(cluster, node));
@@ -216,7 +216,7 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
         c.Kill();
         PutBack(c, copy);
         cluster.Start(c);
-        await BarredAsync(cluster, c, "outdated");
+        await BarredAsync(c, "outdated");
         await a.CliAsync("raft", "reseed", "c").Expect();
         await cluster.WaitUntilReadyAsync();
         Assert.Equal(["w0"], await VolumesAsync(cluster, c));
@@ -238,22 +238,17 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
         return System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(number);
     }
 
-    private static async Task BarredAsync(TestCluster cluster, NodeProcess node, params string[] words)
+    private static async Task BarredAsync(NodeProcess node, params string[] words)
     {
         var seen = "";
         await Eventually.TrueAsync($"node {node.Name} is {string.Join(" or ", words)}", Limit, async () =>
         {
-            seen = await UnreadyAsync(cluster, node);
+            seen = await UnreadyAsync(node);
             return words.Any(word => seen.Contains($"this node is {word}", StringComparison.Ordinal));
         }, () => seen + node.Output());
     }
 
-    private static async Task<string> UnreadyAsync(TestCluster cluster, NodeProcess node)
-    {
-        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
-        using var answer = await http.GetAsync(new Uri(node.Api, "/readyz"));
-        return await answer.Content.ReadAsStringAsync();
-    }
+    private static async Task<string> UnreadyAsync(NodeProcess node) => (await node.ReadyzAsync()).Text;
 
     private static JsonNode Node(JsonNode status, string name) => status["nodes"]!.AsArray().Single(node => (string?)node!["name"] == name)!;
 

@@ -117,5 +117,5 @@ public sealed class StopTests(ITestOutputHelper output)
     private static byte[] Content(byte value) => Enumerable.Repeat(value, 4096).ToArray();
 
     /// <summary>What it wrote after it was told to stop.</summary>
-    private static string Last(NodeProcess node) => node.Output() is var all ? all[all.LastIndexOf("--- SIGTERM", StringComparison.Ordinal)..] : "";
+    private static string Last(NodeProcess node) => node.OutputSince("SIGTERM");
 }

@@ -122,7 +122,7 @@ internal sealed partial class DutyRunner(
             }
 
             // The data plane reports it as it reports a log that failed: once its writes have ended.
-            if (_logReopening.IsDue(state, set, member, () => dataPlane(set.Name)?.DiskStatistics().All(static disk => disk.Phase == "fine") == true))
+            if (_logReopening.IsDue(state, set, member, () => dataPlane(set.Name)?.DiskStatistics().All(static disk => disk.IsFine) == true))
                 dataPlane(set.Name)?.GiveUpLog(member.SlotGeneration, LogReopening.Why);
             foreach (var duty in _diskDuties.Due(state, set, member)) yield return duty;
             if (stamps.IsBeatDue(state, set)) yield return ($"labels {set.Name}", token => BeatAsync(set.Name, token));

@@ -200,14 +200,10 @@ internal sealed partial class NodeRun : IAsyncDisposable
         var isFenced = _ended.Task.IsCompleted || IsBarred();
         // The stop tells the cluster that nothing is owed. Without proof of that this incarnation is left to be fenced and merged.
         var left = await _agents.EndAllAsync(StopLimit + StopLimit);
+        if (left is null && !isFenced && _feed.Current.Node(_self.Name) is { IsLive: true } node && node.Incarnation == _self.Incarnation)
+            left = await StopAsync();
         IsClean = left is null;
         if (left is not null) LogNotClean(_logger, left);
-        if (IsClean && !isFenced && _feed.Current.Node(_self.Name) is { IsLive: true } node && node.Incarnation == _self.Incarnation)
-        {
-            left = await StopAsync();
-            IsClean = left is null;
-            if (left is not null) LogNotClean(_logger, left);
-        }
 
         await _stopping.CancelAsync();
         _feed.Complete();

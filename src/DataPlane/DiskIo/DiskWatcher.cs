@@ -47,8 +47,10 @@ public sealed record DiskHang(
 /// <param name="Phase">fine, slow, hangs, allSlow or onlyHere.</param>
 public sealed record DiskStatistics(string Disk, long OldestMs, int Calls, string Phase)
 {
-    /// <summary>The phase of a disk that answers.</summary>
-    public const string Fine = "fine";
+    internal const string Fine = "fine";
+
+    /// <summary>It answers.</summary>
+    public bool IsFine => Phase == Fine;
 }
 
 /// <summary>The shell around <see cref="DiskWatch"/>: looks at a set's ports, asks and reports. Any thread.</summary>

@@ -142,6 +142,17 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
         return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture) << 10;
     }
 
+    /// <summary>What it answers to whoever asks whether it is ready.</summary>
+    public async Task<(System.Net.HttpStatusCode Code, string Text)> ReadyzAsync()
+    {
+        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(10) };
+        using var answer = await http.GetAsync(new Uri(Api, "/readyz"));
+        return (answer.StatusCode, await answer.Content.ReadAsStringAsync());
+    }
+
+    /// <summary>Its output from the last note of this kind on ("start:", "SIGTERM"), as far as it is kept.</summary>
+    public string OutputSince(string note) => Output() is var all ? all[all.LastIndexOf($"--- {note}", StringComparison.Ordinal)..] : "";
+
     /// <summary>The newest lines of its output.</summary>
     public string Output()
     {

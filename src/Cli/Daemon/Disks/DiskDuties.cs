@@ -70,8 +70,9 @@ internal sealed partial class DiskDuties(
         var verdicts = await disks.LookAsync(setName, cancellationToken);
         _lookedMs[setName] = Environment.TickCount64;
         if (feed.Current.Set(setName)?.Members.GetValueOrDefault(self.Name) is not { } member) return null;
+        var figures = dataPlane(setName)?.DiskStatistics();
         var standing = member.DisksBy == self.Incarnation
-            ? member.Disks.Where(told => verdicts.GetValueOrDefault(told.Disk) is { IsUsable: true } && StandsThoughUsable(told, dataPlane(setName)?.DiskStatistics()))
+            ? member.Disks.Where(told => verdicts.GetValueOrDefault(told.Disk) is { IsUsable: true } && StandsThoughUsable(told, figures))
             : [];
         ImmutableArray<DiskComplaint> complaints =
             [.. StateWords.Complaints(verdicts).Concat(standing).OrderBy(static told => told.Disk, StringComparer.Ordinal)];
@@ -88,7 +89,7 @@ internal sealed partial class DiskDuties(
     internal static bool StandsThoughUsable(DiskComplaint told, IReadOnlyList<DiskStatistics>? figures) => told.Reason switch
     {
         DiskLossReason.FailsHere => true, // LegFailures asks the disk until it works.
-        DiskLossReason.TimedOut => figures is null || figures.Any(disk => disk.Disk == told.Disk && disk.Phase != DiskStatistics.Fine),
+        DiskLossReason.TimedOut => figures is null || figures.Any(disk => disk.Disk == told.Disk && !disk.IsFine),
         _ => false,
     };
 
