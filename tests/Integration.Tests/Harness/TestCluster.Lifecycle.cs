@@ -6,7 +6,7 @@ namespace RaftMirror.Integration.Tests.Harness;
 internal sealed partial class TestCluster
 {
     private static readonly string Dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
-    private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "raftmirror.dll");
+    private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "node", "raftmirror.dll");
 
     /// <summary>The program, for a shell.</summary>
     public static string CommandLine => $"'{Dotnet}' '{Program}'";
