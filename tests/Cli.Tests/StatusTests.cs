@@ -85,6 +85,30 @@ public sealed class StatusTests
         Assert.Equal(Enum.GetValues<HoldReason>().Length, texts.Select(cause => cause.Cause).Distinct().Count());
     }
 
+    [Fact] // A disk newer than the state was to be "brought back", and one that only waits to be compared was to get another path.
+    public void Remedy_EveryFinding_HasOneThatFitsIt()
+    {
+        var set = Samples.View().State.Sets.Values.First();
+        var disk = set.Disks.Values.First();
+        string For(DiskLossReason reason, string? node = "b", bool refill = false, bool isLost = false) => MissingDiskCauses.Remedy(
+            set, isLost ? disk with { Status = ControlPlane.Model.DiskStatus.Lost } : disk, new DiskComplaint(disk.Name, reason, "") { MayBeRefilled = refill }, node);
+
+        foreach (var reason in Enum.GetValues<DiskLossReason>())
+        {
+            Assert.NotEmpty(For(reason));
+            Assert.NotEmpty(For(reason, node: null, isLost: true));
+        }
+
+        var path = $"raftmirror disk set {set.Name} {disk.Name} --path b=PATH";
+        Assert.All([DiskLossReason.Absent, DiskLossReason.Unreachable, DiskLossReason.Foreign, DiskLossReason.Cloned, DiskLossReason.Older],
+            reason => Assert.Contains(path, For(reason), StringComparison.Ordinal));
+        Assert.All([DiskLossReason.Newer, DiskLossReason.Unproven, DiskLossReason.Resized, DiskLossReason.TimedOut, DiskLossReason.FailsHere],
+            reason => Assert.DoesNotContain("--path", For(reason), StringComparison.Ordinal));
+        Assert.StartsWith("start the node that has the newer state", For(DiskLossReason.Newer), StringComparison.Ordinal);
+        Assert.StartsWith("none", For(DiskLossReason.Unproven), StringComparison.Ordinal);
+        Assert.StartsWith("none", For(DiskLossReason.Older, node: null, refill: true, isLost: true), StringComparison.Ordinal);
+    }
+
     private static LiveFigures Held(HoldReason reason, string? on, long ageMs)
     {
         var live = Samples.Live(null);

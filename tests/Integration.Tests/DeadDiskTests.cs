@@ -263,6 +263,39 @@ public sealed class DeadDiskTests(ITestOutputHelper output)
         },
         arguments: await DiskFaults.PrepareAsync());
 
+    [ToolFact("gcc")] // No disk is given up where all hang, and the dirty log waits with them: who only waits for its mark was held for ever.
+    public async Task EveryDiskHangs_WriteOfAFreshRegionIsDroppedWithACauseAndGoesOnAfterwards() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await cluster.CreateSetAsync("all", disks: 2, megabytes: 200);
+            await cluster.CreateMirrorAsync("all/v", "16M");
+            await using var client = await NbdClient.ConnectAsync(cluster["a"], "all/v");
+            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
+
+            faults.Hang("all-d", "rwf", cluster.Nodes); // Both.
+            var clock = Stopwatch.StartNew();
+            var stuck = Record.ExceptionAsync(() => client.WriteAsync(12 << 20, Enumerable.Repeat((byte)1, 4096).ToArray()));
+            await Eventually.TrueAsync("status says that it waits, and for what", Limit, () => HasCauseAsync(cluster, "RM1107 REQUEST_HELD", "for its mark in the dirty log"));
+            await Eventually.TrueAsync("status says which disk hangs", Limit, () => HasCauseAsync(cluster, "RM1203 DISK_SLOW", "none is given up"));
+            Assert.NotNull(await stuck.WaitAsync(TimeSpan.FromSeconds(60))); // Dropped, not answered.
+            output.WriteLine($"dropped after {clock.Elapsed.TotalSeconds:0.0} s");
+            Assert.True(faults.Hits(cluster["a"]) > 0, "the fault was met");
+
+            faults.End(cluster.Nodes);
+            await Eventually.TrueAsync("writes go on", Limit + Limit, async () =>
+            {
+                await using var again = await NbdClient.ConnectAsync(cluster["b"], "all/v");
+                return await again.WriteAsync(12 << 20, Enumerable.Repeat((byte)2, 4096).ToArray()).WaitAsync(Limit) == 0;
+            });
+            await using var reader = await NbdClient.ConnectAsync(cluster["c"], "all/v");
+            var read = new byte[4096];
+            await reader.ReadAsync(12 << 20, read);
+            Assert.All(read, value => Assert.Equal(2, value));
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
     private static async Task<bool> HasCauseAsync(TestCluster cluster, string code, string word)
     {
         var set = (await cluster.StatusAsync(cluster["b"]))["disksets"]![0]!;

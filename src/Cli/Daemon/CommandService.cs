@@ -244,7 +244,7 @@ internal sealed class CommandService(
                     Rejection = RejectionKind.Precondition,
                     Code = "inUse",
                     Message = $"Mirror {delete.Set}/{delete.Volume} is in use. Nothing was applied.",
-                    Help = "Disconnect its NBD clients (export clients are counted in status), then repeat.",
+                    Help = "Disconnect its NBD clients (the status of the volume counts them), then repeat.",
                     Details = answers,
                     RequestId = request.RequestId,
                 };

@@ -395,7 +395,13 @@ internal sealed partial class NodeRun : IAsyncDisposable
         if (LivesReport.Of(_raft, _directory) is { } known) reasons.Add(known);
         if (_feed.Current.Node(_self.Name) is not { } node || node.Incarnation != _self.Incarnation) reasons.Add("not registered yet");
         else if (!node.IsLive) reasons.Add($"this node is {node.Status}");
-        else reasons.AddRange(_feed.Current.Sets.Values.SelectMany(set => MissingDiskCauses.Unready(_feed.Current, set, node)));
+        else
+        {
+            var unheard = _links.LongApart();
+            reasons.AddRange(_feed.Current.Sets.Values.SelectMany(
+                set => LinkCauses.Unready(set, node, unheard).Concat(MissingDiskCauses.Unready(_feed.Current, set, node))));
+        }
+
         return reasons;
     }
 

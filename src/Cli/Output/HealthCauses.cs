@@ -14,7 +14,7 @@ internal static class HealthCauses
         {
             yield return set.Members.Values.Any(member => member.JoinedIncarnation != 0)
                 ? new HealthCause("RM1001 NO_LIVE_NODE", set.Name, "every joined node is suspect, fenced or down", "start a node of the set")
-                : new HealthCause("RM1002 RELEASED", set.Name, "no node has joined", "start a node of the set, or raftmirror set join");
+                : new HealthCause("RM1002 RELEASED", set.Name, "no node has joined", $"start a node of the set, or: raftmirror set join {set.Name} --member NODE");
         }
 
         var volumes = set.Volumes.Values.OrderBy(volume => volume.Number).ToList();

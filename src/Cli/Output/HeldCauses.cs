@@ -16,7 +16,7 @@ internal static class HeldCauses
         {
             var name = $"{set.Name}/{volume.Name}";
             if (live.Volumes.GetValueOrDefault(name)?.Held is not { } held || held.AgeMs < ShownFromMs) continue;
-            var (what, action) = Describe(set, held);
+            var (what, action) = Describe(name, held);
             yield return new HealthCause(
                 "RM1107 REQUEST_HELD", name,
                 $"{held.Requests} {(held.Requests == 1 ? "request waits" : "requests wait")} on {held.Node}, the oldest for {Seconds(held.AgeMs)}, {what}; "
@@ -25,7 +25,7 @@ internal static class HeldCauses
         }
     }
 
-    private static (string What, string Action) Describe(SetState set, HoldLive held)
+    private static (string What, string Action) Describe(string volume, HoldLive held)
     {
         var on = held.On ?? "another node";
         return held.Reason switch
@@ -41,7 +41,7 @@ internal static class HeldCauses
                 $"none: {on} says so, or is fenced; if it lasts, see what {on} waits for"),
             HoldReason.Owner => (
                 $"for ownership{(held.On is null ? "" : $", which {on} has not given up yet")}",
-                $"none; if it lasts, see what {on} waits for, and raftmirror owner show {set.Name}/VOLUME"),
+                $"none; if it lasts, see what {on} waits for, and raftmirror owner show {volume}"),
             HoldReason.LegLoss => (
                 $"until the loss of {held.On ?? "a submirror"} is committed, and every node has stopped using it",
                 "none: it needs a majority, and each joined node's word; check nodes that are not up"),

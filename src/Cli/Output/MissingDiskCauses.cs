@@ -1,5 +1,6 @@
 using RaftMirror.Cli.Api;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.Primitives;
 using DiskPhase = RaftMirror.ControlPlane.Model.DiskStatus;
 
 namespace RaftMirror.Cli.Output;
@@ -25,11 +26,12 @@ internal static class MissingDiskCauses
     /// <summary>What a node says of the disks that it cannot use; null if it has nothing to say.</summary>
     public static string? Describe(SetState set, MemberState member, ulong incarnation)
     {
-        var complaints = member.DisksBy == incarnation
-            ? member.Disks.Where(complaint => set.Disks.ContainsKey(complaint.Disk)).ToList()
-            : [];
+        var complaints = Complaints(set, member, incarnation);
         return complaints.Count == 0 ? null : string.Join("; ", complaints.Select(complaint => complaint.Detail));
     }
+
+    private static List<DiskComplaint> Complaints(SetState set, MemberState member, ulong incarnation) =>
+        member.DisksBy == incarnation ? [.. member.Disks.Where(complaint => set.Disks.ContainsKey(complaint.Disk))] : [];
 
     private static IEnumerable<HealthCause> OfLastLeg(SetState set, VolumeState volume)
     {
@@ -66,7 +68,7 @@ internal static class MissingDiskCauses
                 "RM1205 DISK_NOT_SEEN", $"{name}:{member.Node}",
                 $"node {member.Node} cannot use disk {disk.Name} ({WordOf(complaint.Reason)}: {complaint.Detail})"
                     + (isLost ? ", so it is not taken back" : ""),
-                $"mend the way to it on {member.Node}, or: raftmirror disk set {set.Name} {disk.Name} --path {member.Node}=PATH");
+                Remedy(set, disk, complaint, member.Node));
         }
     }
 
@@ -83,14 +85,41 @@ internal static class MissingDiskCauses
         {
             { MayBeRefilled: true } or { Reason: DiskLossReason.Resized } when only.Length > 0 =>
                 $"no other disk has the data of {only} now: bring its other submirror back, or put the disk back that was there; or give that data up (raftmirror mirror delete), and the disk comes back by itself",
-            { MayBeRefilled: true } => "none: once every node that serves the set sees it, all data is copied to it anew, by itself",
-            { Reason: DiskLossReason.Resized } => $"give it {disk.SizeBytes} bytes or more again; then all data is copied to it anew, by itself",
-            { Reason: DiskLossReason.Newer } => "start the node that has the newer state (raftmirror raft recover leads out for the log, not for this disk: what is newer than the state stays refused)",
-            { Reason: DiskLossReason.Cloned } => $"take the copy away, or correct the path: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH",
-            { Reason: DiskLossReason.Foreign } => $"put {disk.Name} back under its path, or tell where it is: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH",
-            _ => $"bring it back, and it gets what it missed; if it is elsewhere: raftmirror disk set {set.Name} {disk.Name} --path [NODE=]PATH",
+            null => $"bring it back, and it gets what it missed; if it is elsewhere: {NewPath(set, disk, "[NODE=]PATH")}",
+            _ => Remedy(set, disk, now, null),
         };
     }
+
+    /// <summary>What to do about a disk, by what was found in its place. Exhaustive: what is right for one finding makes another worse.</summary>
+    /// <param name="set">Set.</param>
+    /// <param name="disk">Disk of it.</param>
+    /// <param name="found">What a node says of it.</param>
+    /// <param name="node">The node, if it is about that one alone; null if about all.</param>
+    internal static string Remedy(SetState set, DiskState disk, DiskComplaint found, string? node)
+    {
+        var (where, path) = (node is null ? "" : $" on {node}", node is null ? "[NODE=]PATH" : $"{node}=PATH");
+        return found.Reason switch
+        {
+            DiskLossReason.Newer =>
+                "start the node that has the newer state (raftmirror raft recover leads out for the log, not for this disk: what is newer than the state stays refused)",
+            DiskLossReason.Unproven => "none: it is compared once the nodes that serve the set answer; if it lasts, look at the nodes that do not",
+            DiskLossReason.Cloned => $"take the copy away{where}, or correct the path: {NewPath(set, disk, path)}",
+            DiskLossReason.Foreign => $"put {disk.Name} back under its path{where}, or tell where it is: {NewPath(set, disk, path)}",
+            // Where the others use the disk itself, this is another one, and they need no copy of it.
+            DiskLossReason.Older when disk.Status != DiskPhase.Lost => $"put {disk.Name} itself back under its path{where}, or tell where it is: {NewPath(set, disk, path)}",
+            _ when found.MayBeRefilled => "none: once every node that serves the set sees it, all data is copied to it anew, by itself",
+            DiskLossReason.Older => $"put the newer one back, or tell where it is: {NewPath(set, disk, path)}",
+            DiskLossReason.Resized => $"give it {disk.SizeBytes} bytes or more again; then all data is copied to it anew, by itself",
+            DiskLossReason.TimedOut or DiskLossReason.FailsHere =>
+                $"mend the way to it{where}: cable, controller, zoning, permissions; once it answers there it is used again, by itself",
+            DiskLossReason.None or DiskLossReason.Unreachable or DiskLossReason.Absent => node is null
+                ? $"bring it back, and it gets what it missed; if it is elsewhere: {NewPath(set, disk, path)}"
+                : $"mend the way to it{where}, or: {NewPath(set, disk, path)}",
+            var other => throw new InvariantException($"No remedy is known for {other}."),
+        };
+    }
+
+    private static string NewPath(SetState set, DiskState disk, string path) => $"raftmirror disk set {set.Name} {disk.Name} --path {path}";
 
     private static IEnumerable<HealthCause> OfMember(ClusterState state, SetState set, MemberState member)
     {
@@ -107,12 +136,12 @@ internal static class MissingDiskCauses
             yield break;
         }
 
+        var remedies = Complaints(set, member, node.Incarnation)
+            .Select(complaint => $"{complaint.Disk}: {Remedy(set, set.Disks[complaint.Disk], complaint, member.Node)}").ToList();
         yield return new HealthCause(
             "RM1403 NOT_JOINED", $"{set.Name}:{member.Node}",
             $"node {member.Node} is up and has not joined ({Describe(set, member, node.Incarnation) ?? "it has not said why yet"})",
-            Describe(set, member, node.Incarnation) is null
-                ? $"wait a moment; else look at the log of {member.Node}"
-                : $"bring the disk back, or: raftmirror disk set {set.Name} DISK --path {member.Node}=PATH");
+            remedies.Count == 0 ? $"wait a moment; else look at the log of {member.Node}" : string.Join("; ", remedies));
     }
 
     private static string WordOf(DiskLossReason reason) => reason switch

@@ -1,5 +1,6 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.DataPlane.Nbd;
 using Xunit;
 
@@ -76,6 +77,36 @@ public sealed class HungDiskTests
         hold.Set();
         Assert.Equal(IoStatus.Ok, await overlapping.WaitAsync(Limit));
         Assert.Equal(3, set.Disks["d0"].Content()[0]);
+    }
+
+    [Fact] // It has reached no leg, so nothing is waited for but its mark: it ends within the bound like every other, and holds nothing then.
+    public async Task MarkInTheDirtyLogHangs_WriteIsDroppedAfterTheBoundAndTheNextGoesOnOnceItIsDurable()
+    {
+        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        set.Lease();
+        using var a = await set.OpenAsync("a");
+        Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 1));
+        var hold = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        set.HoldLog = hold;
+        var stuck = WriteAsync(a, 4 * TestSet.RegionBytes, 2);
+        await TestSet.WaitAsync(() => set["a"].Statistics() is [{ RequestsInFlight: 1, Held.Reason: HoldReason.Marks }]);
+        Assert.Equal(IoStatus.Drop, await stuck.WaitAsync(Limit));
+        var next = WriteAsync(a, 4 * TestSet.RegionBytes, 3);
+        set.HoldLog = null;
+        hold.SetResult();
+        Assert.Equal(IoStatus.Ok, await next.WaitAsync(Limit));
+        Assert.All(set.Disks.Values, static disk => Assert.Equal(3, disk.Content()[4 * TestSet.RegionBytes]));
+    }
+
+    [Fact] // A log that fails is opened anew and may fail again: each time the write starts over, and its bound is that of its arrival.
+    public async Task DirtyLogFailsAgainAndAgain_WriteIsDroppedAfterTheBound()
+    {
+        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        set.Lease();
+        using var a = await set.OpenAsync("a");
+        Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 1));
+        set.FailsLog = true;
+        Assert.Equal(IoStatus.Drop, await WriteAsync(a, 4 * TestSet.RegionBytes, 2).WaitAsync(Limit));
     }
 
     [Fact] // The next data plane of the node has no port to the disk, which says nothing of what the former one left in the kernel.

@@ -1,6 +1,7 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.DataPlane.Nbd;
 using RaftMirror.Primitives;
 using Xunit;
@@ -45,7 +46,7 @@ public sealed class MirrorVolumeTests
         await TestSet.WaitAsync(() => set.Disks["d1"].Held == 1);
         set.FailsLog = true;
         _ = WriteAsync(a, 4 << 20, 4096, 3); // Its mark fails; it waits for another log.
-        await set.PassedAsync("a");
+        await TestSet.WaitAsync(() => set["a"].Statistics() is [{ Held.Reason: HoldReason.Log }]);
         var isEarly = set.Reports.Any(report => report.StartsWith("a log the dirty log failed", StringComparison.Ordinal));
         set.Disks["d1"].Hold = null;
         hold.Set();
@@ -99,7 +100,7 @@ public sealed class MirrorVolumeTests
         await TestSet.WaitAsync(() => set.Disks["d1"].Held == 1);
         set.FailsLog = true;
         _ = WriteAsync(a, 6 << 20, 4096, 3); // Its mark fails.
-        await set.PassedAsync("a");
+        await TestSet.WaitAsync(() => set["a"].Statistics() is [{ Held.Reason: HoldReason.Log }]);
         var isEarly = set.Reports.Any(report => report.StartsWith("a log the dirty log failed", StringComparison.Ordinal));
         set.Disks["d1"].Hold = null;
         hold.Set();

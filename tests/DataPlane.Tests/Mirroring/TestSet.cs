@@ -26,6 +26,7 @@ internal sealed class TestSet : IAsyncDisposable
     private ulong _index = 1;
     private readonly HashSet<string> _isRenewed = [];
     private bool _failsLog;
+    private TaskCompletionSource? _holdLog;
 
     public TestSet(WriterKind writers, RecoveryKind recovery, params string[] nodes)
         : this(null, writers, recovery, nodes)
@@ -101,6 +102,9 @@ internal sealed class TestSet : IAsyncDisposable
     public ulong SlotGeneration { get; set; } = 1;
 
     /// <summary>Appends to the dirty logs fail.</summary>
+    /// <summary>While it is set, appends to the dirty log do not come back.</summary>
+    public TaskCompletionSource? HoldLog { get => Volatile.Read(ref _holdLog); set => Volatile.Write(ref _holdLog, value); }
+
     public bool FailsLog { get => Volatile.Read(ref _failsLog); set => Volatile.Write(ref _failsLog, value); }
 
     public DataPlaneSet this[string node] => _nodes[node];
@@ -340,6 +344,7 @@ internal sealed class TestSet : IAsyncDisposable
         public async ValueTask<bool> AppendAsync(ReadOnlyMemory<RegionUpdate> updates)
         {
             await Task.Yield();
+            if (set.HoldLog is { } hold) await hold.Task;
             if (set.FailsLog) return false;
             foreach (var update in updates.ToArray()) set.Marks.Enqueue(update);
             return true;

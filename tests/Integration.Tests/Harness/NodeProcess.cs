@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace RaftMirror.Integration.Tests.Harness;
@@ -11,6 +12,7 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
     private readonly Lock _gate = new();
     private readonly Queue<string> _lines = new();
     private Process? _process;
+    private StrongBox<int> _open = new(); // Streams of the process that have not ended.
 
     public string Name { get; } = name;
 
@@ -42,8 +44,8 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
 
     public bool IsStopped { get; private set; }
 
-    /// <summary>Exit code of the last process, once it has ended.</summary>
-    public int? ExitCode => _process is { HasExited: true } ended ? ended.ExitCode : null;
+    /// <summary>Exit code of the last process, once it has ended and all that it said is in <see cref="Output"/>.</summary>
+    public int? ExitCode => _process is { HasExited: true } ended && Volatile.Read(ref _open.Value) == 0 ? ended.ExitCode : null;
 
     /// <summary>URI of an export.</summary>
     public string NbdUri(string volume) => $"nbd://127.0.0.1:{NbdPort}/{volume}";
@@ -69,11 +71,13 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
         _process?.Dispose();
         var process = Process.Start(start) ?? throw new InvalidOperationException($"Node {Name} did not start.");
         process.StandardInput.Close();
-        process.OutputDataReceived += (_, line) => Note(line.Data, "out");
-        process.ErrorDataReceived += (_, line) => Note(line.Data, "err");
+        var open = new StrongBox<int>(2);
+        process.OutputDataReceived += (_, line) => Take(line.Data, "out", open);
+        process.ErrorDataReceived += (_, line) => Take(line.Data, "err", open);
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
         _process = process;
+        _open = open;
         IsStopped = false;
     }
 
@@ -168,9 +172,14 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
         ? process.Id
         : throw new InvalidOperationException($"Node {Name} does not run:\n{Output()}");
 
-    private void Note(string? line, string? stream = null)
+    private void Take(string? line, string stream, StrongBox<int> open)
     {
-        if (line is null) return;
+        if (line is null) Interlocked.Decrement(ref open.Value);
+        else Note(line, stream);
+    }
+
+    private void Note(string line, string? stream = null)
+    {
         lock (_gate)
         {
             if (_lines.Count == KeptLines) _lines.Dequeue();

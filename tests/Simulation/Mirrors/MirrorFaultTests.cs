@@ -22,6 +22,7 @@ public sealed class MirrorFaultTests(ITestOutputHelper output)
     [InlineData(nameof(MirrorFaults.SkipDrainBarrier), "I-NOLOSS")]
     [InlineData(nameof(MirrorFaults.IgnoreMergeOwed), "I-READ")]
     [InlineData(nameof(MirrorFaults.WaitForLostLeg), "I-LIVE the loss of a leg")]
+    [InlineData(nameof(MirrorFaults.HoldOverdueMarks), "waits past its bound")]
     [InlineData(nameof(MirrorFaults.ReturnWithIoOutstanding), "block")]
     [InlineData(nameof(MirrorFaults.CleanWhileOffline), "I-NOLOSS")]
     [InlineData(nameof(MirrorFaults.ForgetMarksOnReturn), "I-NOLOSS")]

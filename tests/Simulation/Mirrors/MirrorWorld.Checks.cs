@@ -6,11 +6,13 @@ namespace RaftMirror.Simulation.Mirrors;
 // The invariants of reference/mirrors.md B.13 that concern mirrors.
 internal sealed partial class MirrorWorld
 {
+    private const long Slack = 600 * Ms; // A reader may be late by half a second, a tick by the rest.
+
     private void CheckFence(string node, ulong incarnation)
     {
         var member = _control.Member(node);
         var isGone = member.Incarnation > incarnation
-            || (member.Incarnation == incarnation && member.State is MemberState.Fenced or MemberState.Down && member.Incarnation == incarnation);
+            || (member.Incarnation == incarnation && member.State is MemberState.Fenced or MemberState.Down);
         if (isGone) Fail($"I-FENCE {node} acts after the receipt");
     }
 
@@ -130,7 +132,9 @@ internal sealed partial class MirrorWorld
         }
     }
 
-    /// <summary>I-LIVE before healing: who waits for longer than a request may finds a cause in status.</summary>
+    /// <summary>I-LIVE before healing: no request waits past its bound, and who waits for longer than a request may at first finds a cause in
+    /// status. The bound is a request's time from its arrival, and for one whose leg I/O failed twice that from the failure: its loss may be
+    /// waited for that long, and then the write starts over.</summary>
     private void CheckWaits()
     {
         foreach (var request in _open)
@@ -139,7 +143,9 @@ internal sealed partial class MirrorWorld
             if (!node.IsAlive || node.Incarnation != request.Incarnation || !node.Mailbox.ContainsKey(request.Id) || request.ArrivedNs == 0) continue;
             if (node.PausedUntilNs > Now - (100 * Ms)) continue; // Its process stands still: nobody could answer.
             var since = Math.Max(request.ArrivedNs, node.PausedUntilNs);
-            if (Now - since < ParkNs + (600 * Ms)) continue; // A reader may be late by half a second, a tick by the rest.
+            if (Now - since < ParkNs + Slack) continue;
+            if (Now - Slack > Math.Max(since + ParkNs, request.FailedNs == 0 ? 0 : request.FailedNs + (2 * ParkNs)))
+                Fail($"I-LIVE #{request.Id} on {node.Name} waits past its bound, for {(Now - since) / Ms} ms{DescribeNodes()}");
             if (!HasCause(node)) Fail($"I-LIVE #{request.Id} on {node.Name} waits for {(Now - since) / Ms} ms, and nothing in status says for what{DescribeNodes()}");
             if (!request.HasWaitedLong) _longWaits++;
             request.HasWaitedLong = true;

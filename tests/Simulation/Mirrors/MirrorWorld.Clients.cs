@@ -277,6 +277,9 @@ internal sealed partial class MirrorWorld
 
         public bool IsAbandoned { get; set; }
 
+        /// <summary>When some of its leg I/O failed, was given up or was not made; 0 if none was. A write may then stand on some legs only.</summary>
+        public long FailedNs { get; set; }
+
         /// <summary>It was counted among those that waited past their bound.</summary>
         public bool HasWaitedLong { get; set; }
 

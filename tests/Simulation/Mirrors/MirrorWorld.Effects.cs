@@ -36,7 +36,8 @@ internal sealed partial class MirrorWorld
                 break;
             case EffectKind.AppendMarks:
                 node.LogBusyUntilNs = Math.Max(node.LogBusyUntilNs, Now) + ((1 + _random.Next(8)) * Ms / 2);
-                At(node.LogBusyUntilNs, () => Append(node, life, effect), "append");
+                node.Appends.Enqueue((node.LogBusyUntilNs, () => Append(node, life, effect)));
+                At(node.LogBusyUntilNs, () => AppendWhatIsDue(node), "append");
                 break;
             case EffectKind.Reply:
                 Replied(node, effect);
@@ -143,6 +144,7 @@ internal sealed partial class MirrorWorld
         if (Now >= node.Core.LeaseExpiresNs && (_faults & MirrorFaults.IgnoreLease) == 0)
         {
             node.LapsedNs = Now;
+            if (request is not null) request.FailedNs = Now;
             After(1, () => OnNode(node, life, () => node.Core.IoCompleted(
                 Now, effect.Id, effect.Leg, DeviceStatus.IoError, effect.Name!, isLeaseLost: true)), "lease");
             return;
@@ -161,6 +163,7 @@ internal sealed partial class MirrorWorld
             IsWrite = isWrite,
             SubmittedNs = Now,
             Operation = (effect.Id, effect.Leg),
+            Request = request,
             Remaining = (int)range.Length,
         };
         if (isWrite) CheckWrite(node, io);
@@ -220,6 +223,7 @@ internal sealed partial class MirrorWorld
             : io.Failure != DeviceStatus.Ok ? io.Failure
             : io.IsShort ? DeviceStatus.NoSpace : DeviceStatus.Ok;
         if (io.IsWrite) request!.Ended(io.Disk.Name, status);
+        if (status != DeviceStatus.Ok && request is not null) request.FailedNs = Now;
         OnNode(node, life, () => node.Core.IoCompleted(Now, effect.Id, effect.Leg, status, effect.Name!, space: _isSpaceShared ? 1UL : 0));
     }
 
@@ -256,6 +260,7 @@ internal sealed partial class MirrorWorld
             if (io.Node != node.Name || io.Incarnation != life || io.IsGivenUp) continue;
             if (io.IsCopy ? io.Operation.Id != effect.Id : io.Operation != (effect.Id, effect.Leg)) continue;
             io.IsGivenUp = true;
+            if (io.Request is { } request) request.FailedNs = Now;
             _callsGivenUp++;
             if (io.IsCopy)
             {

@@ -370,22 +370,6 @@ internal sealed partial class MirrorWorld
     }
 
     public bool IsCut(string a, string b) => _cuts.Contains((a, b)) || _cuts.Contains((b, a));
-    /// <summary>Long enough to be lost: what hangs for a shorter time is a slow device within its bound.</summary>
-    private void Hang(SimDisk disk)
-    {
-        _hangs++;
-        (disk.IsHanging, disk.HangingSinceNs) = (true, Now);
-        Log($"disk {disk.Name} hangs");
-        After((600 + _random.Next(4000)) * Ms, () => disk.IsHanging = false, "answers");
-    }
-
-    /// <summary>The loss of a leg ends although its disk goes on hanging: no node that is up waits for it.</summary>
-    private void CheckLossEnds()
-    {
-        if (_control.OldestLossNs is not { } since || Now - since < 3000 * Ms) return;
-        if (!Array.TrueForAll(_nodes, node => node.IsAlive && node.PausedUntilNs <= Now - (2500 * Ms) && _control.Member(node.Name).State == MemberState.Up)) return;
-        Fail($"I-LIVE the loss of a leg has not ended for {(Now - since) / Ms} ms, while its disk hangs{DescribeNodes()}");
-    }
 
     private void Message(Action deliver)
     {
@@ -446,6 +430,9 @@ internal sealed partial class MirrorWorld
         public bool IsRefused { get; set; }
 
         public Queue<VolumeView> Backlog { get; } = new();
+
+        /// <summary>Appends to its dirty logs that are not durable yet, in their order, and when each would be.</summary>
+        public Queue<(long At, Action Append)> Appends { get; } = new();
 
         public AppendAnswers AppendAnswers { get; } = new();
 

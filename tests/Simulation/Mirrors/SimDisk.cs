@@ -128,6 +128,9 @@ internal sealed class SimIo
     /// <summary>The operation and leg that it was submitted for.</summary>
     public (ulong Id, int Leg) Operation { get; init; }
 
+    /// <summary>The client's request that it is part of; null for the core's own.</summary>
+    public MirrorWorld.OpenRequest? Request { get; init; }
+
     /// <summary>Its core waits for it no longer; it lands all the same.</summary>
     public bool IsGivenUp { get; set; }
 

@@ -83,7 +83,7 @@ internal sealed partial class LegFailures(
             using var timer = new PeriodicTimer(LookAgain);
             while (await timer.WaitForNextTickAsync(stopping))
             {
-                if (dataPlane() is not { } plane || await plane.ProbeDiskAsync(disk, place) != DiskAnswer.Fine) continue;
+                if (!await CanUseAsync(disk, place)) continue;
                 _once.Over(disk);
                 if (!await _complaints.RemoveAsync(disk, DiskLossReason.FailsHere)) break;
             }
@@ -98,6 +98,20 @@ internal sealed partial class LegFailures(
         }
     }
 
+    /// <summary>Whatever goes wrong with one look, the next may find the disk well: a word that nobody takes back would keep the node from it.</summary>
+    private async Task<bool> CanUseAsync(string disk, ByteRange place)
+    {
+        try
+        {
+            return dataPlane() is { } plane && await plane.ProbeDiskAsync(disk, place) == DiskAnswer.Fine;
+        }
+        catch (Exception failure) when (failure is not OperationCanceledException)
+        {
+            _once.Log($"look {disk}", failure.Message, () => LogLookFailed(logger, failure, set, disk));
+            return false;
+        }
+    }
+
     private string Describe(DiskAnswer own, Dictionary<string, DiskAnswer> others) => others.Count == 0
         ? $"{self.Name} itself {Word(own)}, and no other node serves the set"
         : $"asked: {string.Join(", ", others.Select(static one => $"{one.Key} {Word(one.Value)}"))}; {self.Name} itself {Word(own)}";
@@ -109,6 +123,9 @@ internal sealed partial class LegFailures(
         DiskAnswer.Fails => "gets errors too",
         _ => "gave no answer",
     };
+
+    [LoggerMessage(3606, LogLevel.Warning, "Set {Set}: whether disk {Disk} answers again could not be found out; it is tried again")]
+    private static partial void LogLookFailed(ILogger logger, Exception failure, string set, string disk);
 
     [LoggerMessage(3605, LogLevel.Warning, "Set {Set}: disk {Disk}: {What}: {Verdict}; {Evidence}")]
     private static partial void LogJudged(ILogger logger, string set, string disk, string what, string verdict, string evidence);

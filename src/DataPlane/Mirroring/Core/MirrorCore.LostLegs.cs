@@ -23,19 +23,34 @@ internal sealed partial class MirrorCore
     private bool IsLost(Leg leg) => !Has(MirrorFaults.WaitForLostLeg) && leg.IsPresent && !leg.IsWritable;
 
     /// <summary>A client whose request hangs on a leg in use, or whose write waits for the loss of a leg to be over everywhere, is let go after the
-    /// bound: it may try another node, where its request waits for this one's end (drain barrier). Here the range stays locked until then.</summary>
+    /// bound: it may try another node, where its request waits for this one's end (drain barrier). Here the range stays locked until then.
+    /// A write that only waits for its marks has reached no leg, so it ends whole.</summary>
     private void DetachOverdue()
     {
         foreach (var operation in SortedOperations())
         {
             if (operation.Kind is RequestKind.Copy or RequestKind.InternalFlush || operation.IsDetached) continue;
+            if (_now < operation.DeadlineNs || operation.State == OperationState.Ended) continue;
+            if (operation.State == OperationState.Marking && !Has(MirrorFaults.HoldOverdueMarks))
+            {
+                DropUnmarked(operation);
+                continue;
+            }
+
             if (!operation.HasPhysicalIo && operation.State != OperationState.AwaitingLeg) continue;
-            if (_now < operation.DeadlineNs) continue;
             operation.IsDetached = true;
             operation.MustDrop |= operation.HasPhysicalIo;
             RequestCount--;
             Emit(new MirrorEffect(EffectKind.Reply, operation.RequestId, Status: IoStatus.Drop));
         }
+    }
+
+    private void DropUnmarked(Operation operation)
+    {
+        FenceIfTainted(operation);
+        if (operation.State == OperationState.Ended) return;
+        ReleaseHolds(operation);
+        End(operation, IoStatus.Drop);
     }
 
     /// <summary>The oldest leg I/O that somebody waits for; null if there is none. For status.</summary>

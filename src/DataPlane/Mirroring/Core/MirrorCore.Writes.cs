@@ -236,7 +236,8 @@ internal sealed partial class MirrorCore
     private void Withdraw(Operation operation)
     {
         Invariant.Require(!operation.HasPhysicalIo, "Leg I/O cannot be recalled.");
-        if (operation.State == OperationState.AwaitingLeg) Taint(operation);
+        var stands = operation.State == OperationState.AwaitingLeg;
+        if (stands) Taint(operation);
         ReleaseHolds(operation);
         if (operation.IsDetached)
         {
@@ -247,7 +248,8 @@ internal sealed partial class MirrorCore
         operation.WasUnderWindow = false;
         operation.WasLeaseLost = false;
         operation.MustDrop = false;
-        operation.DeadlineNs = Math.Max(operation.DeadlineNs, _now + _options.ParkNs);
+        // What stands on some legs must still come to stand on all. What has reached none waits no longer for having tried.
+        if (stands || Has(MirrorFaults.HoldOverdueMarks)) operation.DeadlineNs = Math.Max(operation.DeadlineNs, _now + _options.ParkNs);
         Park(operation);
         _reconsider = true;
     }

@@ -256,12 +256,8 @@ internal sealed partial class MirrorCore
     /// <summary>What every client request needs; true if it goes on.</summary>
     private bool MayServe(Operation operation)
     {
-        if (_now >= operation.DeadlineNs && operation.IsClientWrite && IsTainted(operation.Range))
-        {
-            FenceSelf("a write that stands on some legs only could not be completed");
-            if (operation.State == OperationState.Ended) return false;
-        }
-
+        if (_now >= operation.DeadlineNs) FenceIfTainted(operation);
+        if (operation.State == OperationState.Ended) return false;
         if (_lease.IsFenced || _isDeleted || _isGone || _isShutDown || _now >= operation.DeadlineNs)
         {
             End(operation, IoStatus.Drop);
@@ -275,6 +271,12 @@ internal sealed partial class MirrorCore
         }
 
         return true;
+    }
+
+    /// <summary>A write whose bound is over, and where some legs only have what an earlier try wrote: nobody but a merge makes them equal.</summary>
+    private void FenceIfTainted(Operation operation)
+    {
+        if (operation.IsClientWrite && IsTainted(operation.Range)) FenceSelf("a write that stands on some legs only could not be completed");
     }
 
     private bool IsTainted(ByteRange range)

@@ -164,6 +164,7 @@ internal enum MirrorFaults
     ForgetMarksOnReturn = 1 << 16,
     DeafWhileDraining = 1 << 17,
     ReleaseOnClosedDisks = 1 << 18,
+    HoldOverdueMarks = 1 << 19,
     AdmitUnserved = 1 << 20,
     SkipGivenUpHold = 1 << 21,
     AgeFromRead = 1 << 22,
