@@ -54,6 +54,34 @@ public sealed class HungDiskTests
         Assert.Equal(["b", "c", "a"], bench.State.Sets["s"].Disks["d2"].Users.Select(static user => user.Node));
     }
 
+    [Fact] // Design §14.5: its call outlives it and its lease, and would land over what others write under the receipt.
+    public void Fence_NodeHadSaidThatADiskHangsThere_DiskIsLostUntilItsCallsHaveEnded()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(new ReportDisks("s", "a", 10, [new DiskComplaint("d2", DiskLossReason.TimedOut, "hangs"), new DiskComplaint("d1", DiskLossReason.FailsHere, "EIO")]));
+        Assert.Equal(DiskStatus.Okay, bench.State.Sets["s"].Disks["d2"].Status);
+        bench.Fence("a", 10);
+        var disks = bench.State.Sets["s"].Disks;
+        Assert.Equal((DiskStatus.Lost, DiskLossReason.TimedOut), (disks["d2"].Status, disks["d2"].LossReason));
+        Assert.Contains(new DiskUser("a", 10, disks["d2"].Users.Single(static user => user.Node == "a").BootId), disks["d2"].Users);
+        Assert.Equal(DiskStatus.Okay, disks["d1"].Status); // A call that failed has ended.
+        Assert.Equal([SubmirrorStatus.Okay, SubmirrorStatus.Offline], bench.Volume().Submirrors.Select(static leg => leg.Status));
+
+        var lostAt = disks["d2"].LostAtIndex;
+        foreach (var node in (string[])["b", "c"]) bench.Ok(new ReportDiskIoEnded("s", "d2", lostAt, bench.State.Nodes[node].Incarnation, node, bench.State.Nodes[node].Incarnation));
+        bench.No(new ReturnDisk("s", "d2", false, "well", "b", bench.State.Nodes["b"].Incarnation, bench.Evidence("b", "c")), "ioOutstanding");
+    }
+
+    [Fact] // The last source is never taken out: its I/O waits, and a cause says for whom.
+    public void Fence_EveryDiskHungThere_LastLegStays()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.Ok(new ReportDisks("s", "a", 10, [new DiskComplaint("d1", DiskLossReason.TimedOut, "hangs"), new DiskComplaint("d2", DiskLossReason.TimedOut, "hangs")]));
+        bench.Fence("a", 10);
+        Assert.All(["d1", "d2"], disk => Assert.Equal(DiskStatus.Lost, bench.State.Sets["s"].Disks[disk].Status));
+        Assert.Single(bench.Volume().Submirrors, static leg => leg.IsReadable);
+    }
+
     [Fact] // Design §6.2: the device time-out is part of the horizon.
     public void Horizon_OfANodeInASet_HasItsDeviceTimeout()
     {

@@ -296,6 +296,46 @@ public sealed class DeadDiskTests(ITestOutputHelper output)
         },
         arguments: await DiskFaults.PrepareAsync());
 
+    [ToolFact("gcc", "cmp")] // Its call would land over what the others write once it is fenced: a kill does not take it out of the kernel.
+    public async Task NodeDiesWhileItsPathHangs_DiskIsLostUntilItsCallsHaveEndedAndComesBackByItself() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await cluster.CreateSetAsync("fence", disks: 2, megabytes: 200);
+            await cluster.CreateMirrorAsync("fence/v", "16M", "--writers", "all");
+            await using var client = await NbdClient.ConnectAsync(cluster["a"], "fence/v");
+            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
+            await using var other = await NbdClient.ConnectAsync(cluster["b"], "fence/v");
+            Assert.Equal(0u, await other.WriteAsync(8 << 20, new byte[4096]));
+            var since = await cluster.LastEventAsync();
+
+            faults.Hang("fence-d1", "rwf", cluster["a"]);
+            _ = Record.ExceptionAsync(() => client.WriteAsync(0, Enumerable.Repeat((byte)1, 4096).ToArray()));
+            await Eventually.TrueAsync("the node has said which disk hangs there", Limit, () => HasCauseAsync(cluster, "RM1205 DISK_NOT_SEEN", "d1"));
+            cluster["a"].Kill();
+            Assert.Equal(0u, await other.WriteAsync(0, Enumerable.Repeat((byte)2, 4096).ToArray()).WaitAsync(Limit + Limit)); // Once a is fenced.
+            var lost = await Eventually.GetAsync("the disk is lost with the receipt", Limit, async () =>
+                (await cluster.EventsAsync(since)).FirstOrDefault(item => (string?)item["type"] == "DiskLost"));
+            Assert.Equal(("d1", "timedOut"), ((string?)lost["disk"], (string?)lost["reason"]));
+            await Eventually.TrueAsync("status says whose calls may land", Limit, () => HasCauseAsync(cluster, "RM1204 DISK_IO_OUTSTANDING", "a (incarnation"));
+            Assert.DoesNotContain(await cluster.EventsAsync(since), item => (string?)item["type"] == "DiskReturned");
+
+            faults.End(cluster["a"]);
+            await cluster.RestartAsync(cluster["a"]); // It holds the directory, so the former process is gone, its calls with it.
+            await cluster.WaitUntilHealthyAsync("fence/v");
+            Assert.Contains(await cluster.EventsAsync(since), item => (string?)item["type"] == "DiskReturned");
+            await using (var reader = await NbdClient.ConnectAsync(cluster["c"], "fence/v"))
+            {
+                var read = new byte[4096];
+                await reader.ReadAsync(0, read);
+                Assert.All(read, value => Assert.Equal(2, value));
+            }
+
+            await Legs.AssertIdenticalAsync(cluster, "fence/v", 16 << 20);
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
     private static async Task<bool> HasCauseAsync(TestCluster cluster, string code, string word)
     {
         var set = (await cluster.StatusAsync(cluster["b"]))["disksets"]![0]!;

@@ -13,6 +13,18 @@ public sealed class ResourceTests(ITestOutputHelper output)
     private const int Descriptors = 512;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
+    [ToolFact("sh")] // The new incarnation of a node that had been fenced ended for it, and with it the process.
+    public async Task StartDirectory_IsGone_NodeStartsAllTheSame() => await TestCluster.RunAsync(
+        output,
+        async cluster => Assert.Equal("up", (string?)(await cluster.StatusAsync(cluster["a"]))["nodes"]![0]!["state"]),
+        nodes: 1,
+        arguments: (cluster, node) =>
+        {
+            var gone = Path.Combine(cluster.Root, "gone");
+            node.Prefix.AddRange(["sh", "-c", "mkdir \"$0\" && cd \"$0\" && rmdir \"$0\" && exec \"$@\"", gone]);
+            return [];
+        });
+
     [ToolFact("prlimit")] // After EMFILE the listener accepted nobody ever again, and the log's files could not be opened either.
     public async Task Descriptors_UsedUpByClients_OthersGoOnAndLaterClientsAreServed() => await TestCluster.RunAsync(
         output,

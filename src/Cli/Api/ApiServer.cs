@@ -59,7 +59,11 @@ internal sealed partial class ApiServer : IAsyncDisposable
         if (!System.Net.IPAddress.IsLoopback(endpoint.Address))
             throw new ArgumentException($"{endpoint} is not a loopback address; see --api.", nameof(endpoint));
 
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "raftmirror" });
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions
+        {
+            ApplicationName = "raftmirror",
+            ContentRootPath = "/", // No file is served. The default is the directory of the start, which may be gone when a new incarnation begins.
+        });
         builder.WebHost.UseKestrelCore();
         builder.Services.AddRoutingCore();
         if (socketPath is not null) File.Delete(socketPath);

@@ -49,14 +49,25 @@ internal static class CommandTranslator
         RequestId = request.RequestId,
     });
 
+    // The serializer takes any number for an enumeration, and null within a list: such a command could not even be written to the log.
+    private static T Known<T>(T value, string name)
+        where T : struct, Enum =>
+        Enum.IsDefined(value) ? value : throw new JsonException($"{name}: {value} is none of {string.Join(", ", Enum.GetNames<T>())}.");
+
+    private static ImmutableArray<string> NoNull(IReadOnlyList<string> values, string name) =>
+        values.Contains(null!) ? throw new JsonException($"{name}: an element is null.") : [.. values];
+
+    private static ImmutableSortedDictionary<string, string> NoNull(IReadOnlyDictionary<string, string> values, string name) =>
+        values.Values.Contains(null!) ? throw new JsonException($"{name}: a value is null.") : values.ToImmutableSortedDictionary(StringComparer.Ordinal);
+
     private static Translation CreateSet(CommandRequest request, CreateSetOperation operation) => new(
         new CreateSet(
             operation.Set,
             request.RequestId,
-            [.. operation.Nodes],
+            NoNull(operation.Nodes, "nodes"),
             operation.MaxNodes,
             operation.MetadataBytes ?? 64L << 20,
-            operation.Fencing)
+            Known(operation.Fencing, "fencing"))
         {
             DeviceTimeoutMs = operation.DeviceTimeoutMs ?? SetState.DefaultDeviceTimeoutMs,
         },
@@ -79,7 +90,7 @@ internal static class CommandTranslator
             operation.DirectIo ?? true,
             "",
             operation.Path,
-            operation.Paths.ToImmutableSortedDictionary(StringComparer.Ordinal),
+            NoNull(operation.Paths, "paths"),
             ImmutableSortedDictionary.Create<string, ulong>(StringComparer.Ordinal),
             IsOverwrite: operation.Overwrite ?? false),
         null);
@@ -90,7 +101,7 @@ internal static class CommandTranslator
             operation.Set,
             operation.Disk,
             operation.Path,
-            operation.Paths.ToImmutableSortedDictionary(StringComparer.Ordinal),
+            NoNull(operation.Paths, "paths"),
             ImmutableSortedDictionary.Create<string, ulong>(StringComparer.Ordinal)),
         null);
 
@@ -99,12 +110,12 @@ internal static class CommandTranslator
             operation.Set,
             operation.Volume,
             operation.SizeBytes,
-            [.. operation.Disks],
-            operation.Recovery,
-            operation.Writers,
+            NoNull(operation.Disks, "disks"),
+            Known(operation.Recovery, "recovery"),
+            Known(operation.Writers, "writers"),
             operation.RegionBytes,
-            operation.Read,
-            operation.Write,
+            Known(operation.Read, "read"),
+            Known(operation.Write, "write"),
             operation.Pass),
         null);
 

@@ -84,7 +84,9 @@ internal sealed partial class VolumeReports(
             if (judged.Verdict != FailureVerdict.Medium) return; // The core repeats it.
             text = $"{text}; {judged.Evidence}";
             // A call that was given up with a disk that is back by now says nothing against the disk any more: lost again, it would come back again.
-            if (report.Reason == LegFailureReason.Unreachable && judged.IsOutOfReach && await LoseUnreachableAsync(report.Disk, text)) return;
+            // Nor does an error that nobody else could look for: the submirror goes offline, and comes back with what it missed.
+            var isOutOfReach = judged.IsOutOfReach && (report.Reason == LegFailureReason.Unreachable || judged.IsUnconfirmed);
+            if (isOutOfReach && await LoseUnreachableAsync(report.Disk, text)) return;
         }
 
         await submit(

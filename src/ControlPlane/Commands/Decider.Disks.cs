@@ -26,12 +26,32 @@ public sealed partial class Decider
 
     /// <summary>Commits a loss: also part of commands that find more than one disk gone.</summary>
     private void LoseNow(
-        string setName, string disk, DiskLossReason reason, string detail, string node, ImmutableArray<string> slow = default)
+        string setName, string disk, DiskLossReason reason, string detail, string node, ImmutableArray<string> slow = default, NodeIncarnation? fenced = null)
     {
-        var users = Joined(_state.Sets[setName]).Concat(Dead(_state.Sets[setName]))
+        var users = Joined(_state.Sets[setName]).Concat(Dead(_state.Sets[setName])).Concat(fenced is { } just ? [just] : []).Distinct()
             .Select(user => new DiskUser(user.Node, user.Incarnation, BootIdOf(user)));
         Emit(new DiskLost(setName, disk, reason, detail, node, [.. users]));
         LeaveDisk(setName, disk, slow.IsDefault ? [] : slow);
+    }
+
+    /// <summary>Disks to which an incarnation has calls of which it said that they hang there.</summary>
+    private List<(string Set, DiskComplaint Complaint)> HangingOn(string node, ulong incarnation) =>
+    [
+        .. from set in _state.Sets.Values
+           let member = set.Members.GetValueOrDefault(node)
+           where member is not null && member.JoinedIncarnation == incarnation
+           from complaint in set.Disks.Keys.Select(disk => member.ComplaintOf(disk, incarnation))
+           where complaint?.Reason == DiskLossReason.TimedOut && !StateMutants.HangingDisksStay
+           select (set.Name, complaint),
+    ];
+
+    /// <summary>Design §14.5: a call that hangs in the kernel of a node outlives the node and its lease, so the disk cannot be fenced. It is lost before
+    /// anybody writes under the receipt, and does not come back before the call has ended. Where no other submirror has the data, its I/O waits.</summary>
+    private void LoseWhatIsUnfenced(string set, DiskComplaint complaint, NodeIncarnation fenced)
+    {
+        if (_state.Sets[set].Disks[complaint.Disk].Status == DiskStatus.Lost) return; // Its users count the dead.
+        var detail = $"'{fenced.Node}' was fenced while its calls hung, and they may still land; {complaint.Detail}";
+        LoseNow(set, complaint.Disk, DiskLossReason.TimedOut, detail.Length <= MaxDetail ? detail : detail[..MaxDetail], fenced.Node, fenced: fenced);
     }
 
     private void LeaveDisk(string setName, string disk, ImmutableArray<string> slow)

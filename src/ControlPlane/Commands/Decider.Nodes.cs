@@ -112,8 +112,10 @@ public sealed partial class Decider
         Check(c.Receipt.WaitedMs >= c.Receipt.HorizonMs && c.Receipt.HorizonMs > 0, "badReceipt",
             $"The receipt shows {c.Receipt.WaitedMs} ms of waiting, less than the horizon of {c.Receipt.HorizonMs} ms.");
 
+        var hanging = HangingOn(c.Node, c.Incarnation);
         Emit(new NodeFenced(c.Node, c.Incarnation, c.Receipt, _state.MembershipEpoch + 1));
         foreach (var set in _state.Sets.Keys) Withdraw(set, c.Node, c.Incarnation, isClean: false, isByOperator: false, "fenced");
+        foreach (var (set, complaint) in hanging) LoseWhatIsUnfenced(set, complaint, new NodeIncarnation(c.Node, c.Incarnation));
         Settle(c.Node);
         AssignOrphans(null);
         return new ResultData(Status: _state.Nodes[c.Node].Status.ToString());

@@ -161,10 +161,11 @@ public sealed partial class Decider
     /// <summary>The member, if that incarnation has joined the set. It may be suspect: what it says about its own I/O still holds.</summary>
     private MemberState JoinedMember(SetState set, string node, ulong incarnation)
     {
-        NodeOf(node, incarnation);
+        var known = NodeOf(node, incarnation);
         var member = MemberOf(set, node);
-        Check(member.JoinedIncarnation == incarnation, "notJoined",
-            $"Node '{node}' (incarnation {incarnation}) has not joined disk set '{set.Name}'; join it first.");
+        Check(member.JoinedIncarnation == incarnation, "notJoined", known.IsLive
+            ? $"Node '{node}' (incarnation {incarnation}) has not joined disk set '{set.Name}'; join it first."
+            : $"Node '{node}' (incarnation {incarnation}) is {known.Status}, so it has no part in disk set '{set.Name}' now; start it first.");
         return member;
     }
 

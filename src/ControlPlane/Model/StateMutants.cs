@@ -26,6 +26,9 @@ internal static class StateMutants
 
     /// <summary>Of two nodes that enter a set at once and have never heard each other nobody is told.</summary>
     public static bool SilenceOfEntrantsUntold => _active == nameof(SilenceOfEntrantsUntold);
+
+    /// <summary>A node is fenced, and disks that hang in its kernel stay in use.</summary>
+    public static bool HangingDisksStay => _active == nameof(HangingDisksStay);
 }
 #else
 /// <summary>See the configuration "Mutants".</summary>
@@ -35,5 +38,6 @@ internal static class StateMutants
     public const bool EntersUnheard = false;
     public const bool EntersHalfHeard = false;
     public const bool SilenceOfEntrantsUntold = false;
+    public const bool HangingDisksStay = false;
 }
 #endif

@@ -15,6 +15,9 @@ internal abstract class DiskCall
     /// <summary>How it ended, once, unless it was given up. No thread uses it or its memory any more. Any thread; must not block.</summary>
     public abstract void Ended(DeviceStatus status);
 
+    /// <summary>No device ever saw it: the disk is not open here, or not yet. Once, instead of <see cref="Ended"/>.</summary>
+    public virtual void Refused() => Ended(DeviceStatus.Unreachable);
+
     /// <summary>Given up, and come back (or never begun): no thread uses its memory any more.</summary>
     public abstract void Release();
 

@@ -150,7 +150,7 @@ internal sealed class DiskPort(string name, Func<long> nowNs, Action<Exception> 
     public static void Refuse(DiskCall call)
     {
         if (!call.TryRun() || !call.TryEnd()) return; // Given up: its owner knows.
-        call.Ended(DeviceStatus.Unreachable);
+        call.Refused();
     }
 
     private void Open(Func<IBlockDevice> open, Action<IOException?> opened)

@@ -292,6 +292,9 @@ internal sealed class DiskWatcher(
         public override void Ended(DeviceStatus status) =>
             _answer.TrySetResult(status == DeviceStatus.Ok ? DiskAnswer.Fine : DiskAnswer.Fails);
 
+        /// <summary>A disk that this node has not opened, as one that it may not use yet, has not failed.</summary>
+        public override void Refused() => _answer.TrySetResult(DiskAnswer.Unknown);
+
         public override void Release() => _answer.TrySetResult(DiskAnswer.Hangs);
 
         private long? ProbeOffset(IBlockDevice device)

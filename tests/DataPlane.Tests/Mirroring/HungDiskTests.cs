@@ -1,5 +1,6 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.DiskIo.Core;
 using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.DataPlane.Nbd;
 using Xunit;
@@ -132,6 +133,22 @@ public sealed class HungDiskTests
         hold.Set();
         await TestSet.WaitAsync(() => set.IoEnded.Contains("a d1"));
         Assert.Equal(2, set.Disks["d1"].Content()[0]); // It landed, before that was said.
+    }
+
+    [Fact] // It counted as an error of the disk, so that one node's bad way cost the set a good submirror while others had not opened it yet.
+    public async Task Probe_DiskIsBeingOpenedAndIsRefused_HasNoAnswer()
+    {
+        await using var set = new TestSet(WriterKind.All, RecoveryKind.Log, "a");
+        set.Lease();
+        await set.PassedAsync("a");
+        await set["a"].EndAsync().WaitAsync(Limit);
+        using var until = new ManualResetEventSlim();
+        set.Unproven = ("d1", until);
+        set.BeginAgain("a");
+        var answer = set["a"].ProbeDiskAsync("d1");
+        until.Set();
+        Assert.Equal(DiskAnswer.Unknown, await answer.WaitAsync(Limit));
+        Assert.Equal(DiskAnswer.Fine, await set["a"].ProbeDiskAsync("d0").WaitAsync(Limit));
     }
 
     private static void Lose(TestSet set, string leg) => set.Change(volume => volume with

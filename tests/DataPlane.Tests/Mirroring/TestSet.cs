@@ -105,6 +105,9 @@ internal sealed class TestSet : IAsyncDisposable
     /// <summary>While it is set, appends to the dirty log do not come back.</summary>
     public TaskCompletionSource? HoldLog { get => Volatile.Read(ref _holdLog); set => Volatile.Write(ref _holdLog, value); }
 
+    /// <summary>A disk whose opening takes until that is set, and fails then; null: none.</summary>
+    public (string Disk, ManualResetEventSlim Until)? Unproven { get; set; }
+
     public bool FailsLog { get => Volatile.Read(ref _failsLog); set => Volatile.Write(ref _failsLog, value); }
 
     public DataPlaneSet this[string node] => _nodes[node];
@@ -244,7 +247,12 @@ internal sealed class TestSet : IAsyncDisposable
 
         void IDiskReports.IoEnded(string disk) => set.IoEnded.Enqueue($"{node} {disk}");
 
-        public IBlockDevice OpenDisk(SetConfiguration configuration, DiskConfiguration disk) => set.Disks[disk.Name];
+        public IBlockDevice OpenDisk(SetConfiguration configuration, DiskConfiguration disk)
+        {
+            if (set.Unproven is not { } unproven || unproven.Disk != disk.Name) return set.Disks[disk.Name];
+            unproven.Until.Wait();
+            throw new IOException("not known yet to be the one that the others use");
+        }
 
         public ValueTask<IDirtyRegionLog> OpenLogAsync(
             SetConfiguration configuration, SlotConfiguration slot, IReadOnlyList<IBlockDevice> disks) =>

@@ -166,18 +166,18 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         {
             return new ReportDisks(set.Name, self.Name, self.Incarnation, cluster.IsHealed || random.Chance(0.5)
                 ? []
-                : [Complaint(set)]);
+                : [Complaint(set, self)]);
         }
 
         return null;
     }
 
-    private DiskComplaint Complaint(SetState set)
+    private DiskComplaint Complaint(SetState set, NodeState self)
     {
         var lost = set.Disks.Values.Where(static disk => disk.Status == DiskStatus.Lost).Select(static disk => disk.Name).ToList();
         return lost.Count > 0 && random.Chance(0.8)
             ? new DiskComplaint(Pick(lost), DiskLossReason.Older, "drawn") { MayBeRefilled = true }
-            : new DiskComplaint(Pick(set.Disks.Keys), DiskLossReason.Absent, "drawn");
+            : new DiskComplaint(Pick(set.Disks.Keys), self.Incarnation % 2 == 0 ? DiskLossReason.TimedOut : DiskLossReason.Absent, "drawn");
     }
 
     private Guid Id()

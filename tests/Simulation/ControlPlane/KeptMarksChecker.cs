@@ -40,6 +40,9 @@ internal sealed class KeptMarksChecker
                 case ActivationCompleted e:
                     foreach (var disk in e.Disks) _unstamped.Remove((e.Set, disk));
                     break;
+                case NodeFenced e:
+                    CheckFence(machine, e, index);
+                    break;
                 case DirtyLogMerged when body is MergeDirtyLog merge:
                     CheckMerge(merge, machine.State, index);
                     break;
@@ -52,6 +55,23 @@ internal sealed class KeptMarksChecker
             {
                 CheckVolume(machine.Before.Volume(setName, name), volume, $"{setName}/{name} at {index}");
                 CheckSources(setName, machine.Before.Volume(setName, name), volume, index);
+            }
+        }
+    }
+
+    /// <summary>§14.5: a disk that hangs in the kernel of a node cannot be fenced against it, so it is lost with the receipt.</summary>
+    private static void CheckFence(RecordingMachine machine, NodeFenced fenced, ulong index)
+    {
+        foreach (var (name, set) in machine.Before.Sets)
+        {
+            if (set.Members.GetValueOrDefault(fenced.Node) is not { } member || member.JoinedIncarnation != fenced.Incarnation) continue;
+            if (member.DisksBy != fenced.Incarnation) continue;
+            foreach (var told in member.Disks)
+            {
+                if (told.Reason != DiskLossReason.TimedOut || !set.Disks.ContainsKey(told.Disk)) continue;
+                ClusterChecker.Require(
+                    machine.State.Sets[name].Disks[told.Disk].Status == DiskStatus.Lost,
+                    $"§14.5: {name}/{told.Disk} is in use after {index}, where {fenced.Node} was fenced with calls to it that hang");
             }
         }
     }

@@ -46,17 +46,19 @@ public sealed class DiskMutantTests(ITestOutputHelper output)
         Assert.Equal(DiskContent.Blank, With(name, () => DiskProbe.Probe(disk, DiskLayout.MinMetadataBytes)).Content);
     }
 
-    [Fact] // A disk that is missing, or away for a while, comes back without what it missed.
-    public void Mutant_MarksNotKept_IsFound()
+    [Theory]
+    [InlineData(nameof(StateMutants.MarksNotKept))] // A disk that is missing, or away for a while, comes back without what it missed.
+    [InlineData(nameof(StateMutants.HangingDisksStay))] // What a dead node has in a disk's queue lands over what others wrote.
+    public void Mutant_OfTheState_IsFound(string name)
     {
-        StateMutants.Active = nameof(StateMutants.MarksNotKept);
+        StateMutants.Active = name;
         try
         {
             for (ulong seed = 1; seed <= 200; seed++)
             {
                 var found = Record.Exception(() => ControlPlaneSuite.Run(seed, SeededBug.None, trace: null));
                 if (found is null) continue;
-                output.WriteLine($"{nameof(StateMutants.MarksNotKept)}: found by seed {seed}: {found.Message}");
+                output.WriteLine($"{name}: found by seed {seed}: {found.Message}");
                 Assert.StartsWith("§14.5", found.Message, StringComparison.Ordinal);
                 return;
             }
@@ -66,7 +68,7 @@ public sealed class DiskMutantTests(ITestOutputHelper output)
             StateMutants.Active = null;
         }
 
-        Assert.Fail("What is owed to those who are away may be forgotten.");
+        Assert.Fail($"{name} was not found.");
     }
 
     private static T With<T>(string mutant, Func<T> run)

@@ -41,7 +41,7 @@ internal static class MirrorSimulation
         };
         var world = new MirrorWorld(random, recovery, writers, faults, log);
         if (seed % 2 == 0) world.FillDisks(new Xoshiro(seed ^ 0x46554c4c)); // Of its own numbers, so that a seed's other faults stay what they are.
-        if (seed % 5 == 0) world.HangDisks(new Xoshiro(seed ^ 0x48414e47));
+        if (seed % 11 == 0) world.HangDisks(new Xoshiro(seed ^ 0x48414e47));
         if (seed % 3 == 0 || exchange != ExchangeBug.None) world.ExchangeDisks(new Xoshiro(seed ^ 0x4449534b), exchange == ExchangeBug.SkipsProof);
         try
         {

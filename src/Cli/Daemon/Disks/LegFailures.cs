@@ -53,7 +53,10 @@ internal sealed partial class LegFailures(
         Say(disk, what, verdict, evidence);
         if (verdict != FailureVerdict.Wait) _waitingSinceMs.TryRemove(disk, out _);
         if (verdict == FailureVerdict.Path) await ComplainAsync(disk, place, $"{what}; {evidence}");
-        return new LegJudgement(verdict, evidence, own.Result != DiskAnswer.Fine && !answers.ContainsValue(DiskAnswer.Fine));
+        return new LegJudgement(verdict, evidence, own.Result != DiskAnswer.Fine && !answers.ContainsValue(DiskAnswer.Fine))
+        {
+            IsUnconfirmed = answers.Count > 0 && answers.Values.All(static answer => answer == DiskAnswer.Unknown),
+        };
     }
 
     /// <summary>The core repeats its report until the verdict is committed: the same verdict is said once, unless the disk was quiet meanwhile.</summary>
@@ -135,4 +138,8 @@ internal sealed partial class LegFailures(
 /// <param name="Verdict">Whom it speaks against.</param>
 /// <param name="Evidence">Who was asked and what they said, for people.</param>
 /// <param name="IsOutOfReach">No node that was asked reaches the disk.</param>
-internal sealed record LegJudgement(FailureVerdict Verdict, string Evidence, bool IsOutOfReach);
+internal sealed record LegJudgement(FailureVerdict Verdict, string Evidence, bool IsOutOfReach)
+{
+    /// <summary>Others were asked, and none could say anything: it may be this node's way that is bad, and not the disk.</summary>
+    public bool IsUnconfirmed { get; init; }
+}
