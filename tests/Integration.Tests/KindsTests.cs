@@ -82,16 +82,20 @@ public sealed class KindsTests(SharedCluster shared, ITestOutputHelper output)
         await using (var a = await NbdClient.ConnectAsync(_cluster["a"], volume))
         await using (var b = await NbdClient.ConnectAsync(_cluster["b"], volume))
         {
+            // Whole: on a busy machine the burst leaves blocks out, and there a new mirror shows what stood in its place before.
+            await Task.WhenAll(BlockWriter.FillAsync(a, first), BlockWriter.FillAsync(b, second));
+            var filled = (first.Acknowledged, second.Acknowledged);
             var clock = Stopwatch.StartNew();
             using var stop = new CancellationTokenSource(BurstTime);
             var dropped = await Task.WhenAll(
                 BlockWriter.BurstAsync(a, first, seed: 11, stop.Token), BlockWriter.BurstAsync(b, second, seed: 12, stop.Token));
             Assert.Equal([false, false], dropped);
-            foreach (var (name, ledger) in (ReadOnlySpan<(string, BlockLedger)>)[("a", first), ("b", second)])
+            var (throughA, throughB) = (first.Acknowledged - filled.Item1, second.Acknowledged - filled.Item2);
+            foreach (var (name, writes) in (ReadOnlySpan<(string, long)>)[("a", throughA), ("b", throughB)])
             {
-                output.WriteLine($"{volume} through {name}: {ledger.Acknowledged} writes of {ledger.BlockBytes >> 10} KiB, "
-                    + $"{ledger.Acknowledged * (double)ledger.BlockBytes / Megabyte / clock.Elapsed.TotalSeconds:0} MiB/s");
-                Assert.True(ledger.Acknowledged > 100, $"only {ledger.Acknowledged} writes through {name}");
+                output.WriteLine($"{volume} through {name}: {writes} writes of {first.BlockBytes >> 10} KiB, "
+                    + $"{writes * (double)first.BlockBytes / Megabyte / clock.Elapsed.TotalSeconds:0} MiB/s");
+                Assert.True(writes > 100, $"only {writes} writes through {name}");
             }
         }
 
