@@ -94,13 +94,8 @@ public sealed class DeadDiskTests(ITestOutputHelper output)
         async cluster =>
         {
             var faults = DiskFaults.Of(cluster);
-            await cluster.CreateSetAsync("path", disks: 2, megabytes: 200, "--device-timeout", "10s");
-            await cluster.CreateMirrorAsync("path/v", "16M", "--writers", "all");
-            await using var client = await NbdClient.ConnectAsync(cluster["a"], "path/v");
-            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
-            await using var other = await NbdClient.ConnectAsync(cluster["b"], "path/v"); // A new one would wait for the write that hangs (§14.9).
-            Assert.Equal(0u, await other.WriteAsync(8 << 20, new byte[4096]));
-            var since = await cluster.LastEventAsync();
+            await using var writers = await TwoWriters.StartAsync(cluster, "path", options: ["--device-timeout", "10s"]);
+            var (client, other, since) = writers;
 
             faults.Hang("path-d1", "rwf", cluster["a"]);
             var stuck = client.WriteAsync(0, Enumerable.Repeat((byte)9, 4096).ToArray());
@@ -123,13 +118,8 @@ public sealed class DeadDiskTests(ITestOutputHelper output)
         async cluster =>
         {
             var faults = DiskFaults.Of(cluster);
-            await cluster.CreateSetAsync("eio", disks: 2, megabytes: 200);
-            await cluster.CreateMirrorAsync("eio/v", "16M", "--writers", "all");
-            await using var client = await NbdClient.ConnectAsync(cluster["a"], "eio/v");
-            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
-            await using var other = await NbdClient.ConnectAsync(cluster["b"], "eio/v");
-            Assert.Equal(0u, await other.WriteAsync(8 << 20, new byte[4096]));
-            var since = await cluster.LastEventAsync();
+            await using var writers = await TwoWriters.StartAsync(cluster, "eio");
+            var (client, other, since) = writers;
 
             faults.Fail("eio-d1", "rwf", Eio, cluster["a"]);
             var torn = Record.ExceptionAsync(async () => Assert.NotEqual(0u, await client.WriteAsync(0, Enumerable.Repeat((byte)9, 4096).ToArray())));
@@ -302,13 +292,8 @@ public sealed class DeadDiskTests(ITestOutputHelper output)
         async cluster =>
         {
             var faults = DiskFaults.Of(cluster);
-            await cluster.CreateSetAsync("fence", disks: 2, megabytes: 200);
-            await cluster.CreateMirrorAsync("fence/v", "16M", "--writers", "all");
-            await using var client = await NbdClient.ConnectAsync(cluster["a"], "fence/v");
-            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
-            await using var other = await NbdClient.ConnectAsync(cluster["b"], "fence/v");
-            Assert.Equal(0u, await other.WriteAsync(8 << 20, new byte[4096]));
-            var since = await cluster.LastEventAsync();
+            await using var writers = await TwoWriters.StartAsync(cluster, "fence");
+            var (client, other, since) = writers;
 
             faults.Hang("fence-d1", "rwf", cluster["a"]);
             _ = Record.ExceptionAsync(() => client.WriteAsync(0, Enumerable.Repeat((byte)1, 4096).ToArray()));

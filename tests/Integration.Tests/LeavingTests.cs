@@ -18,13 +18,8 @@ public sealed class LeavingTests(ITestOutputHelper output)
         async cluster =>
         {
             var faults = DiskFaults.Of(cluster);
-            await cluster.CreateSetAsync("go", disks: 2, megabytes: 200);
-            await cluster.CreateMirrorAsync("go/v", "16M", "--writers", "all");
-            await using var client = await NbdClient.ConnectAsync(cluster["a"], "go/v");
-            Assert.Equal(0u, await client.WriteAsync(0, new byte[4096]));
-            await using var other = await NbdClient.ConnectAsync(cluster["b"], "go/v");
-            Assert.Equal(0u, await other.WriteAsync(8 << 20, new byte[4096]));
-            var since = await cluster.LastEventAsync();
+            await using var writers = await TwoWriters.StartAsync(cluster, "go");
+            var (client, other, since) = writers;
 
             faults.Hang("go-d1", "rwf", cluster.Nodes);
             var stuck = Record.ExceptionAsync(() => client.WriteAsync(0, Enumerable.Repeat((byte)9, 4096).ToArray()));

@@ -22,13 +22,8 @@ public sealed class StopTests(ITestOutputHelper output)
         {
             var faults = DiskFaults.Of(cluster);
             var (a, b) = (cluster["a"], cluster["b"]);
-            await cluster.CreateSetAsync("stop", disks: 2, megabytes: 200);
-            await cluster.CreateMirrorAsync("stop/v", "16M", "--writers", "all");
-            await using var client = await NbdClient.ConnectAsync(a, "stop/v");
-            Assert.Equal(0u, await client.WriteAsync(0, Content(1)));
-            await using var other = await NbdClient.ConnectAsync(b, "stop/v");
-            Assert.Equal(0u, await other.WriteAsync(8 << 20, Content(1)));
-            var since = await cluster.LastEventAsync();
+            await using var writers = await TwoWriters.StartAsync(cluster, "stop", content: 1);
+            var (client, other, since) = writers;
 
             faults.Hang("stop-d1", "wf", a);
             var stuck = Record.ExceptionAsync(() => client.WriteAsync(0, Content(9)));

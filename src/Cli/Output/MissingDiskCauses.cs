@@ -85,7 +85,7 @@ internal static class MissingDiskCauses
         {
             { MayBeRefilled: true } or { Reason: DiskLossReason.Resized } when only.Length > 0 =>
                 $"no other disk has the data of {only} now: bring its other submirror back, or put the disk back that was there; or give that data up (raftmirror mirror delete), and the disk comes back by itself",
-            null => $"bring it back, and it gets what it missed; if it is elsewhere: {NewPath(set, disk, "[NODE=]PATH")}",
+            null => BringBack(set, disk),
             _ => Remedy(set, disk, now, null),
         };
     }
@@ -113,11 +113,14 @@ internal static class MissingDiskCauses
             DiskLossReason.TimedOut or DiskLossReason.FailsHere =>
                 $"mend the way to it{where}: cable, controller, zoning, permissions; once it answers there it is used again, by itself",
             DiskLossReason.None or DiskLossReason.Unreachable or DiskLossReason.Absent => node is null
-                ? $"bring it back, and it gets what it missed; if it is elsewhere: {NewPath(set, disk, path)}"
+                ? BringBack(set, disk)
                 : $"mend the way to it{where}, or: {NewPath(set, disk, path)}",
             var other => throw new InvariantException($"No remedy is known for {other}."),
         };
     }
+
+    private static string BringBack(SetState set, DiskState disk) =>
+        $"bring it back, and it gets what it missed; if it is elsewhere: {NewPath(set, disk, "[NODE=]PATH")}";
 
     private static string NewPath(SetState set, DiskState disk, string path) => $"raftmirror disk set {set.Name} {disk.Name} --path {path}";
 

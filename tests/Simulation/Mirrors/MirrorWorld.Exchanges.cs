@@ -300,7 +300,7 @@ internal sealed partial class MirrorWorld
     /// that is in use and hangs beyond the horizon nothing holds back (ADR 0021).</summary>
     private void HangAll()
     {
-        if (!Array.TrueForAll(_nodes, node => node.IsAlive && node.PausedUntilNs < Now && _control.Member(node.Name) is { State: MemberState.Up, IsJoined: true })) return;
+        if (!AreAllServing) return;
         _hangsOfAll++;
         var length = (300 + _exchanges!.Next(2200)) * Ms; // Less than a node waits before it gives up its life for a write that some legs lack.
         _calmUntilNs = Now + length + (200 * Ms);

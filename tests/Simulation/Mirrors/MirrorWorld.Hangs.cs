@@ -6,6 +6,8 @@ namespace RaftMirror.Simulation.Mirrors;
 // Disks that neither answer nor fail (design §14.20).
 internal sealed partial class MirrorWorld
 {
+    private long _allHangUntilNs;
+
     /// <summary>All disks hang once, for about twice the time that a request may wait. Before the run.</summary>
     public void HangDisks(Xoshiro random) => After((200 + random.Next(800)) * Ms, () => HangForLong(random), "all hang");
 
@@ -13,9 +15,9 @@ internal sealed partial class MirrorWorld
     // So nobody is disturbed meanwhile, and it begins when nobody is.
     private void HangForLong(Xoshiro random)
     {
-        var isSomebodyDown = Array.Exists(_nodes, node => !node.IsAlive || node.PausedUntilNs > Now || _control.Member(node.Name).State != MemberState.Up);
-        if (isSomebodyDown || _cuts.Count > 0 || _ios.Exists(IsOfDeadLife))
+        if (!AreAllServing || _cuts.Count > 0 || _ios.Exists(IsOfDeadLife))
         {
+            // Begun later, it would outlast the faults, which are healed then.
             if (Now < FaultPhaseNs / 8) After(20 * Ms, () => HangForLong(random), "all hang");
             return;
         }
@@ -25,7 +27,8 @@ internal sealed partial class MirrorWorld
         foreach (var disk in _disks) Hang(disk, _allHangUntilNs);
     }
 
-    private long _allHangUntilNs;
+    private bool AreAllServing => Array.TrueForAll(
+        _nodes, node => node.IsAlive && node.PausedUntilNs < Now && _control.Member(node.Name) is { State: MemberState.Up, IsJoined: true });
 
     /// <summary>Long enough to be lost: what hangs for a shorter time is a slow device within its bound.</summary>
     private void Hang(SimDisk disk) => Hang(disk, Now + ((600 + _random.Next(4000)) * Ms));
