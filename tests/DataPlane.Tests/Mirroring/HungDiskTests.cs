@@ -142,13 +142,14 @@ public sealed class HungDiskTests
         set.Lease();
         await set.PassedAsync("a");
         await set["a"].EndAsync().WaitAsync(Limit);
-        using var until = new ManualResetEventSlim();
+        var until = new ManualResetEventSlim(); // Not disposed: the set opens the disk again until it ends.
         set.Unproven = ("d1", until);
         set.BeginAgain("a");
+        await TestSet.WaitAsync(() => set.IsOpeningUnproven);
         var answer = set["a"].ProbeDiskAsync("d1");
         until.Set();
         Assert.Equal(DiskAnswer.Unknown, await answer.WaitAsync(Limit));
-        Assert.Equal(DiskAnswer.Fine, await set["a"].ProbeDiskAsync("d0").WaitAsync(Limit));
+        await TestSet.WaitAsync(async () => await set["a"].ProbeDiskAsync("d0") == DiskAnswer.Fine); // Once it is open.
     }
 
     private static void Lose(TestSet set, string leg) => set.Change(volume => volume with

@@ -18,6 +18,8 @@ internal sealed class TestSet : IAsyncDisposable
 
     private const long LongLeaseMs = 60_000;
 
+    private static readonly TimeSpan EndLimit = TimeSpan.FromSeconds(60);
+
     private readonly object _gate = new();
     private readonly Dictionary<string, DataPlaneSet> _nodes = [];
     private readonly List<DataPlaneSet> _former = [];
@@ -26,6 +28,7 @@ internal sealed class TestSet : IAsyncDisposable
     private ulong _index = 1;
     private readonly HashSet<string> _isRenewed = [];
     private bool _failsLog;
+    private volatile bool _isOpeningUnproven;
     private TaskCompletionSource? _holdLog;
 
     public TestSet(WriterKind writers, RecoveryKind recovery, params string[] nodes)
@@ -101,13 +104,16 @@ internal sealed class TestSet : IAsyncDisposable
     /// <summary>Of the slots that the next configuration names.</summary>
     public ulong SlotGeneration { get; set; } = 1;
 
-    /// <summary>Appends to the dirty logs fail.</summary>
     /// <summary>While it is set, appends to the dirty log do not come back.</summary>
     public TaskCompletionSource? HoldLog { get => Volatile.Read(ref _holdLog); set => Volatile.Write(ref _holdLog, value); }
 
     /// <summary>A disk whose opening takes until that is set, and fails then; null: none.</summary>
     public (string Disk, ManualResetEventSlim Until)? Unproven { get; set; }
 
+    /// <summary>The opening of <see cref="Unproven"/> has begun.</summary>
+    public bool IsOpeningUnproven => _isOpeningUnproven;
+
+    /// <summary>Appends to the dirty logs fail.</summary>
     public bool FailsLog { get => Volatile.Read(ref _failsLog); set => Volatile.Write(ref _failsLog, value); }
 
     public DataPlaneSet this[string node] => _nodes[node];
@@ -167,10 +173,12 @@ internal sealed class TestSet : IAsyncDisposable
         }
     }
 
-    public static async Task WaitAsync(Func<bool> condition)
+    public static Task WaitAsync(Func<bool> condition) => WaitAsync(() => Task.FromResult(condition()));
+
+    public static async Task WaitAsync(Func<Task<bool>> condition)
     {
         var limit = Environment.TickCount64 + 20_000;
-        while (!condition())
+        while (!await condition())
         {
             Assert(Environment.TickCount64 < limit);
             await Task.Delay(2); // Polls a condition of another thread's; the limit only ends a failed test.
@@ -185,10 +193,23 @@ internal sealed class TestSet : IAsyncDisposable
             disk.HoldReads?.Set();
         }
 
-        // A core that threw takes no more input, so it would never drain.
-        foreach (var failure in Failures) throw new InvalidOperationException("A core threw.", failure);
-        foreach (var node in _nodes.Values.Concat(_former)) await node.DisposeAsync();
-        foreach (var failure in Failures) throw new InvalidOperationException("A core threw.", failure);
+        Unproven?.Until.Set();
+
+        // A core or a disk's thread that threw takes no more input, so it would never drain: a node ends at once then.
+        ThrowFailures();
+        try
+        {
+            foreach (var node in _nodes.Values.Concat(_former)) await node.DisposeAsync().AsTask().WaitAsync(EndLimit);
+        }
+        finally
+        {
+            ThrowFailures(); // It says more than the time-out.
+        }
+    }
+
+    private void ThrowFailures()
+    {
+        foreach (var failure in Failures) throw new InvalidOperationException("The data plane threw.", failure);
     }
 
     private static void Assert(bool condition) => Xunit.Assert.True(condition, "The condition did not come.");
@@ -250,6 +271,7 @@ internal sealed class TestSet : IAsyncDisposable
         public IBlockDevice OpenDisk(SetConfiguration configuration, DiskConfiguration disk)
         {
             if (set.Unproven is not { } unproven || unproven.Disk != disk.Name) return set.Disks[disk.Name];
+            set._isOpeningUnproven = true;
             unproven.Until.Wait();
             throw new IOException("not known yet to be the one that the others use");
         }

@@ -12,6 +12,7 @@ internal sealed class MemoryExport : IExport, IDisposable
     private readonly ConcurrentQueue<CancellationTokenSource> _drops = new();
     private int _openSessions;
     private int _disposals;
+    private int _runningAtDispose;
 
     public MemoryExport(string name = "set/vol", int sizeBytes = 1 << 20, bool readOnly = false, int minimumBlock = 512)
     {
@@ -34,12 +35,8 @@ internal sealed class MemoryExport : IExport, IDisposable
 
     public int Disposals => Volatile.Read(ref _disposals);
 
-    /// <summary>Requests in the volume whenever a session was disposed; must be 0.</summary>
-    public int Running => Volatile.Read(ref _running);
-
-    public int RunningAtDispose { get; private set; }
-
-    private int _running;
+    /// <summary>Requests of a session that were in the volume when it was disposed, over all sessions; must be 0.</summary>
+    public int RunningAtDispose => Volatile.Read(ref _runningAtDispose);
 
     public byte[] Snapshot(int offset, int length)
     {
@@ -64,70 +61,72 @@ internal sealed class MemoryExport : IExport, IDisposable
         foreach (var drop in _drops) drop.Dispose();
     }
 
-    private ValueTask<IoStatus> Run(string call, Action action)
-    {
-        Calls.Enqueue(call);
-        Interlocked.Increment(ref _running);
-        Task<IoStatus>? gated;
-        try
-        {
-            gated = Gate?.Invoke(call);
-        }
-        catch
-        {
-            Interlocked.Decrement(ref _running);
-            throw;
-        }
-
-        if (gated is not null) return Gated(gated, action);
-        lock (_lock) action();
-        Interlocked.Decrement(ref _running);
-        return ValueTask.FromResult(IoStatus.Ok);
-    }
-
-    private async ValueTask<IoStatus> Gated(Task<IoStatus> gated, Action action)
-    {
-        try
-        {
-            var status = await gated;
-            if (status != IoStatus.Ok) return status;
-            lock (_lock) action();
-            return status;
-        }
-        finally
-        {
-            Interlocked.Decrement(ref _running);
-        }
-    }
-
     private sealed class Session(MemoryExport export, Task admitted, CancellationToken dropped) : IExportSession
     {
+        private int _running;
+
         public Task Admitted => admitted;
 
         public CancellationToken Dropped => dropped;
 
         public ValueTask<IoStatus> ReadAsync(long offset, Memory<byte> destination, IReadBuffer? owner = null) =>
-            export.Run($"read {offset}+{destination.Length}", () =>
+            Run($"read {offset}+{destination.Length}", () =>
                 export._data.AsSpan((int)offset, destination.Length).CopyTo(destination.Span));
 
         public ValueTask<IoStatus> WriteAsync(long offset, ReadOnlyMemory<byte> source, bool forceUnitAccess) =>
-            export.Run($"write {offset}+{source.Length}{(forceUnitAccess ? " fua" : "")}", () =>
+            Run($"write {offset}+{source.Length}{(forceUnitAccess ? " fua" : "")}", () =>
                 source.Span.CopyTo(export._data.AsSpan((int)offset)));
 
-        public ValueTask<IoStatus> FlushAsync() => export.Run("flush", () => { });
+        public ValueTask<IoStatus> FlushAsync() => Run("flush", () => { });
 
         public ValueTask<IoStatus> TrimAsync(long offset, long lengthBytes, bool forceUnitAccess) =>
-            export.Run($"trim {offset}+{lengthBytes}{(forceUnitAccess ? " fua" : "")}", () => { });
+            Run($"trim {offset}+{lengthBytes}{(forceUnitAccess ? " fua" : "")}", () => { });
 
         public ValueTask<IoStatus> WriteZeroesAsync(long offset, long lengthBytes, bool mayUnmap, bool forceUnitAccess) =>
-            export.Run($"zero {offset}+{lengthBytes}{(mayUnmap ? "" : " nohole")}{(forceUnitAccess ? " fua" : "")}", () =>
+            Run($"zero {offset}+{lengthBytes}{(mayUnmap ? "" : " nohole")}{(forceUnitAccess ? " fua" : "")}", () =>
                 export._data.AsSpan((int)offset, (int)lengthBytes).Clear());
 
         public void Dispose()
         {
-            export.RunningAtDispose += export.Running;
+            Interlocked.Add(ref export._runningAtDispose, Volatile.Read(ref _running));
             Interlocked.Increment(ref export._disposals);
             Interlocked.Decrement(ref export._openSessions);
+        }
+
+        private ValueTask<IoStatus> Run(string call, Action action)
+        {
+            export.Calls.Enqueue(call);
+            Interlocked.Increment(ref _running);
+            Task<IoStatus>? gated;
+            try
+            {
+                gated = export.Gate?.Invoke(call);
+            }
+            catch
+            {
+                Interlocked.Decrement(ref _running);
+                throw;
+            }
+
+            if (gated is not null) return Gated(gated, action);
+            lock (export._lock) action();
+            Interlocked.Decrement(ref _running);
+            return ValueTask.FromResult(IoStatus.Ok);
+        }
+
+        private async ValueTask<IoStatus> Gated(Task<IoStatus> gated, Action action)
+        {
+            try
+            {
+                var status = await gated;
+                if (status != IoStatus.Ok) return status;
+                lock (export._lock) action();
+                return status;
+            }
+            finally
+            {
+                Interlocked.Decrement(ref _running);
+            }
         }
     }
 }
