@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using RaftMirror.Integration.Tests.Harness;
 using Xunit;
 using Xunit.Abstractions;
+using static RaftMirror.Integration.Tests.Harness.DirectoryCopies;
 
 namespace RaftMirror.Integration.Tests;
 
@@ -257,28 +258,4 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
         .. (await cluster.StatusAsync(node))["disksets"]!.AsArray().SelectMany(set => set!["volumes"]!.AsArray())
             .Select(volume => (string)volume!["name"]!).Order(StringComparer.Ordinal),
     ];
-
-    private static string CopyOf(NodeProcess node)
-    {
-        var copy = $"{node.Directory}.copy{System.IO.Directory.GetDirectories(Path.GetDirectoryName(node.Directory)!).Length}";
-        Copy(node.Directory, copy);
-        return copy;
-    }
-
-    private static void PutBack(NodeProcess node, string copy)
-    {
-        System.IO.Directory.Delete(node.Directory, recursive: true);
-        Copy(copy, node.Directory);
-    }
-
-    private static void Copy(string from, string to)
-    {
-        System.IO.Directory.CreateDirectory(to);
-        foreach (var file in System.IO.Directory.GetFiles(from))
-        {
-            if (!file.EndsWith(".sock", StringComparison.Ordinal)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
-        }
-
-        foreach (var directory in System.IO.Directory.GetDirectories(from)) Copy(directory, Path.Combine(to, Path.GetFileName(directory)));
-    }
 }
