@@ -14,7 +14,7 @@ public sealed class NbdConnectionTests : NbdServerFixture
 
     private protected override NbdServerOptions Options => new()
     {
-        HandshakeLimit = TimeSpan.FromSeconds(1),
+        HandshakeLimit = TimeSpan.FromSeconds(3),
         DropLinger = TimeSpan.FromMilliseconds(200),
     };
 

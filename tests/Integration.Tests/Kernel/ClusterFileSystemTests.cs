@@ -1,0 +1,122 @@
+using System.Diagnostics;
+using System.Globalization;
+using RaftMirror.Integration.Tests.Harness;
+using RaftMirror.Primitives;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace RaftMirror.Integration.Tests.Kernel;
+
+/// <summary>Two guests with kernel NBD mount one volume through all nodes at once, with a file system made for that. Meanwhile nodes are
+/// killed and paused, and a disk hangs for all until it is lost. No acknowledged write may be missing, fsck finds nothing, and the legs are
+/// equal. RAFTMIRROR_VM_RUNS: runs of each case (1).</summary>
+public sealed class ClusterFileSystemTests(ITestOutputHelper output)
+{
+    private const int Faults = 8;
+    private static readonly TimeSpan BootLimit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan RunLimit = TimeSpan.FromMinutes(12);
+
+    /// <summary>File system, the kernel's request time-out in seconds, seed of the faults.</summary>
+    public static TheoryData<string, int, ulong> Runs
+    {
+        get
+        {
+            var data = new TheoryData<string, int, ulong>();
+            var runs = ulong.TryParse(Environment.GetEnvironmentVariable("RAFTMIRROR_VM_RUNS"), out var asked) ? asked : 1;
+            for (ulong seed = 1; seed <= runs; seed++)
+            {
+                foreach (var system in (string[])["gfs2", "ocfs2"])
+                {
+                    foreach (var timeout in (int[])[1, 8]) data.Add(system, timeout, seed);
+                }
+            }
+
+            return data;
+        }
+    }
+
+    [KernelTheory]
+    [MemberData(nameof(Runs))]
+    public async Task NodesAreKilledAndPausedAndALegIsLost_NothingAcknowledgedIsMissing(string system, int timeoutSeconds, ulong seed) =>
+        await TestCluster.RunAsync(
+            output,
+            async cluster =>
+            {
+                await cluster.CreateSetAsync("kern", disks: 2, megabytes: 400);
+                await cluster.CreateMirrorAsync("kern/v", "256M", "--writers", "all");
+                var share = cluster.File("share");
+                Directory.CreateDirectory(share);
+                File.Copy(Source("guest.py"), Path.Combine(share, "guest.py"));
+                var guests = ProcessResult.RunAsync(
+                    "bash",
+                    [
+                        Path.Combine(KernelTheoryDiscoverer.Harness!, "run-guest.sh"), "-n", "2", "-t", RunLimit.TotalSeconds.ToString(CultureInfo.InvariantCulture),
+                        "-s", share, "-E", $"FS={system}", "-E", "EXPORT=kern/v", "-E", "NBD_MULTI=1", "-E", $"NBD_T={timeoutSeconds}",
+                        Source("guest.sh"), .. cluster.Nodes.Select(static node => node.NbdPort.ToString(CultureInfo.InvariantCulture)),
+                    ],
+                    RunLimit + TimeSpan.FromMinutes(1));
+                await Eventually.TrueAsync(
+                    "both guests work", BootLimit,
+                    () => guests.IsCompleted ? throw new InvalidOperationException($"The guests ended: {guests.Result}") : Task.FromResult(
+                        File.Exists(Path.Combine(share, "ready.1")) && File.Exists(Path.Combine(share, "ready.2"))));
+                try
+                {
+                    await TroubleAsync(cluster, new Xoshiro(seed));
+                }
+                finally
+                {
+                    await File.WriteAllTextAsync(Path.Combine(share, "stop"), "");
+                }
+
+                var result = await guests;
+                output.WriteLine(result.Output + result.Error);
+                Assert.Equal(0, result.ExitCode);
+                Assert.Equal(2, result.Output.Split('\n').Count(static line => line.EndsWith("] OK", StringComparison.Ordinal)));
+                await cluster.WaitUntilHealthyAsync("kern/v");
+                await Legs.AssertIdenticalAsync(cluster, "kern/v", 256 << 20);
+            },
+            arguments: await DiskFaults.PrepareAsync());
+
+    /// <summary>One fault after the other; a majority always runs.</summary>
+    private async Task TroubleAsync(TestCluster cluster, Xoshiro random)
+    {
+        var faults = DiskFaults.Of(cluster);
+        var hang = random.Next(Faults);
+        var clock = Stopwatch.StartNew();
+        for (var i = 0; i < Faults; i++)
+        {
+            var node = cluster.Nodes[random.Next(cluster.Nodes.Count)];
+            if (i == hang)
+            {
+                Say($"disk 1 hangs for all nodes");
+                var since = await cluster.LastEventAsync();
+                faults.Hang("kern-d1", "rwf", cluster.Nodes);
+                await DiskStory.EventAsync(cluster, "DiskLost", "d1", since);
+                Say("it is lost, and answers again");
+                faults.End(cluster.Nodes);
+            }
+            else if (random.Chance(0.5))
+            {
+                Say($"node {node.Name} is killed");
+                node.Kill();
+                await Task.Delay(random.Next(3000)); // How long it is away is a part of the story, as below.
+                await cluster.RestartAsync(node);
+            }
+            else
+            {
+                var length = TimeSpan.FromMilliseconds(500 + random.Next(4500));
+                Say($"node {node.Name} stands still for {length.TotalSeconds:0.0} s");
+                node.Pause();
+                await Task.Delay(length);
+                node.Continue();
+                await cluster.WaitUntilReadyAsync();
+            }
+
+            await cluster.WaitUntilHealthyAsync("kern/v");
+        }
+
+        void Say(string what) => output.WriteLine($"{clock.Elapsed.TotalSeconds,6:0.0} s: {what}");
+    }
+
+    private static string Source(string name) => Path.Combine(AppContext.BaseDirectory, "Kernel", name);
+}
