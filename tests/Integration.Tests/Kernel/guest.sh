@@ -12,7 +12,7 @@ if [ $NODE = 1 ]; then
 fi
 barrier mkfs; blockdev --flushbufs $dev
 mount -t $FS -o noatime $dev /mnt
-mkdir -p /mnt/n$NODE; : >>/mnt/log
+mkdir -p /mnt/n$NODE; : >>/mnt/log; : >>/mnt/lock
 barrier mounted 300
 python3 /share/guest.py work
 barrier worked 300
