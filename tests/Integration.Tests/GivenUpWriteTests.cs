@@ -162,15 +162,9 @@ public sealed class GivenUpWriteTests(ITestOutputHelper output)
     }
 
     /// <summary>What keeps b from ending a write.</summary>
-    private sealed class Stall(string name, Action begin, Action end)
+    private sealed record Stall(string Name, Action Begin, Action End)
     {
         private volatile bool _hasEnded;
-
-        public string Name => name;
-
-        public Action Begin => begin;
-
-        public Action End => end;
 
         /// <summary>How many calls have met it; below 0 if that cannot be told.</summary>
         public Func<int> Hits { get; init; } = static () => -1;

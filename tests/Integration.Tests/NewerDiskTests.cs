@@ -1,5 +1,4 @@
 using RaftMirror.Integration.Tests.Harness;
-using RaftMirror.Integration.Tests.Nbd;
 using Xunit;
 using Xunit.Abstractions;
 using static RaftMirror.Integration.Tests.Harness.DirectoryCopies;
@@ -33,10 +32,7 @@ public sealed class NewerDiskTests(ITestOutputHelper output)
             PutBack(a, old);
             File.Copy(paths[0] + ".old", paths[0], overwrite: true);
             cluster.Start(a);
-            var reasons = "";
-            await Eventually.TrueAsync(
-                "a says that it is outdated", Limit,
-                async () => (reasons = (await a.ReadyzAsync()).Text).Contains("outdated", StringComparison.Ordinal), () => reasons + a.Output());
+            var reasons = await BarredAsync(a, "outdated");
             Assert.Contains(a.Directory, reasons, StringComparison.Ordinal);
             Assert.Contains(paths[1], reasons, StringComparison.Ordinal);
             await AssertNotServedAsync(a, "new/v");

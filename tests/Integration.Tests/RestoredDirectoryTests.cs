@@ -3,6 +3,7 @@ using RaftMirror.Integration.Tests.Harness;
 using Xunit;
 using Xunit.Abstractions;
 using static RaftMirror.Integration.Tests.Harness.DirectoryCopies;
+using static RaftMirror.Integration.Tests.Harness.DiskStory;
 
 namespace RaftMirror.Integration.Tests;
 
@@ -228,25 +229,6 @@ public sealed class RestoredDirectoryTests(ITestOutputHelper output)
     {
         var before = Math.Max(StampOn(disks[0]), StampOn(disks[1]));
         return Eventually.TrueAsync("a beat is on a disk", Limit, () => Task.FromResult(disks.Any(disk => StampOn(disk) >= before + 2)));
-    }
-
-    private static ulong StampOn(string disk)
-    {
-        using var file = File.Open(disk, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-        var number = new byte[8];
-        file.Seek(112, SeekOrigin.Begin); // docs/formats.md
-        file.ReadExactly(number);
-        return System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(number);
-    }
-
-    private static async Task BarredAsync(NodeProcess node, params string[] words)
-    {
-        var seen = "";
-        await Eventually.TrueAsync($"node {node.Name} is {string.Join(" or ", words)}", Limit, async () =>
-        {
-            seen = await UnreadyAsync(node);
-            return words.Any(word => seen.Contains($"this node is {word}", StringComparison.Ordinal));
-        }, () => seen + node.Output());
     }
 
     private static async Task<string> UnreadyAsync(NodeProcess node) => (await node.ReadyzAsync()).Text;

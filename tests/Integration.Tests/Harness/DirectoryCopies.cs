@@ -1,6 +1,6 @@
 namespace RaftMirror.Integration.Tests.Harness;
 
-/// <summary>Backups of data directories of nodes that are down.</summary>
+/// <summary>Backups of data directories of nodes that are down, and what a node says of one that was put back.</summary>
 internal static class DirectoryCopies
 {
     /// <summary>Copies a node's directory.</summary>
@@ -17,6 +17,21 @@ internal static class DirectoryCopies
     {
         Directory.Delete(node.Directory, recursive: true);
         Copy(copy, node.Directory);
+    }
+
+    /// <summary>Waits until a node takes no part in the log.</summary>
+    /// <param name="node">Node.</param>
+    /// <param name="words">What it may say that it is.</param>
+    /// <returns>All that it says to whoever asks whether it is ready.</returns>
+    public static async Task<string> BarredAsync(NodeProcess node, params string[] words)
+    {
+        var seen = "";
+        await Eventually.TrueAsync($"node {node.Name} is {string.Join(" or ", words)}", DiskStory.Limit, async () =>
+        {
+            seen = (await node.ReadyzAsync()).Text;
+            return words.Any(word => seen.Contains($"this node is {word}", StringComparison.Ordinal));
+        }, () => seen + node.Output());
+        return seen;
     }
 
     private static void Copy(string from, string to)

@@ -47,6 +47,7 @@ public sealed class ClusterFileSystemTests(ITestOutputHelper output)
                 var share = cluster.File("share");
                 Directory.CreateDirectory(share);
                 File.Copy(Source("guest.py"), Path.Combine(share, "guest.py"));
+                using var end = new CancellationTokenSource();
                 var guests = ProcessResult.RunAsync(
                     "bash",
                     [
@@ -54,18 +55,21 @@ public sealed class ClusterFileSystemTests(ITestOutputHelper output)
                         "-s", share, "-E", $"FS={system}", "-E", "EXPORT=kern/v", "-E", "NBD_MULTI=1", "-E", $"NBD_T={timeoutSeconds}",
                         Source("guest.sh"), .. cluster.Nodes.Select(static node => node.NbdPort.ToString(CultureInfo.InvariantCulture)),
                     ],
-                    RunLimit + TimeSpan.FromMinutes(1));
-                await Eventually.TrueAsync(
-                    "both guests work", BootLimit,
-                    () => guests.IsCompleted ? throw new InvalidOperationException($"The guests ended: {guests.Result}") : Task.FromResult(
-                        File.Exists(Path.Combine(share, "ready.1")) && File.Exists(Path.Combine(share, "ready.2"))));
+                    RunLimit + TimeSpan.FromMinutes(1), cancellationToken: end.Token);
                 try
                 {
+                    await Eventually.TrueAsync(
+                        "both guests work", BootLimit,
+                        () => guests.IsCompleted ? throw new InvalidOperationException($"The guests ended: {guests.Result}") : Task.FromResult(
+                            File.Exists(Path.Combine(share, "ready.1")) && File.Exists(Path.Combine(share, "ready.2"))));
                     await TroubleAsync(cluster, new Xoshiro(seed));
+                    await File.WriteAllTextAsync(Path.Combine(share, "stop"), "");
+                    await guests;
                 }
                 finally
                 {
-                    await File.WriteAllTextAsync(Path.Combine(share, "stop"), "");
+                    await end.CancelAsync(); // A test that failed leaves no guests behind.
+                    await Record.ExceptionAsync(() => guests);
                 }
 
                 var result = await guests;
@@ -88,7 +92,7 @@ public sealed class ClusterFileSystemTests(ITestOutputHelper output)
             var node = cluster.Nodes[random.Next(cluster.Nodes.Count)];
             if (i == hang)
             {
-                Say($"disk 1 hangs for all nodes");
+                Say("disk 1 hangs for all nodes");
                 var since = await cluster.LastEventAsync();
                 faults.Hang("kern-d1", "rwf", cluster.Nodes);
                 await DiskStory.EventAsync(cluster, "DiskLost", "d1", since);
