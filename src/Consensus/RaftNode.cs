@@ -77,6 +77,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
         _transport = new PeerTransport(directory, listener, Deliver, logger, tls, limits);
         _transport.Removed += OnRemoved;
         _transport.Outlived += (peer, incarnation) => Post(new LoopInput.FoundOld(new KnownLife(Self, incarnation, 0, default), peer));
+        _transport.RaftConnected += (peer, isConnected) => Post(new LoopInput.PeerConnected(peer, isConnected));
         _transport.RaftEnded += peer => Post(new LoopInput.PeerLost(peer));
         var coreOptions = new RaftCoreOptions
         {

@@ -67,6 +67,7 @@ internal static class Mutants
         (nameof(MatchOutlivesLife), 37, "what a leader knew of a node's log outlives the node's directory"),
         (nameof(DisksIgnored), 39, "what the disks know of lives and of what was committed is not asked for"),
         (nameof(BehindTakenForOld), 39, "a node whose log lacks what a disk says was committed is taken for old, though it is merely behind"),
+        (nameof(ConnectedNotAwaited), 40, "voters that are connected and slow to answer are waited for no longer than dead ones"),
         (nameof(ConflictCut), 38, "an entry that was committed here is cut off because a leader has another one"),
     ];
 
@@ -189,6 +190,8 @@ internal static class Mutants
 
     public static bool BehindTakenForOld => _active == nameof(BehindTakenForOld);
 
+    public static bool ConnectedNotAwaited => _active == nameof(ConnectedNotAwaited);
+
     public static bool ConflictCut => _active == nameof(ConflictCut);
 }
 #else
@@ -251,6 +254,7 @@ internal static class Mutants
     public const bool MatchOutlivesLife = false;
     public const bool DisksIgnored = false;
     public const bool BehindTakenForOld = false;
+    public const bool ConnectedNotAwaited = false;
     public const bool ConflictCut = false;
 }
 #endif

@@ -40,6 +40,9 @@ internal sealed partial class RaftCore
         if (_lives is not null) BecomeOld(by, known);
     }
 
+    /// <summary>The way to this peer is open, or is not any more. Any number of times.</summary>
+    public void PeerConnected(NodeId peer, bool isConnected) => _lives?.Admission.Connected(peer, isConnected);
+
     /// <summary>The disks were asked, which is what a start waits for besides its peers.</summary>
     public void DisksWereAsked()
     {
@@ -101,7 +104,7 @@ internal sealed partial class RaftCore
 
     private void ReviewAdmission()
     {
-        if (_lives!.IsOut || !_lives.Admission.Review(_configuration, Self, _now)) return;
+        if (_lives!.IsOut || !_lives.Admission.Review(_configuration, Self, _now, _lives.Refused)) return;
         ResetElectionDeadline();
         _ready.StateChanged = true;
     }

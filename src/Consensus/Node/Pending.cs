@@ -94,6 +94,9 @@ internal abstract record LoopInput
     /// <summary>A connection on which this peer spoke has ended.</summary>
     internal sealed record PeerLost(NodeId Peer) : LoopInput;
 
+    /// <summary>The way to this peer is open, or is not any more.</summary>
+    internal sealed record PeerConnected(NodeId Peer, bool IsConnected) : LoopInput;
+
     /// <summary>The replicated state, a disk, or a peer that does not let this node in, knows a life that this directory does not remember.</summary>
     internal sealed record DisksSaid(IReadOnlyList<(string Disk, Testimony Said)> Testimonies, bool AreAllAsked) : LoopInput;
 

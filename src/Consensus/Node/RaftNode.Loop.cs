@@ -104,6 +104,9 @@ public sealed partial class RaftNode
             case LoopInput.PeerLost lost:
                 _core.PeerLost(lost.Peer);
                 break;
+            case LoopInput.PeerConnected connected:
+                _core.PeerConnected(connected.Peer, connected.IsConnected);
+                break;
             case LoopInput.Transfer transfer:
                 transfer.Answer.TrySetResult(_core.TransferLeadership(transfer.Target));
                 break;

@@ -79,10 +79,13 @@ internal sealed partial class PeerTransport
             }
 
             foreach (var id in wanted.Where(id => !links.ContainsKey(id)))
-                links.Add(id, new RaftLink(_directory, _handshaker, _connections, _limits, id, refusal => OnRefused(id, refusal), _logger));
+                links.Add(id, NewLink(id));
             _raftLinks = links;
         }
     }
+
+    private RaftLink NewLink(NodeId peer) =>
+        new(_directory, _handshaker, _connections, _limits, peer, isUp => OnConnected(peer, isUp), refusal => OnRefused(peer, refusal), _logger);
 
     private void End(NodeId id, RaftLink link)
     {
@@ -119,6 +122,11 @@ internal sealed partial class PeerTransport
         {
             if (key.Peer == id) link.Reset(reason);
         }
+    }
+
+    private void OnConnected(NodeId peer, bool isConnected)
+    {
+        if (!_isStopped) RaftConnected?.Invoke(peer, isConnected);
     }
 
     private void OnRefused(NodeId by, HandshakeRefusedException refusal)

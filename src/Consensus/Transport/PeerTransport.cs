@@ -16,6 +16,9 @@ internal sealed partial class PeerTransport : IAsyncDisposable
 {
     private const int MaxRaftFrameBytes = 4 * 1024 * 1024;
 
+    /// <summary>How long a stop waits for answers to leave.</summary>
+    private static readonly TimeSpan AnswersLimit = TimeSpan.FromSeconds(2);
+
     private readonly PeerDirectory _directory;
     private readonly Socket _socket;
     private readonly RaftReceiver _deliver;
@@ -27,6 +30,7 @@ internal sealed partial class PeerTransport : IAsyncDisposable
     private readonly SendRate _snapshotRate;
     private readonly ConcurrentDictionary<string, RpcHandler> _handlers = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<(NodeId Peer, Lane Lane), RpcLink> _rpcLinks = new();
+    private readonly ConcurrentDictionary<RpcServer, NodeId> _serving = new();
     private readonly object _linksGate = new();
     private readonly HashSet<Task> _ending = [];
     private readonly HashSet<NodeId> _removedBy = [];
@@ -60,6 +64,10 @@ internal sealed partial class PeerTransport : IAsyncDisposable
 
     /// <summary>A peer says that it has seen a later life of this node: who, and which. On a pool thread, again and again.</summary>
     public event Action<NodeId, ulong>? Outlived;
+
+    /// <summary>The connection on which this node sends Raft messages to a peer is there, or has ended. In order for each peer; on any thread, and not
+    /// while this node stops.</summary>
+    public event Action<NodeId, bool>? RaftConnected;
 
     /// <summary>The connection on which this peer sent Raft messages has ended. On any thread, and not while this node stops.</summary>
     public event Action<NodeId>? RaftEnded;
@@ -141,6 +149,7 @@ internal sealed partial class PeerTransport : IAsyncDisposable
 
         var listening = _listener?.DisposeAsync() ?? ValueTask.CompletedTask;
         _socket.Dispose();
+        await Task.WhenAll(_serving.Select(pair => FinishAsync(pair.Key, pair.Value)));
         _connections.EndAll("this node is stopping");
         await Task.WhenAll(links.Values.Select(link => link.DisposeAsync().AsTask()));
         foreach (var link in _rpcLinks.Values) await link.DisposeAsync();
@@ -188,7 +197,7 @@ internal sealed partial class PeerTransport : IAsyncDisposable
             if (_isStopped) return;
             if (connection.Lane != Lane.Raft)
             {
-                await new RpcServer(connection, _handlers, _limits, connection.Lane == Lane.Snapshot ? _snapshotRate : null, _logger).ServeAsync();
+                await ServeRequestsAsync(connection);
                 return;
             }
 
@@ -218,6 +227,33 @@ internal sealed partial class PeerTransport : IAsyncDisposable
                 if (!_isStopped) RaftEnded?.Invoke(connection.Peer);
                 if (!_directory.IsMember(connection.Peer)) Reconcile();
             }
+        }
+    }
+
+    private async Task ServeRequestsAsync(PeerConnection connection)
+    {
+        var server = new RpcServer(connection, _handlers, _limits, connection.Lane == Lane.Snapshot ? _snapshotRate : null, _logger);
+        _serving.TryAdd(server, connection.Peer);
+        try
+        {
+            await server.ServeAsync();
+        }
+        finally
+        {
+            _serving.TryRemove(server, out _);
+        }
+    }
+
+    private async Task FinishAsync(RpcServer server, NodeId peer)
+    {
+        using var limit = new CancellationTokenSource(AnswersLimit);
+        try
+        {
+            await server.FinishAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            Log.NotDrained(_logger, peer);
         }
     }
 

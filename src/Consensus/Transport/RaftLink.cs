@@ -17,6 +17,7 @@ internal sealed class RaftLink : IAsyncDisposable
     private readonly TransportLimits _limits;
     private readonly NodeId _peer;
     private readonly ILogger _logger;
+    private readonly Action<bool> _connected;
     private readonly Action<HandshakeRefusedException> _refused;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _nudge = new(0, 1);
@@ -31,17 +32,19 @@ internal sealed class RaftLink : IAsyncDisposable
     /// <param name="connections">Watches connections.</param>
     /// <param name="limits">Bounds.</param>
     /// <param name="peer">The other end.</param>
+    /// <param name="connected">Told when a connection is there, and when it has ended.</param>
     /// <param name="refused">Told when the peer says that this node has been removed, or that it has seen a later life of it.</param>
     /// <param name="logger">For connections and refusals.</param>
     public RaftLink(
         PeerDirectory directory, Handshaker handshaker, PeerConnections connections, TransportLimits limits, NodeId peer,
-        Action<HandshakeRefusedException> refused, ILogger logger)
+        Action<bool> connected, Action<HandshakeRefusedException> refused, ILogger logger)
     {
         _directory = directory;
         _handshaker = handshaker;
         _connections = connections;
         _limits = limits;
         _peer = peer;
+        _connected = connected;
         _refused = refused;
         _logger = logger;
         _run = Task.Run(RunAsync);
@@ -146,6 +149,7 @@ internal sealed class RaftLink : IAsyncDisposable
         }
 
         connection.Writer.Flush();
+        _connected(true);
         try
         {
             // The peer never speaks on this lane: whatever ends the read, the connection is over.
@@ -160,6 +164,7 @@ internal sealed class RaftLink : IAsyncDisposable
         {
             _connection = null;
             _connections.Forget(connection);
+            _connected(false);
         }
     }
 

@@ -10,13 +10,15 @@ internal delegate ValueTask<ReadOnlyMemory<byte>> RpcHandler(NodeId from, ReadOn
 
 /// <summary>
 /// Answers the requests of one connection. Bounded: the requests that run, their bytes, and the answers that wait; beyond, the
-/// connection is not read. A peer that takes no answers is cut off by the stall timeout.
+/// connection is not read. A peer that takes no answers is cut off by the stall timeout. A node that stops lets the answers leave that it has
+/// (<see cref="FinishAsync"/>): a request may be what it stops for.
 /// </summary>
 internal sealed class RpcServer(
     PeerConnection connection, ConcurrentDictionary<string, RpcHandler> handlers, TransportLimits limits, SendRate? rate, ILogger logger)
 {
     private readonly InboundBudget _budget = new(limits.MaxRequests, limits.MaxRequestBytes);
     private readonly ConcurrentDictionary<ulong, Running> _running = new();
+    private volatile bool _isFinishing;
 
     /// <summary>True for what goes over the snapshot lane, and there only.</summary>
     public static bool IsForSnapshots(string method) => method.StartsWith("raft.snapshot", StringComparison.Ordinal);
@@ -48,6 +50,18 @@ internal sealed class RpcServer(
             foreach (var running in _running.Values) running.Cancel();
             await Task.WhenAll(_running.Values.Select(running => running.Task));
         }
+    }
+
+    /// <summary>Begins nothing more, cancels what runs, and waits until the answers have left.</summary>
+    /// <param name="limit">Ends the waiting; what has not left is lost with the connection.</param>
+    /// <exception cref="OperationCanceledException">Not all has left.</exception>
+    public async Task FinishAsync(CancellationToken limit)
+    {
+        _isFinishing = true;
+        var running = _running.Values.ToArray();
+        foreach (var request in running) request.Cancel();
+        await Task.WhenAll(running.Select(request => request.Done)).WaitAsync(limit);
+        await connection.Writer.DrainedAsync(limit);
     }
 
     private async ValueTask BeginAsync(ulong correlation, ReadOnlyMemory<byte> body)
@@ -93,6 +107,7 @@ internal sealed class RpcServer(
     private async ValueTask<(byte Status, ReadOnlyMemory<byte> Body)> RunAsync(string method, byte[] request, CancellationToken cancellationToken)
     {
         if (IsForSnapshots(method) != (connection.Lane == Lane.Snapshot)) return (2, Text($"{method} is not for the {connection.Lane} lane"));
+        if (_isFinishing) return (1, Text("this node is stopping"));
         if (!handlers.TryGetValue(method, out var handler)) return (2, Text($"no handler of {method}"));
         try
         {
@@ -105,7 +120,7 @@ internal sealed class RpcServer(
 #pragma warning restore CA1031
         {
             if (error is not OperationCanceledException) Log.HandlerFailed(logger, method, connection.Peer, error);
-            return (1, Text($"{method} failed: {error.Message}"));
+            return (1, Text($"{method} failed: {(_isFinishing ? "this node is stopping" : error.Message)}"));
         }
     }
 
@@ -123,10 +138,14 @@ internal sealed class RpcServer(
     private sealed class Running(CancellationToken ended) : IDisposable
     {
         private readonly CancellationTokenSource _cancel = CancellationTokenSource.CreateLinkedTokenSource(ended);
+        private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private readonly object _gate = new();
         private bool _isDone;
 
         public Task Task { get; private set; } = Task.CompletedTask;
+
+        /// <summary>Completes when the answer is in the writer's hands, or nobody waits for it any more.</summary>
+        public Task Done => _done.Task;
 
         public void Start(
             Func<string, byte[], ulong, int, CancellationToken, Task> answer, string method, byte[] request, ulong correlation, int budgeted)
@@ -150,6 +169,8 @@ internal sealed class RpcServer(
                 _isDone = true;
                 _cancel.Dispose();
             }
+
+            _done.TrySetResult();
         }
     }
 }

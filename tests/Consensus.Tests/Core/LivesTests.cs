@@ -41,6 +41,43 @@ public sealed class LivesTests
         Assert.Equal(cluster[cluster.Leader].Log.LastIndex, cluster[cluster.Leader].Commit);
     }
 
+    /// <summary>A voter whose process is there may know better, however slow it is; one whose connection has ended is waited for no longer than the dead.</summary>
+    [Fact]
+    public void ColdStart_OneConnectedAndSilent_IsWaitedForMuchLonger()
+    {
+        var cluster = Led();
+        cluster.Isolate(3);
+        for (var id = 1; id <= 3; id++) cluster.Restart(id);
+        cluster[1].PeerConnected(Id(3), true);
+        cluster[2].PeerConnected(Id(3), true);
+        cluster.Pass(9 * Options.GraceMs);
+        Assert.False(cluster[1].IsAdmitted || cluster[2].IsAdmitted);
+        cluster[1].PeerConnected(Id(3), false);
+        cluster.Pass(2 * Options.HeartbeatMs);
+        Assert.True(cluster[1].IsAdmitted);
+        Assert.False(cluster[2].IsAdmitted);
+        cluster.Pass(Options.GraceMs + Long);
+        Assert.NotEqual(0, cluster.Leader);
+    }
+
+    /// <summary>Who is known to be old confirms nobody, so nobody waits for it.</summary>
+    [Fact]
+    public void ColdStart_TheConnectedOneIsOld_IsNotWaitedFor()
+    {
+        var cluster = Led();
+        var copy = cluster.Nodes[2].CopyDisk();
+        cluster.Restart(3);
+        cluster.Pass(Long);
+        cluster.PutBack(3, copy);
+        cluster.Pass(Long);
+        Assert.NotNull(cluster[3].Old);
+        for (var id = 1; id <= 2; id++) cluster.Restart(id);
+        cluster[1].PeerConnected(Id(3), true);
+        cluster[2].PeerConnected(Id(3), true);
+        cluster.Pass(2 * Options.GraceMs);
+        Assert.True(cluster[1].IsAdmitted && cluster[2].IsAdmitted);
+    }
+
     [Fact]
     public void Restart_DirectoryAsItWas_TakesPartAgain()
     {

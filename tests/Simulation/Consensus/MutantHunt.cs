@@ -25,11 +25,12 @@ internal sealed record MutantResult(Mutant Mutant, ulong? Seed, int Tried, strin
 internal static class MutantHunt
 {
     /// <summary>36 of reference/raft.md 7, and ours: 37 and on are those of design §14.24.</summary>
-    public const int CatalogueSize = 39;
+    public const int CatalogueSize = 40;
 
     private const int PutBack = 37;
     private const int TwoHistories = 38;
     private const int MajorityBack = 39;
+    private const int SlowWitness = 40;
 
     /// <summary>All, by number. Most are in the engine, two in the control plane, whose state holds the table of requests.</summary>
     public static IReadOnlyList<Mutant> All { get; } =
@@ -82,6 +83,7 @@ internal static class MutantHunt
     public static void RunSeed(int number, ulong seed)
     {
         if (number == TwoHistories) HistoryConflictStory.Run();
+        else if (number == SlowWitness) SlowWitnessStory.Run(seed);
         else if (number == MajorityBack) new BeatSuite().Run(seed, trace: null);
         else if (number == PutBack) new RestoreSuite().Run(seed, trace: null);
         else new ConsensusSuite().Run(seed, trace: null);

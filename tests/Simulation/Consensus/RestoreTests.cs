@@ -31,4 +31,16 @@ public sealed class RestoreTests(ITestOutputHelper output)
 
     [Fact]
     public void TwoHistories_WhoKnowsComesBack_AllStopUntilOneIsGivenUp() => HistoryConflictStory.Run();
+
+    [Fact]
+    public void TwoPutBack_WhoKnowsIsSlow_IsWaitedFor()
+    {
+        for (ulong seed = 1; seed <= 200; seed++) SlowWitnessStory.Run(seed);
+    }
+
+    [Fact]
+    public void ColdStart_OneIsConnectedAndSilent_TheOthersLeadAtLast()
+    {
+        for (ulong seed = 1; seed <= 20; seed++) SlowWitnessStory.RunSilent(seed);
+    }
 }

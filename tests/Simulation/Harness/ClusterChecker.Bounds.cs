@@ -28,9 +28,10 @@ internal sealed partial class ClusterChecker
                 $"8 monotonic: leader {node.Id} goes back to {progress.Next} for node {peer}, which is known to match up to {progress.Match}");
         }
 
-        // A new life starts with nothing known.
-        var start = node.Core.RefusedPeers.ContainsKey(peer) ? 0 : node.Core.KnownOf(peer)?.Start ?? 0;
-        if (node.SeenStart.GetValueOrDefault(peer) != start) node.SeenMatch.Remove(peer);
+        // A new life starts with nothing known, and whoever is refused is forgotten again and again.
+        var isRefused = node.Core.RefusedPeers.ContainsKey(peer);
+        var start = isRefused ? 0 : node.Core.KnownOf(peer)?.Start ?? 0;
+        if (isRefused || node.SeenStart.GetValueOrDefault(peer) != start) node.SeenMatch.Remove(peer);
         node.SeenStart[peer] = start;
         var seen = node.SeenMatch.GetValueOrDefault(peer);
         if (progress.Match < seen && node.LedTerm == node.Core.Term)

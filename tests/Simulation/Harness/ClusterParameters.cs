@@ -105,6 +105,9 @@ internal sealed record ClusterParameters
     /// <summary>Copies of directories are made, and put back later.</summary>
     public int RestoreEveryMs { get; init; }
 
+    /// <summary>How often a peer is many seconds late in saying what it knows of a life.</summary>
+    public double SlowClaimChance { get; init; }
+
     /// <summary>Disks carry beats, and whole majorities are put back; 0 for neither.</summary>
     public int BeatEveryMs { get; init; }
 

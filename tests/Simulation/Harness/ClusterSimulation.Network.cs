@@ -59,6 +59,8 @@ internal sealed partial class ClusterSimulation
     private void Transmit(Message message)
     {
         var copies = 1;
+        if (_nodes[message.From].KnownOld is not null && message.Kind is not (MessageKind.Claim or MessageKind.ClaimReply))
+            throw new SimulationException($"14.24: node {message.From}, which knows that its directory is old, sends {message}");
         if (_cut.Contains((message.From, message.To))) return;
         if (!_isHealed)
         {
@@ -75,6 +77,8 @@ internal sealed partial class ClusterSimulation
             var late = !_isHealed && message.Kind == MessageKind.HeartbeatReply && _random.Chance(_parameters.LateEchoChance)
                 ? _random.Next(1200)
                 : 0;
+            if (!_isHealed && message.Kind == MessageKind.ClaimReply && _parameters.SlowClaimChance > 0 && _random.Chance(_parameters.SlowClaimChance))
+                late += _random.Next(8000);
             At(late + DrawDelay(), () => Receive(bytes, message.From, message.To));
         }
     }
@@ -106,7 +110,7 @@ internal sealed partial class ClusterSimulation
         {
             if (core.Role == RaftRole.Leader && message.Term == core.Term) node.HeardMs[from] = node.LocalTime(_now);
             core.Step(message);
-            if (message.Kind == MessageKind.AppendReply) ClusterChecker.Progressed(node, from);
+            if (message.Kind is MessageKind.AppendReply or MessageKind.Claim) ClusterChecker.Progressed(node, from); // A claim may begin a life anew, or refuse it.
         });
     }
 
@@ -128,6 +132,38 @@ internal sealed partial class ClusterSimulation
         if (!node.IsUp) return;
         if (node.IsPaused) node.WhilePaused.Add(() => Deliver(node, arrived));
         else arrived();
+    }
+
+    /// <summary>A process has started: it and those who are up connect to each other where no link is cut. Only lives look at that.</summary>
+    private void ConnectPeers(SimNode started)
+    {
+        if (_parameters.RestoreEveryMs == 0) return;
+        foreach (var node in _nodes.Values)
+        {
+            if (node == started || !node.IsUp || _cut.Contains((started.Id, node.Id)) || _cut.Contains((node.Id, started.Id))) continue;
+            var (one, other) = (started.Core, node.Core);
+            At(1, () =>
+            {
+                if (!ReferenceEquals(started.Core, one) || !ReferenceEquals(node.Core, other)) return;
+                Step(started, core => core.PeerConnected(node.Id, true));
+                Step(node, core => core.PeerConnected(started.Id, true));
+            });
+        }
+    }
+
+    /// <summary>A process has ended. Who dies with the power sends nothing: its peers find out later, if it has not started again by then.</summary>
+    private void DisconnectPeers(SimNode ended, bool power)
+    {
+        if (_parameters.RestoreEveryMs == 0) return;
+        foreach (var node in _nodes.Values)
+        {
+            if (node == ended || !node.IsUp) continue;
+            var other = node.Core;
+            At(power ? 3000 : 1, () =>
+            {
+                if (!ended.IsUp && ReferenceEquals(node.Core, other)) Step(node, core => core.PeerConnected(ended.Id, false));
+            });
+        }
     }
 
     /// <summary>A process has ended: its connections end, and who hears of it is told at once.</summary>

@@ -16,6 +16,7 @@ internal sealed partial class ClusterSimulation
     private ClusterParameters WithRestores(ClusterParameters parameters) => parameters with
     {
         RestoreEveryMs = 200 + _random.Next(1200),
+        SlowClaimChance = _random.Chance(0.3) ? 0.2 : 0,
         Corrupts = false,
         DamageEveryMs = 0, // One fault that takes a voter away at a time.
         Nodes = Math.Max(parameters.Nodes, 2 + _random.Next(3)),

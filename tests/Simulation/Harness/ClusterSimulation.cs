@@ -451,6 +451,7 @@ internal sealed partial class ClusterSimulation
         _workload.Booted(node.Id);
         AskDisks(node);
         Step(node, _ => { });
+        ConnectPeers(node);
     }
 
     private void Crash(SimNode node, bool power)
@@ -485,6 +486,7 @@ internal sealed partial class ClusterSimulation
         foreach (var command in unknown) _workload.Unknown(command);
         if (power) LosePower(node);
         if (!_isHealed && _random.Chance(_parameters.PeerLostChance)) TellPeers(node);
+        DisconnectPeers(node, power);
         At(50 + _random.Next(1500), () => Boot(node));
     }
 
