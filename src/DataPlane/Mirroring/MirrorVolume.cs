@@ -19,6 +19,9 @@ internal sealed class MirrorVolume : IExport
     /// <summary>How long status shows after the last such answer that clients are told that there is no space.</summary>
     private const long FullShownNs = 30_000_000_000;
 
+    /// <summary>So often the mailbox may deny an input, with about a millisecond between most of them.</summary>
+    private const int MaxDenials = 30_000;
+
     private readonly ConcurrentQueue<Input> _mailbox = new();
     private readonly ConcurrentBag<PendingRequest> _pool = [];
     private readonly Stack<LegCall> _callPool = new();
@@ -207,9 +210,7 @@ internal sealed class MirrorVolume : IExport
         {
             do
             {
-                var isThere = _mailbox.TryDequeue(out var input);
-                Primitives.Invariant.Require(isThere, "Each count has its input.");
-                Apply(input);
+                Apply(Take());
                 Volatile.Write(ref _leaseExpiresNs, _core.LeaseExpiresNs);
                 CarryOut();
                 TellService();
@@ -223,6 +224,16 @@ internal sealed class MirrorVolume : IExport
         {
             _host.Fatal(exception);
         }
+    }
+
+    /// <summary>Takes an input that was counted, and therefore is in the mailbox. The mailbox may deny it for a moment: while one thread makes it
+    /// larger (its segment counts as frozen before its end is moved) and another has reserved the place before and not filled it.</summary>
+    private Input Take()
+    {
+        Input input;
+        for (var wait = default(SpinWait); !_mailbox.TryDequeue(out input); wait.SpinOnce())
+            Primitives.Invariant.Require(wait.Count < MaxDenials, "Each count has its input.");
+        return input;
     }
 
     private void Apply(in Input input)
