@@ -161,9 +161,10 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
             _threads.ForEach(thread => thread.Join());
             CloseInputs();
         });
+        AbandonRequests(isLoopStopped: true);
         await _transport.DisposeAsync();
         await Task.WhenAll(_keepingSnapshots, _maintaining);
-        AbandonRequests(isLoopStopped: true);
+        AbandonRequests(isLoopStopped: true); // What peers asked for meanwhile.
         if (Interlocked.Exchange(ref _isStopped, 1) != 0) return;
         _wal.Dispose();
         _identity.Dispose();

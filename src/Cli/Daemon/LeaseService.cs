@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Consensus;
@@ -27,6 +28,8 @@ internal sealed partial class LeaseService(
     ILogger logger)
 {
     private readonly Lock _gate = new();
+    private const string Lease = "lease";
+    private readonly LogOnce _once = new();
     private readonly Channel<bool> _wanted = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly LeaseGrantor _grantor = new(times, self.Name);
     private ulong _leadingTerm; // 0: not leading. Under _gate, like the grantor.
@@ -107,21 +110,30 @@ internal sealed partial class LeaseService(
                 cancellationToken);
             if (!reply.IsGranted)
             {
-                LogRefused(logger, leader, reply.Reason ?? "no reason given");
+                var reason = reply.Reason ?? "no reason given";
+                _once.Log(Lease, WithoutNumbers($"{leader}: {reason}"), () => LogRefused(logger, leader, reason));
                 return;
             }
+
+            _once.Over(Lease);
 
             granted(new LeaseGrant(sentNs, reply.LengthMs * 1_000_000, reply.MinIndex, reply.Epoch, reply.Incarnation));
         }
         catch (PeerUnreachableException unreachable)
         {
-            LogUnreachable(logger, leader, unreachable.Message);
+            _once.Log(Lease, WithoutNumbers($"{leader}: {unreachable.Message}"), () => LogUnreachable(logger, leader, unreachable.Message));
         }
         catch (OperationCanceledException)
         {
             // The node stops; its lease runs out.
         }
     }
+
+    /// <summary>A reason that only counts on is the same reason.</summary>
+    private static string WithoutNumbers(string text) => Numbers().Replace(text, "#");
+
+    [GeneratedRegex("[0-9]+")]
+    private static partial Regex Numbers();
 
     private async ValueTask<RenewReply> AnswerRenewalAsync(string from, RenewRequest request, CancellationToken cancellationToken)
     {

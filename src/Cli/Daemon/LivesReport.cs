@@ -7,7 +7,7 @@ internal static class LivesReport
 {
     private const string NewerDirectories = "Start the voters that are down, or put the newer directories back";
 
-    private const string Recover = "If they are lost for good: raft recover, on the node that has most; it leads out for the log, while disks that are newer than that node's state stay refused";
+    private const string Recover = "If they are lost for good: raftmirror raft recover, on the node that has most; it leads out for the log, while disks that are newer than that node's state stay refused";
 
     /// <summary>One sentence for each, and what to do; null if there is nothing to say.</summary>
     public static string? Of(RaftNode log, NodeDirectory directory)

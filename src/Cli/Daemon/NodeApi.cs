@@ -71,8 +71,11 @@ internal sealed partial class NodeApi(
     public ValueTask<long> ReadRequestTimeAsync(CancellationToken cancellationToken) => clocks.RequestTimeAsync(cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask<ApiResult> SubmitAsync(CommandRequest request, CancellationToken cancellationToken) =>
-        commands.SubmitAsync(request, cancellationToken);
+    public async ValueTask<ApiResult> SubmitAsync(CommandRequest request, CancellationToken cancellationToken)
+    {
+        var result = await commands.SubmitAsync(request, cancellationToken);
+        return result.Outcome == ApiOutcome.NotApplied && log.StartWait is { } wait ? result with { Message = $"{result.Message} On this node {wait}." } : result;
+    }
 
     /// <inheritdoc/>
     public async ValueTask<StateView> ReadStateAsync(ReadConsistency consistency, CancellationToken cancellationToken)
@@ -98,7 +101,7 @@ internal sealed partial class NodeApi(
         {
             await log.ReadBarrierAsync(cancellationToken);
         }
-        catch (NoLeaderException lost) when (LivesReport.Of(log, directory) is { } known)
+        catch (NoLeaderException lost) when ((LivesReport.Of(log, directory) ?? log.StartWait) is { } known)
         {
             throw new NoLeaderException($"{lost.Message} {known}", lost);
         }

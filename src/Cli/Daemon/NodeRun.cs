@@ -392,6 +392,7 @@ internal sealed partial class NodeRun : IAsyncDisposable
         var reasons = new List<string>();
         if (_standing.Barred is { } bar) reasons.Add($"this node is {bar.Word}: {bar.Reason}");
         if (_raft.Status.Leader is null) reasons.Add("no leader is known");
+        if (_raft.StartWait is { } wait) reasons.Add(wait);
         if (LivesReport.Of(_raft, _directory) is { } known) reasons.Add(known);
         if (_feed.Current.Node(_self.Name) is not { } node || node.Incarnation != _self.Incarnation) reasons.Add("not registered yet");
         else if (!node.IsLive) reasons.Add($"this node is {node.Status}");

@@ -35,7 +35,7 @@ internal sealed class Standing
     {
         Quarantined => $"raftmirror raft reseed {node}",
         Outdated => $"raftmirror raft reseed {node} (a majority of the others must be up; else name the node whose history counts: --from NODE), "
-            + "or stop it, put its newer directory back and start it; if every newer directory is lost for good: raft recover, on the node that has most (for the log: disks that are newer than its state stay refused)",
+            + "or stop it, put its newer directory back and start it; if every newer directory is lost for good: raftmirror raft recover, on the node that has most (for the log: disks that are newer than its state stay refused)",
         Conflicting => $"choose whose history counts; for each node whose history does not: raftmirror raft reseed NODE --from NODE-THAT-COUNTS",
         _ => null,
     };

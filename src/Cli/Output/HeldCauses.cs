@@ -20,7 +20,7 @@ internal static class HeldCauses
             yield return new HealthCause(
                 "RM1107 REQUEST_HELD", name,
                 $"{held.Requests} {(held.Requests == 1 ? "request waits" : "requests wait")} on {held.Node}, the oldest for {Seconds(held.AgeMs)}, {what}; "
-                    + "after 30 s it is dropped",
+                    + "after 30 s it is dropped, counted anew from a submirror's failure under it",
                 action);
         }
     }

@@ -12,11 +12,11 @@ internal sealed record LifeStart(
 /// <summary>State of one life: what is known of the peers, what they confirmed, and what was found against this node.</summary>
 internal sealed class LifeGuard
 {
-    public LifeGuard(LifeStart start, long nowMs, int graceMs)
+    public LifeGuard(LifeStart start, long nowMs, RaftCoreOptions options)
     {
         Life = start.Life;
         Witness = new Witness(start.Known);
-        Admission = new Admission(nowMs, graceMs);
+        Admission = new Admission(nowMs, options.GraceMs, 2 * options.HeartbeatMs);
         Admission.HoldBack(start.IsHeldBack);
         Old = start.Old;
         Conflict = start.Conflict;

@@ -68,6 +68,7 @@ internal static class Mutants
         (nameof(DisksIgnored), 39, "what the disks know of lives and of what was committed is not asked for"),
         (nameof(BehindTakenForOld), 39, "a node whose log lacks what a disk says was committed is taken for old, though it is merely behind"),
         (nameof(ConnectedNotAwaited), 40, "voters that are connected and slow to answer are waited for no longer than dead ones"),
+        (nameof(PauseCountsAsWaiting), 40, "the time in which a node stood still counts as waiting for its peers' answers"),
         (nameof(ConflictCut), 38, "an entry that was committed here is cut off because a leader has another one"),
     ];
 
@@ -192,6 +193,8 @@ internal static class Mutants
 
     public static bool ConnectedNotAwaited => _active == nameof(ConnectedNotAwaited);
 
+    public static bool PauseCountsAsWaiting => _active == nameof(PauseCountsAsWaiting);
+
     public static bool ConflictCut => _active == nameof(ConflictCut);
 }
 #else
@@ -255,6 +258,7 @@ internal static class Mutants
     public const bool DisksIgnored = false;
     public const bool BehindTakenForOld = false;
     public const bool ConnectedNotAwaited = false;
+    public const bool PauseCountsAsWaiting = false;
     public const bool ConflictCut = false;
 }
 #endif

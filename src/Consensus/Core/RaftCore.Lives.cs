@@ -40,8 +40,14 @@ internal sealed partial class RaftCore
         if (_lives is not null) BecomeOld(by, known);
     }
 
+    /// <summary>Voters that are connected, are late in answering this start, and for how many milliseconds they are waited for at most; none once this
+    /// node may vote.</summary>
+    public (IReadOnlyList<NodeId> Voters, long ForMs) Awaited => _lives is { IsOut: false, Admission: { IsLate: true } admission }
+        ? (admission.AwaitedVoters, admission.AwaitedForMs)
+        : ([], 0);
+
     /// <summary>The way to this peer is open, or is not any more. Any number of times.</summary>
-    public void PeerConnected(NodeId peer, bool isConnected) => _lives?.Admission.Connected(peer, isConnected);
+    public void PeerConnected(NodeId peer, bool isConnected) => _lives?.Admission.Connected(peer, isConnected, _now);
 
     /// <summary>The disks were asked, which is what a start waits for besides its peers.</summary>
     public void DisksWereAsked()
@@ -142,26 +148,36 @@ internal sealed partial class RaftCore
     {
         foreach (var member in _configuration.Members)
         {
-            if (member == Self) continue;
-            var message = new Message
-            {
-                Kind = MessageKind.Claim,
-                From = Self,
-                To = member,
-                Term = _term,
-                Reject = true,
-                Life = _lives!.Life,
-                Log = new EntryId(old.Known.Promised.Term, old.Known.Promised.Index),
-                Hint = new EntryId(old.Known.Start, old.Known.Incarnation),
-            };
-            Send(message, releaseAfter: 0);
+            if (member != Self) TellOld(old, member);
         }
+    }
+
+    private void TellOld(OldDirectory old, NodeId to)
+    {
+        var message = new Message
+        {
+            Kind = MessageKind.Claim,
+            From = Self,
+            To = to,
+            Term = _term,
+            Reject = true,
+            Life = _lives!.Life,
+            Log = new EntryId(old.Known.Promised.Term, old.Known.Promised.Index),
+            Hint = new EntryId(old.Known.Start, old.Known.Incarnation),
+        };
+        Send(message, releaseAfter: 0);
     }
 
     private void HandleClaim(in Message message)
     {
-        // Who is old itself has nothing to say. This node's log may lag: whom it does not know may vote by now.
-        if (_lives is null || _lives.Old is not null) return;
+        if (_lives is null) return;
+        if (_lives.Old is { } old)
+        {
+            if (message.IsTransfer) TellOld(old, message.From); // It has nothing else to say, and is not to be waited for.
+            return;
+        }
+
+        // This node's log may lag: whom it does not know may vote by now.
         if (_configuration.SlotOf(message.From) < 0 && _lives.Witness.IsFull) return;
         if (_lives.Admission.IsHeldBack && !message.Reject) return; // What the disks know of it is heard first; it asks again.
         var life = message.Life!;
@@ -189,7 +205,9 @@ internal sealed partial class RaftCore
         if (!_lives.IsOut && _lives.Admission.IsDue(message.From, _now, _options.HeartbeatMs)) SendClaim(message.From, asks: true);
         if (!message.IsTransfer) return;
         var release = Mutants.LifeNotDurable ? 0 : _lives.IsWriteWanted ? CoveringSequence : _lives.WriteSequence;
-        Send(Reply(message, MessageKind.ClaimReply) with { Round = life.Start }, release);
+        var reply = Reply(message, MessageKind.ClaimReply) with { Round = life.Start };
+        if (release > _doneSequence) Send(reply with { IsTransfer = true }, releaseAfter: 0); // Nothing better is known; the rest waits for the disk.
+        Send(reply, release);
     }
 
     private void RefuseClaim(in Message message, in KnownLife known)
@@ -217,7 +235,8 @@ internal sealed partial class RaftCore
             return;
         }
 
-        _lives.Admission.Confirm(message.From);
+        if (message.IsTransfer) _lives.Admission.Hear(message.From);
+        else _lives.Admission.Confirm(message.From);
         ReviewAdmission();
     }
 

@@ -102,7 +102,7 @@ internal sealed partial class RaftCore
         _stickyUntil = options.LeaseReads ? nowMs + options.ElectionTimeoutMinMs : nowMs;
         if (lives is not null)
         {
-            _lives = new LifeGuard(lives, nowMs, options.GraceMs);
+            _lives = new LifeGuard(lives, nowMs, options);
             for (var index = _log.FirstIndex; index <= _log.LastIndex; index++) _lives.Lineage.Append(_log[index]);
             ReviewAdmission();
             if (_lives.IsOut) Bar();

@@ -53,6 +53,9 @@ internal static partial class Log
     [LoggerMessage(1016, LogLevel.Error, "Node {Node}: the log cannot grow: {Reason}. Nothing is lost: commands are refused before it is full, and it is tried again by itself")]
     public static partial void LogCannotGrow(ILogger logger, NodeId node, string reason);
 
+    [LoggerMessage(1017, LogLevel.Warning, "Node {Node}: {What}")]
+    public static partial void StartWaits(ILogger logger, NodeId node, string what);
+
     [LoggerMessage(1015, LogLevel.Information, "Node {Node}: the log grows again")]
     public static partial void LogGrowsAgain(ILogger logger, NodeId node);
 }

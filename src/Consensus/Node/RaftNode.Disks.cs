@@ -13,6 +13,7 @@ public sealed partial class RaftNode
 {
     private volatile KnownLife[]? _livesForDisks;
     private volatile string? _missingByDisks;
+    private volatile string? _startWait;
 
     /// <summary>What is to be written to the disks with each stamp, at most <see cref="Testimony.MaxBytes"/>; empty if this node has nothing to
     /// testify to. Waits for nobody: lives are as of the last heartbeat, the entry is the last one applied. Any thread.</summary>
@@ -47,6 +48,19 @@ public sealed partial class RaftNode
 
         if (said.Count > 0 || areAllAsked) Post(new LoopInput.DisksSaid(said, areAllAsked));
         return damaged;
+    }
+
+    /// <summary>What this node waits for before it takes part, for people; null once it does, or if it waits for nothing but a majority. Any thread.</summary>
+    public string? StartWait => _startWait;
+
+    /// <summary>By whoever has the core.</summary>
+    private void PublishStartWait()
+    {
+        var (voters, forMs) = _core.Awaited;
+        var text = voters.Count == 0 ? null
+            : $"this start waits for {string.Join(", ", voters.Select(NameOf))}, connected and without an answer to what it knows of this node, for {forMs / 1000} s more at most";
+        if (text is not null && _startWait is null) Node.Log.StartWaits(_logger, Self, text);
+        _startWait = text;
     }
 
     /// <summary>By whoever has the core.</summary>

@@ -178,6 +178,7 @@ public sealed partial class RaftNode
         _viewDue = NowMs() + _options.HeartbeatMs;
         _livesForDisks = _core.LivesForDisks() ?? _livesForDisks;
         PublishMissing();
+        PublishStartWait();
         var members = new MemberStatus[_core.Configuration.Members.Length];
         for (var slot = 0; slot < members.Length; slot++)
         {

@@ -32,7 +32,7 @@ internal static partial class Log
     [LoggerMessage(1109, LogLevel.Error, "The changed peer certificates are not used, those read before are: {Reason}")]
     public static partial void CertificatesNotReloaded(ILogger logger, string reason);
 
-    [LoggerMessage(1110, LogLevel.Information, "Node {Peer} did not take all that was queued for it before the connection ended")]
+    [LoggerMessage(1110, LogLevel.Information, "The connection to node {Peer} ended before all that was meant for it had left")]
     public static partial void NotDrained(ILogger logger, NodeId peer);
 
     [LoggerMessage(1111, LogLevel.Error, "Node {Peer} says that this node has been removed from the cluster")]

@@ -19,10 +19,13 @@ internal sealed class PeerConnections : IDisposable
 
     public void Forget(PeerConnection connection) => _all.TryRemove(connection, out _);
 
-    /// <summary>Ends everything, and every connection watched later by its owner's own stop.</summary>
-    public void EndAll(string reason)
+    /// <summary>Ends everything, or one lane; every connection that is watched later ends by its owner's own stop.</summary>
+    public void EndAll(string reason, Lane? lane = null)
     {
-        foreach (var (connection, _) in _all) connection.End(reason);
+        foreach (var (connection, _) in _all)
+        {
+            if (lane is null || connection.Lane == lane) connection.End(reason);
+        }
     }
 
     public void Dispose() => _timer.Dispose();

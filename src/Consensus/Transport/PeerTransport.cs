@@ -16,6 +16,8 @@ internal sealed partial class PeerTransport : IAsyncDisposable
 {
     private const int MaxRaftFrameBytes = 4 * 1024 * 1024;
 
+    private const string Stopping = "this node is stopping";
+
     /// <summary>How long a stop waits for answers to leave.</summary>
     private static readonly TimeSpan AnswersLimit = TimeSpan.FromSeconds(2);
 
@@ -149,9 +151,10 @@ internal sealed partial class PeerTransport : IAsyncDisposable
 
         var listening = _listener?.DisposeAsync() ?? ValueTask.CompletedTask;
         _socket.Dispose();
-        await Task.WhenAll(_serving.Select(pair => FinishAsync(pair.Key, pair.Value)));
-        _connections.EndAll("this node is stopping");
+        _connections.EndAll(Stopping, Lane.Raft); // Whoever followed this node hears of it first.
         await Task.WhenAll(links.Values.Select(link => link.DisposeAsync().AsTask()));
+        await Task.WhenAll(_serving.Select(pair => FinishAsync(pair.Key, pair.Value)));
+        _connections.EndAll(Stopping);
         foreach (var link in _rpcLinks.Values) await link.DisposeAsync();
         await Task.WhenAll(ending);
         await listening;

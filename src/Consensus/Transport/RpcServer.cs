@@ -61,6 +61,7 @@ internal sealed class RpcServer(
         var running = _running.Values.ToArray();
         foreach (var request in running) request.Cancel();
         await Task.WhenAll(running.Select(request => request.Done)).WaitAsync(limit);
+        connection.Writer.Flush();
         await connection.Writer.DrainedAsync(limit);
     }
 

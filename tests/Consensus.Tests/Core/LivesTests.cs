@@ -50,14 +50,52 @@ public sealed class LivesTests
         for (var id = 1; id <= 3; id++) cluster.Restart(id);
         cluster[1].PeerConnected(Id(3), true);
         cluster[2].PeerConnected(Id(3), true);
-        cluster.Pass(9 * Options.GraceMs);
-        Assert.False(cluster[1].IsAdmitted || cluster[2].IsAdmitted);
+        cluster.Pass(Options.GraceMs / 2);
+        Assert.Empty(cluster[1].Awaited.Voters); // Not late yet.
+        cluster.Pass(4 * Options.GraceMs);
+        Assert.Equal([Id(3)], cluster[1].Awaited.Voters);
+        Assert.InRange(cluster[1].Awaited.ForMs, 5 * Options.GraceMs, 6 * Options.GraceMs);
         cluster[1].PeerConnected(Id(3), false);
-        cluster.Pass(2 * Options.HeartbeatMs);
+        cluster.Pass(Options.GraceMs / 2);
+        Assert.False(cluster[1].IsAdmitted); // It may be there again in a moment.
+        cluster.Pass(Options.GraceMs);
         Assert.True(cluster[1].IsAdmitted);
+        Assert.Empty(cluster[1].Awaited.Voters);
         Assert.False(cluster[2].IsAdmitted);
-        cluster.Pass(Options.GraceMs + Long);
+        cluster.Pass(5 * Options.GraceMs);
         Assert.NotEqual(0, cluster.Leader);
+    }
+
+    /// <summary>Who stood still has not waited: what the others said meanwhile is still to be read.</summary>
+    [Fact]
+    public void ColdStart_NodesStoodStill_WaitAllTheSame()
+    {
+        var cluster = Led();
+        cluster.Isolate(3);
+        for (var id = 1; id <= 3; id++) cluster.Restart(id);
+        cluster.Pass(Options.HeartbeatMs);
+        cluster.Skip(100 * Options.GraceMs);
+        cluster.Pass(Options.HeartbeatMs);
+        Assert.False(cluster[1].IsAdmitted || cluster[2].IsAdmitted);
+        cluster.Pass(Options.GraceMs);
+        Assert.True(cluster[1].IsAdmitted && cluster[2].IsAdmitted);
+    }
+
+    /// <summary>A peer that does not know who asks, since its directory is too old to name it, still says that it is old.</summary>
+    [Fact]
+    public void Claim_ToANodeThatIsOld_IsAnsweredByWhatItIs()
+    {
+        var cluster = Led();
+        var copy = cluster.Nodes[2].CopyDisk();
+        cluster.Restart(3);
+        cluster.Pass(Long);
+        cluster.PutBack(3, copy);
+        cluster.Pass(Long);
+        Assert.NotNull(cluster[3].Old);
+        cluster.Sent.Clear();
+        cluster.Restart(1);
+        cluster.Pass(2 * Options.HeartbeatMs);
+        Assert.Contains(cluster.Sent, message => message is { Kind: MessageKind.Claim, Reject: true } && message.From == Id(3) && message.To == Id(1));
     }
 
     /// <summary>Who is known to be old confirms nobody, so nobody waits for it.</summary>

@@ -36,6 +36,9 @@ internal sealed class LivesWorld
     /// <summary>How many milliseconds each message takes.</summary>
     public Func<Message, int> DelayMs { get; set; } = static _ => 0;
 
+    /// <summary>The node whose disk finishes no write; -1 for none.</summary>
+    public int Hangs { get; set; } = -1;
+
     /// <summary>The node that leads; -1 for none.</summary>
     public int Leader => Array.FindIndex(Cores, core => core.Role == RaftRole.Leader && !_down.Contains(core.Self.Value - 1));
 
@@ -110,6 +113,9 @@ internal sealed class LivesWorld
         }
     }
 
+    /// <summary>All nodes stand still: what arrives meanwhile is handled after their clocks have been looked at again.</summary>
+    public void Freeze(int milliseconds) => _now += milliseconds;
+
     private static NodeId Id(int node) => new((ushort)(node + 1));
 
     private void Connect(int node, bool isConnected)
@@ -151,7 +157,7 @@ internal sealed class LivesWorld
         foreach (var outbound in ready.Messages) _gates[node].Add(outbound, released);
         var committed = ready.Committed.Count > 0 ? ready.Committed[^1].Index : 0;
         if (ready.LivesChanged) Disks[node] = Disks[node] with { Conflict = Cores[node].Conflict };
-        if (ready.Write is { } write)
+        if (ready.Write is { } write && node != Hangs)
         {
             var disk = Disks[node];
             Disks[node] = disk with

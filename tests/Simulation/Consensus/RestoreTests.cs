@@ -39,6 +39,12 @@ public sealed class RestoreTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void ColdStart_DiskOfOneHangs_TheOthersLeadSoon()
+    {
+        for (ulong seed = 1; seed <= 20; seed++) SlowWitnessStory.RunHungDisk(seed);
+    }
+
+    [Fact]
     public void ColdStart_OneIsConnectedAndSilent_TheOthersLeadAtLast()
     {
         for (ulong seed = 1; seed <= 20; seed++) SlowWitnessStory.RunSilent(seed);

@@ -42,7 +42,7 @@ public sealed class ControlPlaneSimulationTests(ITestOutputHelper output)
     [InlineData(nameof(SeededBug.EndsResyncBeforeTheStamp), "§14.19", 1)]
     [InlineData(nameof(SeededBug.RecoversFromLaterCrash), "§14.18", 1)]
     [InlineData(nameof(SeededBug.FencesBeforeTheHorizon), "I-FENCE", 3)]
-    [InlineData(nameof(SeededBug.NewLeaderForgetsGrants), "I-FENCE", 435)]
+    [InlineData(nameof(SeededBug.NewLeaderForgetsGrants), "I-FENCE", 119)]
     [InlineData(nameof(SeededBug.GrantsToThoseWhoDoNotFollow), "I-FOLLOW", 74)]
     public void SeededBug_Simulated_IsFound(string name, string by, ulong from)
     {

@@ -96,7 +96,7 @@ internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode
             case { Kind: MessageKind.AppendReply, Reject: false } when node.Core!.Term == message.Term:
                 CheckAcknowledged(node, node.Core, message.Log.Index);
                 break;
-            case { Kind: MessageKind.ClaimReply, Reject: false }:
+            case { Kind: MessageKind.ClaimReply, Reject: false, IsTransfer: false }:
                 CheckRemembered(node, message);
                 break;
             case { Kind: MessageKind.Append }:

@@ -98,7 +98,7 @@ internal sealed partial class ClusterSimulation
 
     private bool DisksKnowBetter(NodeId node, DirectoryCopy copy) => _labels.Any(label => label is not null
         && Testimony.TryDecode(label)!.Lives.Any(life => life.Node == node
-            && (life.Incarnation > copy.Incarnation || life.Promised.CompareTo(copy.Bound) > 0)));
+            && (life.Incarnation > copy.Incarnation || IsBeyond(life.Promised, copy))));
 
     private void PutBackToCopy(SimNode node)
     {

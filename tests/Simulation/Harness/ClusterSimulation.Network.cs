@@ -151,18 +151,18 @@ internal sealed partial class ClusterSimulation
         }
     }
 
-    /// <summary>A process has ended. Who dies with the power sends nothing: its peers find out later, if it has not started again by then.</summary>
-    private void DisconnectPeers(SimNode ended, bool power)
+    /// <summary>Once a second or so: who is gone or cut off is found out, who is back connects, and sometimes a connection breaks for a moment.</summary>
+    private void ReviewConnections()
     {
-        if (_parameters.RestoreEveryMs == 0) return;
         foreach (var node in _nodes.Values)
         {
-            if (node == ended || !node.IsUp) continue;
-            var other = node.Core;
-            At(power ? 3000 : 1, () =>
+            foreach (var peer in _nodes.Values)
             {
-                if (!ended.IsUp && ReferenceEquals(node.Core, other)) Step(node, core => core.PeerConnected(ended.Id, false));
-            });
+                if (node == peer || !node.IsUp) continue;
+                var isConnected = peer.IsUp && !_cut.Contains((node.Id, peer.Id)) && !_cut.Contains((peer.Id, node.Id));
+                if (!isConnected || _random.Chance(0.1)) Step(node, core => core.PeerConnected(peer.Id, false));
+                if (isConnected) Step(node, core => core.PeerConnected(peer.Id, true));
+            }
         }
     }
 

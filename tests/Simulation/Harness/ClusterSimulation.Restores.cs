@@ -39,6 +39,8 @@ internal sealed partial class ClusterSimulation
     /// <summary>Never the same twice, and no draw: a run with this protocol is otherwise as it was.</summary>
     private ulong NewStart(SimNode node) => (++_startsDrawn * 0x9E3779B97F4A7C15) ^ node.Id.Value;
 
+    private void ScheduleConnections() => Every(_parameters.RestoreEveryMs > 0 ? 700 : 0, ReviewConnections);
+
     private void ScheduleRestores() => Every(_parameters.BeatEveryMs > 0 ? 0 : _parameters.RestoreEveryMs, () =>
     {
         if (_isHealed) return;
@@ -92,7 +94,11 @@ internal sealed partial class ClusterSimulation
 
     private static bool KnowsBetter(SimNode witness, NodeId node, DirectoryCopy copy) =>
         witness.IsGone || witness.DurableLives.Any(life => life.Node == node
-            && (life.Incarnation > copy.Incarnation || life.Promised.CompareTo(copy.Bound) > 0));
+            && (life.Incarnation > copy.Incarnation || IsBeyond(life.Promised, copy)));
+
+    /// <summary>What was promised before the node was seeded anew is forgiven: it is committed without the node.</summary>
+    private static bool IsBeyond(Promised promised, DirectoryCopy copy) =>
+        promised.CompareTo(copy.Bound) > 0 && promised.CompareTo(copy.Seeded.Forgiven) > 0;
 
     /// <summary>The core has found something out; the shell keeps it.</summary>
     private void Judged(SimNode node)

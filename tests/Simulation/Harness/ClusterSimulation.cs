@@ -101,6 +101,7 @@ internal sealed partial class ClusterSimulation
         ScheduleFaults();
         ScheduleMembership();
         ScheduleRestores();
+        ScheduleConnections();
         ScheduleBeats();
         RunUntil(() => _now >= _parameters.FaultPhaseMs);
         Heal();
@@ -486,7 +487,6 @@ internal sealed partial class ClusterSimulation
         foreach (var command in unknown) _workload.Unknown(command);
         if (power) LosePower(node);
         if (!_isHealed && _random.Chance(_parameters.PeerLostChance)) TellPeers(node);
-        DisconnectPeers(node, power);
         At(50 + _random.Next(1500), () => Boot(node));
     }
 
