@@ -27,8 +27,9 @@ internal sealed partial class LeaseService(
     Func<IReadOnlyList<string>> unheard,
     ILogger logger)
 {
-    private readonly Lock _gate = new();
     private const string Lease = "lease";
+
+    private readonly Lock _gate = new();
     private readonly LogOnce _once = new();
     private readonly Channel<bool> _wanted = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly LeaseGrantor _grantor = new(times, self.Name);
@@ -111,17 +112,16 @@ internal sealed partial class LeaseService(
             if (!reply.IsGranted)
             {
                 var reason = reply.Reason ?? "no reason given";
-                _once.Log(Lease, WithoutNumbers($"{leader}: {reason}"), () => LogRefused(logger, leader, reason));
+                LogOnceAt(leader, reason, () => LogRefused(logger, leader, reason));
                 return;
             }
 
             _once.Over(Lease);
-
             granted(new LeaseGrant(sentNs, reply.LengthMs * 1_000_000, reply.MinIndex, reply.Epoch, reply.Incarnation));
         }
         catch (PeerUnreachableException unreachable)
         {
-            _once.Log(Lease, WithoutNumbers($"{leader}: {unreachable.Message}"), () => LogUnreachable(logger, leader, unreachable.Message));
+            LogOnceAt(leader, unreachable.Message, () => LogUnreachable(logger, leader, unreachable.Message));
         }
         catch (OperationCanceledException)
         {
@@ -129,8 +129,8 @@ internal sealed partial class LeaseService(
         }
     }
 
-    /// <summary>A reason that only counts on is the same reason.</summary>
-    private static string WithoutNumbers(string text) => Numbers().Replace(text, "#");
+    /// <summary>A reason in which only a number has grown is the same reason; another leader's is not, though its name may differ by a digit.</summary>
+    private void LogOnceAt(string leader, string reason, Action log) => _once.Log(Lease, $"{leader}: {Numbers().Replace(reason, "#")}", log);
 
     [GeneratedRegex("[0-9]+")]
     private static partial Regex Numbers();
