@@ -14,9 +14,10 @@ internal delegate void RaftReceiver(in Message message, InboundBudget budget, in
 /// <summary>All connections of one node: links to each peer, and what peers dialled. Safe on any thread.</summary>
 internal sealed partial class PeerTransport : IAsyncDisposable
 {
-    private const int MaxRaftFrameBytes = 4 * 1024 * 1024;
+    /// <summary>Why connections end and requests fail at a stop.</summary>
+    internal const string Stopping = "this node is stopping";
 
-    private const string Stopping = "this node is stopping";
+    private const int MaxRaftFrameBytes = 4 * 1024 * 1024;
 
     /// <summary>How long a stop waits for answers to leave.</summary>
     private static readonly TimeSpan AnswersLimit = TimeSpan.FromSeconds(2);

@@ -75,7 +75,7 @@ internal sealed class RpcLink(
     {
         await _stop.CancelAsync();
         await _dialling.WaitAsync();
-        if (_current is { } session) await session.DisposeAsync("this node is stopping");
+        if (_current is { } session) await session.DisposeAsync(PeerTransport.Stopping);
         _current = null;
         _dialling.Release();
     }

@@ -108,7 +108,7 @@ internal sealed class RpcServer(
     private async ValueTask<(byte Status, ReadOnlyMemory<byte> Body)> RunAsync(string method, byte[] request, CancellationToken cancellationToken)
     {
         if (IsForSnapshots(method) != (connection.Lane == Lane.Snapshot)) return (2, Text($"{method} is not for the {connection.Lane} lane"));
-        if (_isFinishing) return (1, Text("this node is stopping"));
+        if (_isFinishing) return (1, Text(PeerTransport.Stopping));
         if (!handlers.TryGetValue(method, out var handler)) return (2, Text($"no handler of {method}"));
         try
         {
@@ -121,7 +121,7 @@ internal sealed class RpcServer(
 #pragma warning restore CA1031
         {
             if (error is not OperationCanceledException) Log.HandlerFailed(logger, method, connection.Peer, error);
-            return (1, Text($"{method} failed: {(_isFinishing ? "this node is stopping" : error.Message)}"));
+            return (1, Text($"{method} failed: {(_isFinishing ? PeerTransport.Stopping : error.Message)}"));
         }
     }
 
