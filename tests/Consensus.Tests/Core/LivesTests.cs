@@ -86,12 +86,7 @@ public sealed class LivesTests
     public void Claim_ToANodeThatIsOld_IsAnsweredByWhatItIs()
     {
         var cluster = Led();
-        var copy = cluster.Nodes[2].CopyDisk();
-        cluster.Restart(3);
-        cluster.Pass(Long);
-        cluster.PutBack(3, copy);
-        cluster.Pass(Long);
-        Assert.NotNull(cluster[3].Old);
+        BecomesOld(cluster, 3);
         cluster.Sent.Clear();
         cluster.Restart(1);
         cluster.Pass(2 * Options.HeartbeatMs);
@@ -103,12 +98,7 @@ public sealed class LivesTests
     public void ColdStart_TheConnectedOneIsOld_IsNotWaitedFor()
     {
         var cluster = Led();
-        var copy = cluster.Nodes[2].CopyDisk();
-        cluster.Restart(3);
-        cluster.Pass(Long);
-        cluster.PutBack(3, copy);
-        cluster.Pass(Long);
-        Assert.NotNull(cluster[3].Old);
+        BecomesOld(cluster, 3);
         for (var id = 1; id <= 2; id++) cluster.Restart(id);
         cluster[1].PeerConnected(Id(3), true);
         cluster[2].PeerConnected(Id(3), true);
@@ -248,11 +238,7 @@ public sealed class LivesTests
     public void Seeded_VotesOnlyForWhoHasTheMark()
     {
         var cluster = Led();
-        var copy = cluster.Nodes[1].CopyDisk();
-        cluster.Restart(2);
-        cluster.Pass(Long);
-        cluster.PutBack(2, copy);
-        cluster.Pass(Long);
+        BecomesOld(cluster, 2);
         var behind = cluster[3].Log.LastId;
         Assert.True(cluster[1].AppendMark(out var mark));
         cluster.Settle();
@@ -306,6 +292,17 @@ public sealed class LivesTests
         var involved = cluster[3];
         cluster.Deliver(new Message { Kind = MessageKind.Committed, From = Id(2), To = Id(3), Term = 9, Log = new EntryId(77, involved.Commit) });
         Assert.NotNull(involved.Conflict);
+    }
+
+    /// <summary>A node is put back to before its last start, and finds out.</summary>
+    private static void BecomesOld(CoreCluster cluster, int id)
+    {
+        var copy = cluster.Nodes[id - 1].CopyDisk();
+        cluster.Restart(id);
+        cluster.Pass(Long);
+        cluster.PutBack(id, copy);
+        cluster.Pass(Long);
+        Assert.NotNull(cluster[id].Old);
     }
 
     private static CoreCluster Led()

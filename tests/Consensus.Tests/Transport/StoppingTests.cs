@@ -14,18 +14,12 @@ public sealed class StoppingTests
     {
         await using var asker = new Station(1, Cluster);
         await using var stopping = new Station(2, Cluster);
-        asker.Knows(stopping);
-        stopping.Knows(asker);
-        var begun = new TaskCompletionSource();
         var isDone = new TaskCompletionSource();
-        stopping.Transport.Handle("end", async (_, _, _) =>
+        var answer = await AskAsync(asker, stopping, async _ =>
         {
-            begun.SetResult();
             await isDone.Task;
             return "done"u8.ToArray();
         });
-        var answer = asker.Transport.CallAsync(stopping.Id, "end", "now"u8.ToArray(), CancellationToken.None).AsTask();
-        await begun.Task.WaitAsync(LocalCluster.Patience);
         var stop = stopping.DisposeAsync().AsTask();
         isDone.SetResult();
         Assert.Equal("done", Encoding.UTF8.GetString((await answer.WaitAsync(LocalCluster.Patience)).Span));
@@ -37,17 +31,11 @@ public sealed class StoppingTests
     {
         await using var asker = new Station(1, Cluster);
         await using var stopping = new Station(2, Cluster);
-        asker.Knows(stopping);
-        stopping.Knows(asker);
-        var begun = new TaskCompletionSource();
-        stopping.Transport.Handle("wait", async (_, _, token) =>
+        var answer = await AskAsync(asker, stopping, async token =>
         {
-            begun.SetResult();
             await Task.Delay(Timeout.Infinite, token);
             return default;
         });
-        var answer = asker.Transport.CallAsync(stopping.Id, "wait", default, CancellationToken.None).AsTask();
-        await begun.Task.WaitAsync(LocalCluster.Patience);
         await stopping.DisposeAsync().AsTask().WaitAsync(LocalCluster.Patience);
         var lost = await Assert.ThrowsAsync<PeerUnreachableException>(() => answer.WaitAsync(LocalCluster.Patience));
         Assert.Contains("stopping", lost.Message, StringComparison.Ordinal);
@@ -59,18 +47,12 @@ public sealed class StoppingTests
     {
         await using var asker = new Station(1, Cluster);
         await using var stopping = new Station(2, Cluster);
-        asker.Knows(stopping);
-        stopping.Knows(asker);
-        var begun = new TaskCompletionSource();
         var never = new TaskCompletionSource();
-        stopping.Transport.Handle("hang", async (_, _, _) =>
+        var answer = await AskAsync(asker, stopping, async _ =>
         {
-            begun.SetResult();
             await never.Task;
             return default;
         });
-        var answer = asker.Transport.CallAsync(stopping.Id, "hang", default, CancellationToken.None).AsTask();
-        await begun.Task.WaitAsync(LocalCluster.Patience);
         var stop = stopping.DisposeAsync().AsTask();
         await Assert.ThrowsAsync<PeerUnreachableException>(() => answer.WaitAsync(LocalCluster.Patience));
         never.SetResult();
@@ -90,5 +72,23 @@ public sealed class StoppingTests
         await second.DisposeAsync();
         await Eventually.IsTrueAsync(() => told.Contains((second.Id, false)), "its end is told");
         Assert.Equal([true, false], told.Take(2).Select(pair => pair.IsConnected));
+    }
+
+    /// <summary>Asks something of a node that will stop.</summary>
+    /// <returns>What becomes of the request, once the other side is at work on it.</returns>
+    private static async Task<Task<ReadOnlyMemory<byte>>> AskAsync(
+        Station asker, Station stopping, Func<CancellationToken, ValueTask<ReadOnlyMemory<byte>>> work)
+    {
+        asker.Knows(stopping);
+        stopping.Knows(asker);
+        var begun = new TaskCompletionSource();
+        stopping.Transport.Handle("work", (_, _, token) =>
+        {
+            begun.SetResult();
+            return work(token);
+        });
+        var answer = asker.Transport.CallAsync(stopping.Id, "work", "now"u8.ToArray(), CancellationToken.None).AsTask();
+        await begun.Task.WaitAsync(LocalCluster.Patience);
+        return answer;
     }
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using RaftMirror.Integration.Tests.Harness;
 using RaftMirror.Primitives;
 using Xunit;
@@ -14,7 +13,6 @@ public sealed class FileSystemTests(ITestOutputHelper output)
 {
     private const int Faults = 8;
     private const int Megabytes = 320; // xfs wants more than 300.
-    private static readonly TimeSpan BootLimit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan RunLimit = TimeSpan.FromMinutes(12);
 
     /// <summary>File system, guests, the kernel's request time-out in seconds, seed of the faults.</summary>
@@ -23,8 +21,7 @@ public sealed class FileSystemTests(ITestOutputHelper output)
         get
         {
             var data = new TheoryData<string, int, int, ulong>();
-            var runs = ulong.TryParse(Environment.GetEnvironmentVariable("RAFTMIRROR_VM_RUNS"), out var asked) ? asked : 1;
-            for (ulong seed = 1; seed <= runs; seed++)
+            for (ulong seed = 1; seed <= (ulong)Guests.Runs; seed++)
             {
                 foreach (var (system, guests) in ((string, int)[])[("gfs2", 2), ("ocfs2", 2), ("ext4", 1), ("xfs", 1)])
                 {
@@ -47,36 +44,16 @@ public sealed class FileSystemTests(ITestOutputHelper output)
                 await cluster.CreateMirrorAsync("kern/v", $"{Megabytes}M", "--writers", "all");
                 var share = cluster.File("share");
                 Directory.CreateDirectory(share);
-                File.Copy(Source("guest.py"), Path.Combine(share, "guest.py"));
-                using var end = new CancellationTokenSource();
-                var work = ProcessResult.RunAsync(
-                    "bash",
-                    [
-                        Path.Combine(KernelTheoryDiscoverer.Harness!, "run-guest.sh"), "-n", guests.ToString(CultureInfo.InvariantCulture), "-t", RunLimit.TotalSeconds.ToString(CultureInfo.InvariantCulture),
-                        "-s", share, "-E", $"FS={system}", "-E", "EXPORT=kern/v", "-E", "NBD_MULTI=1", "-E", $"NBD_T={timeoutSeconds}",
-                        Source("guest.sh"), .. cluster.Nodes.Select(static node => node.NbdPort.ToString(CultureInfo.InvariantCulture)),
-                    ],
-                    RunLimit + TimeSpan.FromMinutes(1), cancellationToken: end.Token);
-                try
-                {
-                    await Eventually.TrueAsync(
-                        "all guests work", BootLimit,
-                        () => work.IsCompleted ? throw new InvalidOperationException($"The guests ended: {work.Result}") : Task.FromResult(
-                            Enumerable.Range(1, guests).All(guest => File.Exists(Path.Combine(share, $"ready.{guest}")))));
-                    await TroubleAsync(cluster, new Xoshiro(seed));
-                    await File.WriteAllTextAsync(Path.Combine(share, "stop"), "");
-                    await work;
-                }
-                finally
-                {
-                    await end.CancelAsync(); // A test that failed leaves no guests behind.
-                    await Record.ExceptionAsync(() => work);
-                }
-
-                var result = await work;
-                output.WriteLine(result.Output + result.Error);
-                Assert.Equal(0, result.ExitCode);
-                Assert.Equal(guests, result.Output.Split('\n').Count(static line => line.Trim() == "OK" || line.EndsWith("] OK", StringComparison.Ordinal)));
+                File.Copy(Guests.Source("guest.py"), Path.Combine(share, "guest.py"));
+                var written = await new Guests(guests, RunLimit, share).RunAsync(
+                    output, "guest.sh", [$"FS={system}", "EXPORT=kern/v", "NBD_MULTI=1", $"NBD_T={timeoutSeconds}"],
+                    cluster.Nodes.Select(static node => node.NbdPort), Enumerable.Range(1, guests).Select(static guest => $"ready.{guest}"),
+                    async () =>
+                    {
+                        await TroubleAsync(cluster, new Xoshiro(seed));
+                        await File.WriteAllTextAsync(Path.Combine(share, "stop"), "");
+                    });
+                Assert.Equal(guests, written.Split('\n').Count(static line => line.Trim() == "OK" || line.EndsWith("] OK", StringComparison.Ordinal)));
                 await cluster.WaitUntilHealthyAsync("kern/v");
                 await Legs.AssertIdenticalAsync(cluster, "kern/v", Megabytes << 20);
             },
@@ -122,6 +99,4 @@ public sealed class FileSystemTests(ITestOutputHelper output)
 
         void Say(string what) => output.WriteLine($"{clock.Elapsed.TotalSeconds,6:0.0} s: {what}");
     }
-
-    private static string Source(string name) => Path.Combine(AppContext.BaseDirectory, "Kernel", name);
 }

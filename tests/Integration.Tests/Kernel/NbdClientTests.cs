@@ -1,4 +1,3 @@
-using System.Globalization;
 using RaftMirror.Integration.Tests.Harness;
 using Xunit;
 using Xunit.Abstractions;
@@ -11,7 +10,7 @@ public sealed class NbdClientTests(ITestOutputHelper output)
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
 
-    public static TheoryData<int> Runs => [.. Enumerable.Range(1, int.TryParse(Environment.GetEnvironmentVariable("RAFTMIRROR_VM_RUNS"), out var runs) ? runs : 1)];
+    public static TheoryData<int> Runs => [.. Enumerable.Range(1, Guests.Runs)];
 
     [KernelTheory]
     [MemberData(nameof(Runs))]
@@ -23,33 +22,11 @@ public sealed class NbdClientTests(ITestOutputHelper output)
             var share = cluster.File("share");
             Directory.CreateDirectory(share);
             var node = cluster.Nodes[run % cluster.Nodes.Count];
-            using var end = new CancellationTokenSource();
-            var guest = ProcessResult.RunAsync(
-                "bash",
-                [
-                    Path.Combine(KernelTheoryDiscoverer.Harness!, "run-guest.sh"), "-n", "1", "-t", Limit.TotalSeconds.ToString(CultureInfo.InvariantCulture),
-                    "-s", share, "-E", "EXPORT=kern/v", Path.Combine(AppContext.BaseDirectory, "Kernel", "attach.sh"),
-                    node.NbdPort.ToString(CultureInfo.InvariantCulture),
-                ],
-                Limit + TimeSpan.FromMinutes(1), cancellationToken: end.Token);
-            try
+            await new Guests(1, Limit, share).RunAsync(output, "attach.sh", ["EXPORT=kern/v"], [node.NbdPort], ["ready"], async () =>
             {
-                await Eventually.TrueAsync(
-                    "the guest has written", Limit,
-                    () => guest.IsCompleted ? throw new InvalidOperationException($"The guest ended: {guest.Result}") : Task.FromResult(File.Exists(Path.Combine(share, "ready"))));
                 node.Kill();
                 await cluster.RestartAsync(node);
                 await File.WriteAllTextAsync(Path.Combine(share, "back"), "");
-                await guest;
-            }
-            finally
-            {
-                await end.CancelAsync(); // A test that failed leaves no guest behind.
-                await Record.ExceptionAsync(() => guest);
-            }
-
-            var result = await guest;
-            output.WriteLine(result.Output + result.Error);
-            Assert.Equal(0, result.ExitCode);
+            });
         });
 }

@@ -140,7 +140,7 @@ internal sealed partial class ClusterSimulation
         if (_parameters.RestoreEveryMs == 0) return;
         foreach (var node in _nodes.Values)
         {
-            if (node == started || !node.IsUp || _cut.Contains((started.Id, node.Id)) || _cut.Contains((node.Id, started.Id))) continue;
+            if (node == started || !node.IsUp || !AreLinked(started.Id, node.Id)) continue;
             var (one, other) = (started.Core, node.Core);
             At(1, () =>
             {
@@ -159,12 +159,15 @@ internal sealed partial class ClusterSimulation
             foreach (var peer in _nodes.Values)
             {
                 if (node == peer || !node.IsUp) continue;
-                var isConnected = peer.IsUp && !_cut.Contains((node.Id, peer.Id)) && !_cut.Contains((peer.Id, node.Id));
+                var isConnected = peer.IsUp && AreLinked(node.Id, peer.Id);
                 if (!isConnected || _random.Chance(0.1)) Step(node, core => core.PeerConnected(peer.Id, false));
                 if (isConnected) Step(node, core => core.PeerConnected(peer.Id, true));
             }
         }
     }
+
+    /// <summary>In both directions, as a connection needs.</summary>
+    private bool AreLinked(NodeId one, NodeId other) => !_cut.Contains((one, other)) && !_cut.Contains((other, one));
 
     /// <summary>A process has ended: its connections end, and who hears of it is told at once.</summary>
     private void TellPeers(SimNode ended)
