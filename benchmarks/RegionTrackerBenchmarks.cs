@@ -1,5 +1,4 @@
 using BenchmarkDotNet.Attributes;
-using RaftMirror.DataPlane.DirtyRegions;
 using RaftMirror.DataPlane.DirtyRegions.Core;
 using RaftMirror.Primitives;
 

@@ -132,7 +132,7 @@ internal static class BareProcess
             }
         }
 
-        private NodeStatus StatusNow() => new(Environment.ProcessId, true, 1, _applied, GC.GetTotalAllocatedBytes());
+        private ProcessStatus StatusNow() => new(Environment.ProcessId, true, 1, _applied, GC.GetTotalAllocatedBytes());
 
         private void Replicate(int bytes)
         {
@@ -191,7 +191,7 @@ internal static class BareProcess
         }
 
         /// <summary>Moves whole puts to <paramref name="batch"/> from <paramref name="bytes"/> on; returns the new length.</summary>
-        public int TakePuts(byte[] batch, int bytes, Func<NodeStatus> status)
+        public int TakePuts(byte[] batch, int bytes, Func<ProcessStatus> status)
         {
             var taken = 0;
             while (ClientProtocol.FrameLength(_buffer.AsSpan(taken, _filled - taken)) is var length and > 0)

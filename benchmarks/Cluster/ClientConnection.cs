@@ -1,7 +1,8 @@
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
-using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Consensus.Node;
 
 namespace RaftMirror.Benchmarks.Cluster;
 
@@ -12,7 +13,7 @@ internal sealed class ClientConnection
 {
     private readonly Socket _socket;
     private readonly RaftNode _node;
-    private readonly Func<NodeStatus> _status;
+    private readonly Func<ProcessStatus> _status;
     private readonly Lock _gate = new();
     private readonly Stack<PendingAnswer> _free = new();
     private byte[] _outbox = new byte[64 * 1024];
@@ -20,7 +21,7 @@ internal sealed class ClientConnection
     private int _outboxBytes;
     private bool _isSending;
 
-    public ClientConnection(Socket socket, RaftNode node, Func<NodeStatus> status)
+    public ClientConnection(Socket socket, RaftNode node, Func<ProcessStatus> status)
     {
         _socket = socket;
         _node = node;

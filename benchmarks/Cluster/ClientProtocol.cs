@@ -17,7 +17,7 @@ internal static class ClientProtocol
     /// <summary>Answered when the command is committed and applied.</summary>
     public const byte Put = 1;
 
-    /// <summary>Answered with the server's <see cref="NodeStatus"/> as JSON.</summary>
+    /// <summary>Answered with the server's <see cref="ProcessStatus"/> as JSON.</summary>
     public const byte Status = 2;
 
     public const byte Done = 0;
@@ -65,4 +65,4 @@ internal static class ClientProtocol
 /// <param name="Term">Raft's term.</param>
 /// <param name="Applied">Puts applied by its state machine.</param>
 /// <param name="AllocatedBytes">Managed bytes allocated since the process began.</param>
-internal sealed record NodeStatus(int Pid, bool IsLeader, ulong Term, long Applied, long AllocatedBytes);
+internal sealed record ProcessStatus(int Pid, bool IsLeader, ulong Term, long Applied, long AllocatedBytes);

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 
 namespace RaftMirror.Benchmarks.Cluster;
 

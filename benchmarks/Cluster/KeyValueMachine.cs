@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Benchmarks.Cluster;

@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Consensus.Node;
 
 namespace RaftMirror.Benchmarks.Cluster;
 
@@ -54,9 +55,9 @@ internal static class NodeProcess
         }
     }
 
-    private static NodeStatus StatusOf(RaftNode node, KeyValueMachine machine)
+    private static ProcessStatus StatusOf(RaftNode node, KeyValueMachine machine)
     {
         var status = node.Status;
-        return new NodeStatus(Environment.ProcessId, status.IsLeader, status.Epoch, machine.Applied, GC.GetTotalAllocatedBytes(precise: true));
+        return new ProcessStatus(Environment.ProcessId, status.IsLeader, status.Epoch, machine.Applied, GC.GetTotalAllocatedBytes(precise: true));
     }
 }

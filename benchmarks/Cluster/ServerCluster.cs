@@ -137,12 +137,12 @@ internal abstract class OwnCluster(string name, string directory, bool isTraced)
         }
     }
 
-    protected static async Task<NodeStatus> StatusAsync(int port, CancellationToken cancellationToken)
+    protected static async Task<ProcessStatus> StatusAsync(int port, CancellationToken cancellationToken)
     {
         var request = new byte[ClientProtocol.HeaderBytes];
         ClientProtocol.WriteHeader(request, ClientProtocol.Status, 0, 0);
         var (_, body) = await CallAsync(port, request, cancellationToken);
-        return JsonSerializer.Deserialize<NodeStatus>(body)!;
+        return JsonSerializer.Deserialize<ProcessStatus>(body)!;
     }
 
     private static async Task<(byte Status, byte[] Body)> CallAsync(int port, byte[] request, CancellationToken cancellationToken)

@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using RaftMirror.Benchmarks.Cluster;
-using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Benchmarks.Core;

@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
-using RaftMirror.Cli.Commands;
-using RaftMirror.Cli.Daemon;
-using RaftMirror.Cli.Output;
+using RaftMirror.Cli.CommandLine;
+using RaftMirror.Cli.Rendering;
+using RaftMirror.Cli.Verbs;
+using RaftMirror.Node.Hosting;
 
 namespace RaftMirror.Cli;
 

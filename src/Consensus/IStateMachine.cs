@@ -1,3 +1,5 @@
+using RaftMirror.Consensus.Model;
+
 namespace RaftMirror.Consensus;
 
 /// <summary>What is applied. Called by one thread at a time, not always the same and perhaps

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Events;
 using RaftMirror.ControlPlane.History;

@@ -1,5 +1,4 @@
 using RaftMirror.Chaos.Driver;
-using RaftMirror.Chaos.Node;
 using RaftMirror.Linearizability;
 using Xunit.Abstractions;
 

@@ -2,8 +2,10 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Client;
+using RaftMirror.Contracts;
+using RaftMirror.Contracts.Client;
+using RaftMirror.Node.Http;
+using RaftMirror.Node.Telemetry;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;
@@ -20,7 +22,7 @@ public sealed class ApiServerTests
         var folder = Directory.CreateTempSubdirectory("rm-api-");
         try
         {
-            var path = Path.Combine(folder.FullName, ApiServer.SocketName);
+            var path = Path.Combine(folder.FullName, ApiNames.SocketName);
             await using (var server = await CommandLineTests.StartAsync(new FakeNode("a"), path))
             {
                 if (!OperatingSystem.IsWindows()) Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(path));
@@ -43,10 +45,10 @@ public sealed class ApiServerTests
         await using var server = await CommandLineTests.StartAsync(new FakeNode("b"));
         using var http = Http(server);
         using var answer = await http.GetAsync("/v1/status");
-        Assert.Equal("41", answer.Headers.GetValues(ApiServer.IndexHeader).Single());
-        Assert.Equal("3", answer.Headers.GetValues(ApiServer.TermHeader).Single());
-        Assert.Equal("b", answer.Headers.GetValues(ApiServer.AnsweredByHeader).Single());
-        Assert.Equal("a", answer.Headers.GetValues(ApiServer.LeaderHeader).Single());
+        Assert.Equal("41", answer.Headers.GetValues(ApiNames.IndexHeader).Single());
+        Assert.Equal("3", answer.Headers.GetValues(ApiNames.TermHeader).Single());
+        Assert.Equal("b", answer.Headers.GetValues(ApiNames.AnsweredByHeader).Single());
+        Assert.Equal("a", answer.Headers.GetValues(ApiNames.LeaderHeader).Single());
     }
 
     [Fact]
@@ -103,10 +105,10 @@ public sealed class ApiServerTests
     public async Task Command_WithTraceParent_ContinuesThatTrace()
     {
         var node = new FakeNode("a");
-        using var ring = new Telemetry.SpanRing("a");
+        using var ring = new SpanRing("a");
         await using var server = await CommandLineTests.StartAsync(node);
         using var http = Http(server);
-        var parent = Telemetry.Tracing.NewTraceParent(out var traceId);
+        var parent = TraceContext.NewTraceParent(out var traceId);
         using var message = new HttpRequestMessage(HttpMethod.Post, "/v1/commands")
         {
             Content = JsonContent.Create(Request(RequestIds.New()), ApiJson.Default.CommandRequest),
@@ -117,7 +119,7 @@ public sealed class ApiServerTests
         Assert.Equal(traceId, result!.TraceId);
         Assert.Contains(traceId, node.Received.Single().TraceParent!, StringComparison.Ordinal);
         Assert.NotEqual(parent, node.Received.Single().TraceParent);
-        Assert.True(ring.Read(new Telemetry.SpanQuery(traceId)).Single().RemoteParent);
+        Assert.True(ring.Read(new SpanQuery(traceId)).Single().RemoteParent);
     }
 
     [Fact]
@@ -128,7 +130,7 @@ public sealed class ApiServerTests
         await using var server = await CommandLineTests.StartAsync(node);
         using var http = Http(server);
         using var answer = await http.GetAsync("/v1/events?since=1&limit=2");
-        Assert.Equal("3", answer.Headers.GetValues(ApiServer.NextSinceHeader).Single());
+        Assert.Equal("3", answer.Headers.GetValues(ApiNames.NextSinceHeader).Single());
         Assert.Equal(2, (await answer.Content.ReadAsStringAsync()).Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
         Assert.Equal(HttpStatusCode.BadRequest, (await http.GetAsync("/v1/events?since=x")).StatusCode);
 

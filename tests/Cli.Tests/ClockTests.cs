@@ -1,10 +1,11 @@
 using System.Globalization;
 using System.Text.Json;
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Commands;
-using RaftMirror.Cli.Output;
+using RaftMirror.Cli.CommandLine;
+using RaftMirror.Cli.Rendering;
+using RaftMirror.Contracts;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.Node.Status;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;

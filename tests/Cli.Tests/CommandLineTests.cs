@@ -1,10 +1,12 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Commands;
-using RaftMirror.Cli.Output;
-using RaftMirror.ControlPlane.Commands;
+using RaftMirror.Cli.CommandLine;
+using RaftMirror.Cli.Rendering;
+using RaftMirror.Cli.Verbs;
+using RaftMirror.Contracts;
+using RaftMirror.Node.Hosting;
+using RaftMirror.Node.Http;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;

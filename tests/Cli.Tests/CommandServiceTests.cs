@@ -1,9 +1,12 @@
 using System.Text.Json;
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Daemon;
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Contracts;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.Node.Commands;
+using RaftMirror.Node.Peers;
+using RaftMirror.Node.State;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;
@@ -46,7 +49,7 @@ public sealed class CommandServiceTests
         var self = new NodeIdentity("a", new NodeId(1), 1);
         var peers = new PeerClient(log, directory);
         return new CommandService(
-            self, log, feed, peers, directory, new DiskAdmission(self, peers), new Standing(),
+            self, log, feed, peers, directory, new DiskAdmission(self, peers), new ServiceBar(),
             () => throw new InvalidOperationException("It went on with a state that is behind."));
     }
 

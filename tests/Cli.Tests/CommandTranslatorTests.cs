@@ -1,7 +1,6 @@
 using System.Text.Json;
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Daemon;
-using RaftMirror.ControlPlane.Commands;
+using RaftMirror.Contracts;
+using RaftMirror.Node.Commands;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;

@@ -1,6 +1,6 @@
-using RaftMirror.Cli.Daemon.Disks;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.DiskIo;
+using RaftMirror.Node.Disks;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;

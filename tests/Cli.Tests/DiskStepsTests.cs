@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
-using RaftMirror.Cli.Daemon;
 using RaftMirror.Consensus;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.Node.Disks;
+using RaftMirror.Node.Peers;
+using RaftMirror.Node.State;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;

@@ -1,8 +1,10 @@
 using System.Collections.Immutable;
 using System.Text.Json;
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Telemetry;
+using RaftMirror.Contracts;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.Node.Http;
+using RaftMirror.Node.Status;
+using RaftMirror.Node.Telemetry;
 
 namespace RaftMirror.Cli.Tests;
 

@@ -1,4 +1,4 @@
-using RaftMirror.Cli.Daemon.Disks;
+using RaftMirror.Node.Disks;
 using RaftMirror.Primitives;
 using Xunit;
 

@@ -1,9 +1,9 @@
 using Microsoft.Extensions.Logging;
-using RaftMirror.Cli.Daemon;
-using RaftMirror.Cli.Daemon.Disks;
-using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.DiskIo.Core;
+using RaftMirror.Node.Sets;
+using RaftMirror.Node.State;
 using RaftMirror.Primitives;
 using Xunit;
 

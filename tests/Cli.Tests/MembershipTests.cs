@@ -1,12 +1,12 @@
-using System.Collections.Immutable;
 using System.Text.Json;
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Commands;
-using RaftMirror.Cli.Daemon;
-using RaftMirror.Consensus;
+using RaftMirror.Cli.CommandLine;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Contracts;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.Node.Membership;
+using RaftMirror.Node.Peers;
 using Xunit;
-using MemberStatus = RaftMirror.Consensus.MemberStatus;
+using MemberStatus = RaftMirror.Consensus.Model.MemberStatus;
 
 namespace RaftMirror.Cli.Tests;
 
@@ -158,7 +158,7 @@ public sealed class MembershipTests
         var tries = 0;
         var node = new FakeNode("a");
         node.OnRaft = request => request is MemberRequest { Action: "promote" } && ++tries < 3
-            ? new ApiResult { Outcome = ApiOutcome.Rejected, Rejection = ControlPlane.Commands.RejectionKind.Precondition, Code = "notCaughtUp", Message = "not yet" }
+            ? new ApiResult { Outcome = ApiOutcome.Rejected, Rejection = RejectionKind.Precondition, Code = "notCaughtUp", Message = "not yet" }
             : new ApiResult { Outcome = ApiOutcome.Applied, Message = "done" };
         await using var server = await CommandLineTests.StartAsync(node);
         var (code, output, error) = await CommandLineTests.RunAsync($"raft add d --peer 127.0.0.1:9 --node {server.Endpoint}");

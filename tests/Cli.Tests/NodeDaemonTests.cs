@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
-using RaftMirror.Cli.Commands;
-using RaftMirror.Cli.Daemon;
+using RaftMirror.Cli.CommandLine;
+using RaftMirror.Node.Hosting;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;

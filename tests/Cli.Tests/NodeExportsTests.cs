@@ -1,8 +1,11 @@
 using System.Collections.Immutable;
-using RaftMirror.Cli.Daemon;
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Contracts;
 using RaftMirror.ControlPlane.Model;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
+using RaftMirror.Node.Sets;
+using RaftMirror.Node.State;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;
@@ -73,7 +76,7 @@ public sealed class NodeExportsTests
     [Fact]
     public void Barred_Node_NeitherListsNorServes()
     {
-        var exports = ExportsOf(StateOf(), new ExportLookup(ExportStanding.Served), new Standing.Bar(Standing.Quarantined, "differs"));
+        var exports = ExportsOf(StateOf(), new ExportLookup(ExportStanding.Served), new ServiceBar.Bar(NodeStandings.Quarantined, "differs"));
         Assert.Equal((ExportStanding.NeverServed, "this node is quarantined"), (exports.Look("t/v").Standing, exports.Look("t/v").Reason));
         Assert.True(exports.List() is { Names: null, IsFinal: true });
     }
@@ -106,7 +109,7 @@ public sealed class NodeExportsTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => exports.CatchUpAsync(stop.Token));
     }
 
-    private static NodeExports ExportsOf(ClusterState state, ExportLookup? served = null, Standing.Bar? bar = null) =>
+    private static NodeExports ExportsOf(ClusterState state, ExportLookup? served = null, ServiceBar.Bar? bar = null) =>
         new(Self, new StateFeed(state), (_, _) => served, () => bar, _ => default);
 
     private static ClusterState StateOf(

@@ -1,5 +1,6 @@
-using RaftMirror.Cli.Commands;
-using RaftMirror.Cli.Output;
+using RaftMirror.Cli.CommandLine;
+using RaftMirror.Cli.Rendering;
+using RaftMirror.Cli.Verbs;
 using RaftMirror.Primitives;
 using Xunit;
 

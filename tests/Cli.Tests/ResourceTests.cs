@@ -1,7 +1,8 @@
 using System.Net.Sockets;
 using System.Text;
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Output;
+using RaftMirror.Contracts;
+using RaftMirror.Node.Http;
+using RaftMirror.Node.Status;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;

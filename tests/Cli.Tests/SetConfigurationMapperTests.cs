@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
-using RaftMirror.Cli.Daemon;
 using RaftMirror.ControlPlane.Model;
+using RaftMirror.Node.Sets;
 using Xunit;
 using DataPlaneMember = RaftMirror.DataPlane.Configuration.MemberState;
 

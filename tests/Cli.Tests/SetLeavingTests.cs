@@ -1,9 +1,11 @@
 using Microsoft.Extensions.Logging.Abstractions;
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Daemon;
-using RaftMirror.Cli.Daemon.Disks;
-using RaftMirror.Consensus;
-using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Contracts;
+using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.Node.Disks;
+using RaftMirror.Node.Peers;
+using RaftMirror.Node.Sets;
+using RaftMirror.Node.State;
 using Xunit;
 
 namespace RaftMirror.Cli.Tests;

@@ -1,7 +1,7 @@
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Output;
+using RaftMirror.Cli.Rendering;
+using RaftMirror.Contracts;
 using RaftMirror.ControlPlane.Model;
-using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.Node.Status;
 using Xunit;
 using Leg = RaftMirror.ControlPlane.Model.SubmirrorStatus;
 

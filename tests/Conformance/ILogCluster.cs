@@ -1,4 +1,5 @@
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Conformance;
 

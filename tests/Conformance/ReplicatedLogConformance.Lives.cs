@@ -1,4 +1,4 @@
-using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Conformance;
 

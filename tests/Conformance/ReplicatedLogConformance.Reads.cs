@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Conformance;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Conformance;
 

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
-using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Events;
 using RaftMirror.ControlPlane.Model;

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using RaftMirror.ControlPlane.Commands;
-using RaftMirror.ControlPlane.Events;
 using RaftMirror.ControlPlane.Model;
 using Xunit;
 

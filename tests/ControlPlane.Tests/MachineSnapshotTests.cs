@@ -1,5 +1,5 @@
 using System.Globalization;
-using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 using Xunit;
 

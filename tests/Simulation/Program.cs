@@ -78,7 +78,7 @@ internal static class Program
 #if MUTANTS
     private static int RunMutants(Dictionary<string, string> options) => Consensus.MutantCommand.Run(options);
 
-    private static void Activate(string name) => RaftMirror.Consensus.Core.Mutants.Active = name;
+    private static void Activate(string name) => RaftMirror.Consensus.Model.Mutants.Active = name;
 #else
     private static int RunMutants(Dictionary<string, string> options) => throw new ArgumentException("Mutants are in builds of the configuration Mutants only: -c Mutants.");
 

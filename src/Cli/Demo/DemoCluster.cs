@@ -1,8 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Client;
-using RaftMirror.Cli.Commands;
+using RaftMirror.Cli.CommandLine;
+using RaftMirror.Contracts;
+using RaftMirror.Contracts.Client;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Cli.Demo;
@@ -51,7 +51,7 @@ internal sealed class DemoCluster : IDisposable
     {
         var order = Running.OrderBy(node => node == first ? 0 : 1).Select(node => node.Api);
         if (NodeAddress.TryParseList(string.Join(',', order), out var addresses) is { } error)
-            throw CliFailure.Unreachable($"No node of the demo runs any more. {error}", $"See the logs in {_directory}.");
+            throw ApiException.Unreachable($"No node of the demo runs any more. {error}", $"See the logs in {_directory}.");
         return new ApiClient(addresses, Patience);
     }
 
@@ -118,7 +118,7 @@ internal sealed class DemoCluster : IDisposable
     public async Task<IReadOnlyList<JsonElement>> EventsAsync(ulong since, CancellationToken cancellationToken)
     {
         using var client = Connect();
-        return await EventCommands.ReadAllAsync(client, since, cancellationToken);
+        return await EventPrinter.ReadAllAsync(client, since, cancellationToken);
     }
 
     public void Dispose()

@@ -1,6 +1,6 @@
-using RaftMirror.Cli.Api;
-using RaftMirror.Cli.Commands;
-using RaftMirror.Cli.Output;
+using RaftMirror.Cli.CommandLine;
+using RaftMirror.Cli.Rendering;
+using RaftMirror.Contracts;
 
 namespace RaftMirror.Cli.Demo;
 
@@ -31,7 +31,7 @@ internal static class DemoRunner
                 Ok = steps.All.All(step => step.Ok),
                 Steps = steps.All,
             };
-            if (isJson) terminal.Out.WriteLine(System.Text.Json.JsonSerializer.Serialize(report, ApiJson.Indented.DemoReport));
+            if (isJson) terminal.Out.WriteLine(System.Text.Json.JsonSerializer.Serialize(report, ReportJson.Indented.DemoReport));
             else terminal.Out.WriteLine($"\n {steps.All.Count(step => step.Ok)} of {steps.All.Count} steps ok");
             if (!report.Ok) terminal.Error.WriteLine($"raftmirror: a step failed; the nodes' logs are {(options.IsKept ? directory : "shown with --keep")}");
             if (!options.IsOnce && isUp)
@@ -58,7 +58,7 @@ internal static class DemoRunner
             await cluster.SubmitAsync(
                 CommandTypes.CreateSet,
                 new CreateSetOperation(
-                    DemoCluster.Set, [.. cluster.Nodes.Select(node => node.Name)], 16, null, ControlPlane.Model.FencingKind.Lease),
+                    DemoCluster.Set, [.. cluster.Nodes.Select(node => node.Name)], 16, null, FencingKind.Lease),
                 OperationJson.Default.CreateSetOperation, token, cluster.Nodes[0]);
             await cluster.WaitAsync("all nodes joined", document => DemoCluster.SetOf(document)?.Nodes.All(node => node.Joined) == true, token);
             foreach (var (name, path) in cluster.Disks)
@@ -74,9 +74,9 @@ internal static class DemoRunner
                 CommandTypes.CreateMirror,
                 new CreateMirrorOperation(
                     DemoCluster.Set, DemoCluster.Volume, DemoCluster.VolumeBytes, ["disk0", "disk1"],
-                    isAbr ? ControlPlane.Model.RecoveryMode.App : ControlPlane.Model.RecoveryMode.Log,
-                    isAbr ? ControlPlane.Model.WriterMode.All : ControlPlane.Model.WriterMode.One,
-                    ControlPlane.Model.ReadMode.RoundRobin, ControlPlane.Model.WriteMode.Parallel, 1, 1 << 20),
+                    isAbr ? RecoveryMode.App : RecoveryMode.Log,
+                    isAbr ? WriterMode.All : WriterMode.One,
+                    ReadMode.RoundRobin, WriteMode.Parallel, 1, 1 << 20),
                 OperationJson.Default.CreateMirrorOperation, token, cluster.Nodes[0]);
             await cluster.WaitAsync("the mirror is okay", DemoCluster.IsSynced, token);
             figures["nodesUpMs"] = waited.TotalMilliseconds;

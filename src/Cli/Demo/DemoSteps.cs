@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using RaftMirror.Cli.Commands;
-using RaftMirror.Cli.Output;
+using RaftMirror.Cli.CommandLine;
+using RaftMirror.Cli.Rendering;
 
 namespace RaftMirror.Cli.Demo;
 

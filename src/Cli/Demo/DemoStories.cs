@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
-using RaftMirror.Cli.Api;
+using RaftMirror.Cli.Rendering;
+using RaftMirror.Contracts;
 
 namespace RaftMirror.Cli.Demo;
 
@@ -88,7 +89,7 @@ internal static class DemoStories
         }
 
         figures["writeBytesPerSecond"] = rate;
-        return $"{Output.Sizes.Format((long)rate)}/s";
+        return $"{Sizes.Format((long)rate)}/s";
     }
 
     private static async Task<string> MoveAsync(

@@ -1,3 +1,5 @@
+using RaftMirror.Consensus.Model;
+
 namespace RaftMirror.Consensus.Core;
 
 /// <summary>What a node starts with to guard against directories that were put back (design §14.24).</summary>

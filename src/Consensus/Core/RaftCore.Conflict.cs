@@ -1,5 +1,5 @@
 using RaftMirror.Consensus.Messages;
-using RaftMirror.Primitives;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Core;
 

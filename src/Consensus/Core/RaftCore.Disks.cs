@@ -1,3 +1,5 @@
+using RaftMirror.Consensus.Model;
+
 namespace RaftMirror.Consensus.Core;
 
 /// <summary>The disks as witnesses (design §14.24, docs/adr/0023): where nobody is up who knows that directories were put back, they may know.</summary>

@@ -1,4 +1,5 @@
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Core;

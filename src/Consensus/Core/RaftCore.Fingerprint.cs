@@ -1,3 +1,4 @@
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Core;

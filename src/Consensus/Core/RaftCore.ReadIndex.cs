@@ -1,3 +1,5 @@
+using RaftMirror.Consensus.Model;
+
 namespace RaftMirror.Consensus.Core;
 
 /// <summary>

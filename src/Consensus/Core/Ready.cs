@@ -1,4 +1,5 @@
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Core;
 

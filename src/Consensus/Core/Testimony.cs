@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Core;

@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Win32.SafeHandles;
-using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Node;
@@ -43,6 +43,9 @@ internal sealed class NodeIdentity : IDisposable
 
     public NodeRecord Record { get; }
 
+    /// <summary>The folder of the log in a data directory.</summary>
+    public static string LogOf(string dataDirectory) => Path.Combine(dataDirectory, "raft");
+
     /// <summary>This process life, for the peers.</summary>
     /// <param name="recovered">What the log had.</param>
     public NodeLife LifeWith(Promised recovered)
@@ -65,7 +68,7 @@ internal sealed class NodeIdentity : IDisposable
                 throw new InvalidOperationException($"Another process uses {options.DataDirectory} (its LOCK file is held).");
             var path = Path.Combine(options.DataDirectory, FileName);
             var record = File.Exists(path) ? Load(path, options) : First(options);
-            if (OfflineNode.Recovery.WhyRefused(options.DataDirectory, record) is { } refusal) throw new InvalidOperationException(refusal);
+            if (SalvagedLog.WhyRefused(options.DataDirectory, record) is { } refusal) throw new InvalidOperationException(refusal);
             record = Reseeding.Finish(options, record);
             record = Next(record, LifeNote.Load(options.DataDirectory).Old?.KnownIncarnation ?? 0);
             Save(path, record);
@@ -107,7 +110,7 @@ internal sealed class NodeIdentity : IDisposable
 
     private static NodeRecord First(RaftNodeOptions options)
     {
-        if (Directory.Exists(Path.Combine(options.DataDirectory, "raft")))
+        if (Directory.Exists(LogOf(options.DataDirectory)))
             throw new InvalidOperationException($"{options.DataDirectory} has a log but no node.json: files are missing.");
         if (!options.InitialMembers.ContainsKey(options.Self) && options.JoinClusterId is null)
             throw new InvalidOperationException($"Node {options.Self} is not among the initial members.");

@@ -1,9 +1,8 @@
-using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Snapshots;
 using RaftMirror.Primitives;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>
 /// Applying: committed entries in order into the state machine, restores in between, checkpoints and snapshots at indices that are
@@ -206,7 +205,7 @@ public sealed partial class RaftNode
     {
         using (var reader = _snapshots.OpenVerified(snapshot.Last)) Restore(reader);
         PublishApplied(snapshot.Last);
-        Node.Log.Restored(_logger, Self, snapshot.Last.Index, snapshot.LengthBytes);
+        NodeLogMessages.Restored(_logger, Self, snapshot.Last.Index, snapshot.LengthBytes);
     }
 
     private void Restore(SnapshotReader reader)

@@ -1,7 +1,7 @@
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>What a disk said: the bytes that <see cref="RaftNode.TestimonyForDisks"/> once gave to be written there.</summary>
 /// <param name="Disk">Which, for people.</param>
@@ -59,7 +59,7 @@ public sealed partial class RaftNode
         var (voters, forMs) = _core.Awaited;
         var text = voters.Count == 0 ? null
             : $"this start waits for {string.Join(", ", voters.Select(NameOf))}, connected and without an answer to what it knows of this node, for {forMs / 1000} s more at most";
-        if (text is not null && _startWait is null) Node.Log.StartWaits(_logger, Self, text);
+        if (text is not null && _startWait is null) NodeLogMessages.StartWaits(_logger, Self, text);
         _startWait = text;
     }
 

@@ -1,11 +1,11 @@
 using System.Buffers.Binary;
 using System.Text;
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Snapshots;
 using RaftMirror.Consensus.Transport;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>
 /// Requests between nodes: forwarded proposals, read barriers and transfers, and the daemon's own methods.

@@ -1,7 +1,6 @@
 using RaftMirror.Consensus.Messages;
-using RaftMirror.Consensus.Node;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>
 /// Who has the core. Inputs wait in one queue. Whoever posts one while nobody has the core takes it and carries out what waits: a message is
@@ -39,7 +38,7 @@ public sealed partial class RaftNode
         }
 
         Interlocked.Decrement(ref _inboxMessages);
-        Node.Log.InboxFull(_logger, MaxInboxMessages);
+        NodeLogMessages.InboxFull(_logger, MaxInboxMessages);
         budget.Return(bytes); // Raft repeats what matters.
     }
 

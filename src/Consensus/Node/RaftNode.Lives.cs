@@ -1,9 +1,8 @@
-using System.Buffers.Binary;
 using System.Text;
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>What keeps a node from taking part in the log: design §14.24.</summary>
 public enum OutcastKind
@@ -115,7 +114,7 @@ public sealed partial class RaftNode
             return;
         }
 
-        Node.Log.CastOut(_logger, Self, outcast.Reason);
+        NodeLogMessages.CastOut(_logger, Self, outcast.Reason);
         AbandonRequests(isLoopStopped: false);
         _castOut.TrySetResult(outcast);
     }

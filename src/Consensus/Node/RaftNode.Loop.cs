@@ -1,8 +1,8 @@
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>What the core's holder does: inputs in, effects out. It never blocks.</summary>
 public sealed partial class RaftNode
@@ -131,7 +131,7 @@ public sealed partial class RaftNode
         if (ready.Offer is { } offer && Quarantine is null) Fetch(offer);
         if (ready.MembersChanged)
         {
-            Node.Log.MembersChanged(_logger, Self, _core.Configuration.ToString(), _core.ConfigurationIndex);
+            NodeLogMessages.MembersChanged(_logger, Self, _core.Configuration.ToString(), _core.ConfigurationIndex);
         }
 
         ConnectMembers();
@@ -162,7 +162,7 @@ public sealed partial class RaftNode
         var role = (_core.Role, _core.Term, _core.Leader);
         if (role == _loggedRole) return;
         _loggedRole = role;
-        Node.Log.RoleChanged(_logger, Self, role.Role.ToString(), role.Term, role.Leader?.ToString() ?? "none");
+        NodeLogMessages.RoleChanged(_logger, Self, role.Role.ToString(), role.Term, role.Leader?.ToString() ?? "none");
     }
 
     /// <summary>Who the members are and how far they have come is told anew when roles or members change, else once per heartbeat.</summary>

@@ -2,10 +2,10 @@ using System.Buffers.Binary;
 using System.Net;
 using System.Text;
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Transport;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>Changes of membership: on the leader, or forwarded to it.
 /// <code>

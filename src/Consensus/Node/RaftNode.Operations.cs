@@ -1,7 +1,6 @@
-using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>An entry of the log, for people.</summary>
 /// <param name="Index">Its place.</param>

@@ -1,7 +1,7 @@
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>
 /// Proposals. Each carries its proposer's number, and the proposer learns the outcome when its own node applies, wherever it was

@@ -1,9 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>Why a node's state is not to be trusted.</summary>
 /// <param name="Index">The checkpoint at which it differed.</param>
@@ -56,7 +55,7 @@ public sealed partial class RaftNode
     private void EnterQuarantine(QuarantineNote note)
     {
         _quarantine = note;
-        Node.Log.Diverged(_logger, Self, note.ToString());
+        NodeLogMessages.Diverged(_logger, Self, note.ToString());
         Post(new LoopInput.Bar());
         AbandonRequests(isLoopStopped: false);
         _diverged.TrySetResult(note);

@@ -1,10 +1,10 @@
 using System.Buffers.Binary;
 using System.Text;
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Transport;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>Read barriers, waiting for application, transfers, status.</summary>
 public sealed partial class RaftNode

@@ -1,11 +1,11 @@
 using System.Buffers.Binary;
 using System.Threading.Channels;
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Snapshots;
 using RaftMirror.Consensus.Transport;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>
 /// Snapshots: one task owns the store. It writes what is handed to it on applying and fetches, by chunks and on a connection of its own, what the
@@ -99,14 +99,14 @@ public sealed partial class RaftNode
         try
         {
             var meta = _snapshots.Write(job.Last, job.Configuration, job.StateChain, job.Source);
-            Node.Log.SnapshotWritten(_logger, Self, meta.Last.Index, meta.LengthBytes, meta.Crc);
+            NodeLogMessages.SnapshotWritten(_logger, Self, meta.Last.Index, meta.LengthBytes, meta.Crc);
             (_snapshotFailure, _failedJob, _snapshotRetryMs) = (null, null, long.MaxValue);
             Post(new LoopInput.SnapshotTaken(meta));
         }
         catch (IOException error)
         {
             // Said once. Without commands no later snapshot is due, and without a snapshot no log space comes free: so this one is tried again.
-            if (_snapshotFailure is null) Node.Log.SnapshotFailed(_logger, Self, job.Last.Index, error.Message);
+            if (_snapshotFailure is null) NodeLogMessages.SnapshotFailed(_logger, Self, job.Last.Index, error.Message);
             (_snapshotFailure, _failedJob, _snapshotRetryMs) = (error.Message, job, NowMs() + SnapshotRetryMs);
         }
     }
@@ -141,7 +141,7 @@ public sealed partial class RaftNode
         }
         catch (IOException error)
         {
-            Node.Log.FetchFailed(_logger, Self, error.Message);
+            NodeLogMessages.FetchFailed(_logger, Self, error.Message);
             _incoming = null;
             _receiver.StoreFailed(step.Ticket, error.Message);
         }
@@ -153,14 +153,14 @@ public sealed partial class RaftNode
         {
             var meta = _incoming!.Commit();
             _receiver.Committed(step.Ticket);
-            Node.Log.SnapshotFetched(_logger, Self, meta.Last.Index, meta.LengthBytes);
+            NodeLogMessages.SnapshotFetched(_logger, Self, meta.Last.Index, meta.LengthBytes);
             foreach (var waiter in waiters.Where(waiter => waiter.Last == meta.Last)) waiter.Done.TrySetResult(meta);
             waiters.RemoveAll(waiter => waiter.Last == meta.Last);
             Post(new LoopInput.SnapshotReceived(meta));
         }
         catch (InvalidDataException refused)
         {
-            Node.Log.FetchFailed(_logger, Self, refused.Message);
+            NodeLogMessages.FetchFailed(_logger, Self, refused.Message);
             _receiver.CommitRefused(step.Ticket, refused.Message, NowMs());
         }
 

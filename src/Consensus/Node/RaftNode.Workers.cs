@@ -1,7 +1,6 @@
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Node;
 
-namespace RaftMirror.Consensus;
+namespace RaftMirror.Consensus.Node;
 
 /// <summary>The log thread: nobody else waits for the disk.</summary>
 public sealed partial class RaftNode
@@ -140,7 +139,7 @@ public sealed partial class RaftNode
         var shortage = _wal.Shortage;
         if ((shortage is null) == (_loggedShortage is null)) return;
         _loggedShortage = shortage;
-        if (shortage is not null) Node.Log.LogCannotGrow(_logger, Self, shortage);
-        else Node.Log.LogGrowsAgain(_logger, Self);
+        if (shortage is not null) NodeLogMessages.LogCannotGrow(_logger, Self, shortage);
+        else NodeLogMessages.LogGrowsAgain(_logger, Self);
     }
 }

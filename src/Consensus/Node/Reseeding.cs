@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Storage;
 
 namespace RaftMirror.Consensus.Node;
@@ -36,7 +37,7 @@ internal static class Reseeding
         if (!File.Exists(path)) return record;
         var order = Read(path);
         Clear(Path.Combine(options.DataDirectory, "snapshots"));
-        var logDirectory = Path.Combine(options.DataDirectory, "raft");
+        var logDirectory = NodeIdentity.LogOf(options.DataDirectory);
         Clear(logDirectory);
         record = record with
         {

@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Snapshots;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Snapshots;
 

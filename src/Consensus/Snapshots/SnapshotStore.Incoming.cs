@@ -1,3 +1,4 @@
+using RaftMirror.Consensus.Model;
 namespace RaftMirror.Consensus.Snapshots;
 
 internal sealed partial class SnapshotStore
@@ -38,9 +39,9 @@ internal sealed partial class SnapshotStore
             if (SnapshotName.IsPart(name)) _storage.Delete(name);
     }
 
-    internal Core.SnapshotMeta Accept(string name, SnapshotOffer offer)
+    internal SnapshotMeta Accept(string name, SnapshotOffer offer)
     {
-        Core.SnapshotMeta meta;
+        SnapshotMeta meta;
         try
         {
             using var reader = SnapshotReader.Open(_storage.Open(name));

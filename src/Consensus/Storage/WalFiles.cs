@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
-using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Storage;

@@ -1,4 +1,3 @@
-using RaftMirror.Consensus.Core;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Storage;

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Transport;

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Transport;
 
@@ -72,7 +73,7 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
         }
         catch (AuthenticationException error)
         {
-            Log.NotAuthenticated(logger, arrival.Remote, error.Message);
+            TransportLogMessages.NotAuthenticated(logger, arrival.Remote, error.Message);
             throw new IOException(error.Message, error);
         }
         catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested)
@@ -148,7 +149,7 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
         {
             var detail = status == HandshakeStatus.VersionMismatch
                 ? $"it speaks {hello.Versions}, this node {directory.Versions}" : string.Empty;
-            Log.Refused(logger, arrival.Remote, hello.From, status, detail);
+            TransportLogMessages.Refused(logger, arrival.Remote, hello.From, status, detail);
             await LingerAsync(socket, stream, cancellationToken);
             throw new HandshakeRefusedException(status, detail);
         }

@@ -1,3 +1,5 @@
+using RaftMirror.Consensus.Model;
+
 namespace RaftMirror.Consensus.Transport;
 
 /// <summary>Who is connected to this node: one connection per peer and lane, of the peer's latest life; a bounded number of

@@ -1,5 +1,6 @@
 using System.Net.Security;
 using System.Net.Sockets;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Transport;
 

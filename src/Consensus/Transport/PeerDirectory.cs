@@ -1,4 +1,5 @@
 using System.Net;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Transport;
 

@@ -41,8 +41,8 @@ internal sealed class PeerListener : IAsyncDisposable
             {
                 Name = "peer accept",
                 DescriptorsBelow = limits.DescriptorsBelow,
-                Began = episode => Log.AcceptFailed(logger, episode.Reason),
-                Ended = episode => Log.AcceptsAgain(logger, episode.Refused, episode.Since),
+                Began = episode => TransportLogMessages.AcceptFailed(logger, episode.Reason),
+                Ended = episode => TransportLogMessages.AcceptsAgain(logger, episode.Refused, episode.Since),
             },
             Begin);
     }
@@ -89,7 +89,7 @@ internal sealed class PeerListener : IAsyncDisposable
                 var oldest = _handshaking.First!.Value;
                 _handshaking.RemoveFirst();
                 PeerConnection.HangUp(oldest.Socket);
-                Log.HandshakeEvicted(_logger, oldest.Remote);
+                TransportLogMessages.HandshakeEvicted(_logger, oldest.Remote);
             }
 
             var arrival = new Arrival(remote, ++_accepted, HasThread: _handshaking.Count < MaxThreads);
@@ -104,7 +104,7 @@ internal sealed class PeerListener : IAsyncDisposable
             catch (TaskSchedulerException error)
             {
                 // The system gives no more threads: the pool has some.
-                Log.NoThread(_logger, remote, error.Message);
+                TransportLogMessages.NoThread(_logger, remote, error.Message);
                 task = Task.Run(() => ServeAsync(socket, arrival with { HasThread = false }, place));
             }
 
@@ -148,7 +148,7 @@ internal sealed class PeerListener : IAsyncDisposable
         }
         catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
         {
-            Log.InboundEnded(_logger, arrival.Remote, error.Message);
+            TransportLogMessages.InboundEnded(_logger, arrival.Remote, error.Message);
         }
     }
 }

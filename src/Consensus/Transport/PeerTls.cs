@@ -3,6 +3,7 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.Extensions.Logging;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Transport;
 
@@ -135,13 +136,13 @@ internal sealed class PeerTls
             try
             {
                 _loaded = Load(stamp);
-                Log.CertificatesReloaded(_logger, _loaded.Own.TargetCertificate.NotAfter);
+                TransportLogMessages.CertificatesReloaded(_logger, _loaded.Own.TargetCertificate.NotAfter);
             }
             catch (InvalidOperationException error)
             {
                 // Half-written or wrong files do not take a working node off the air; said once per change of the files.
                 _failedStamp = stamp;
-                Log.CertificatesNotReloaded(_logger, error.Message);
+                TransportLogMessages.CertificatesNotReloaded(_logger, error.Message);
             }
 
             return _loaded;

@@ -1,4 +1,5 @@
 using System.Net;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Transport;
 
@@ -41,11 +42,11 @@ internal sealed partial class PeerTransport
     {
         try
         {
-            return RaftNodeOptions.ParsePeer(address, _isOffHostAllowed);
+            return PeerAddress.Parse(address, _isOffHostAllowed);
         }
         catch (ArgumentException error)
         {
-            Log.BadAddress(_logger, address, error.Message);
+            TransportLogMessages.BadAddress(_logger, address, error.Message);
             return null;
         }
     }
@@ -56,7 +57,7 @@ internal sealed partial class PeerTransport
         if (!_directory.IsMember(hello.From))
         {
             if (hello.Address.Length > 0 && ParseAddress(hello.Address) is { } address) _directory.Advertise(hello.From, address);
-            Log.UnknownPeer(_logger, hello.From, remote);
+            TransportLogMessages.UnknownPeer(_logger, hello.From, remote);
             Reconcile();
         }
 
@@ -142,7 +143,7 @@ internal sealed partial class PeerTransport
             if (!_removedBy.Add(by)) return;
         }
 
-        Log.RemovedByPeer(_logger, by);
+        TransportLogMessages.RemovedByPeer(_logger, by);
         Removed?.Invoke(by, text);
     }
 }

@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
-using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
-using RaftMirror.Primitives;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Transport;
 
@@ -181,7 +181,7 @@ internal sealed partial class PeerTransport : IAsyncDisposable
         }
         catch (Exception error) when (error is not OperationCanceledException)
         {
-            Log.HandlerFailed(_logger, method, _directory.Self, error);
+            TransportLogMessages.HandlerFailed(_logger, method, _directory.Self, error);
             throw new PeerUnreachableException($"the handler of {method} failed: {error.Message}", error);
         }
     }
@@ -215,11 +215,11 @@ internal sealed partial class PeerTransport : IAsyncDisposable
         }
         catch (TaskSchedulerException error)
         {
-            Log.NoThread(_logger, arrival.Remote, error.Message); // The peer dials again.
+            TransportLogMessages.NoThread(_logger, arrival.Remote, error.Message); // The peer dials again.
         }
         catch (ProtocolException error)
         {
-            Log.ProtocolError(_logger, connection.Peer, error.Message);
+            TransportLogMessages.ProtocolError(_logger, connection.Peer, error.Message);
         }
         finally
         {
@@ -257,7 +257,7 @@ internal sealed partial class PeerTransport : IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            Log.NotDrained(_logger, peer);
+            TransportLogMessages.NotDrained(_logger, peer);
         }
     }
 

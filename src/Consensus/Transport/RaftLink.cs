@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Transport;
 
@@ -91,7 +92,7 @@ internal sealed class RaftLink : IAsyncDisposable
             }
             catch (OperationCanceledException)
             {
-                Log.NotDrained(_logger, _peer);
+                TransportLogMessages.NotDrained(_logger, _peer);
             }
         }
 
@@ -112,7 +113,7 @@ internal sealed class RaftLink : IAsyncDisposable
             {
                 _dialled = _directory.AddressOf(_peer);
                 using var connection = await _handshaker.DialAsync(_peer, Lane.Raft, _stop.Token);
-                Log.Connected(_logger, Lane.Raft, _peer, connection.Incarnation);
+                TransportLogMessages.Connected(_logger, Lane.Raft, _peer, connection.Incarnation);
                 backoff = _limits.MinBackoff;
                 lastReason = null;
                 reason = await UseAsync(connection);
@@ -130,7 +131,7 @@ internal sealed class RaftLink : IAsyncDisposable
             lock (_gate) _early = null;
 
             // Said once per reason: a peer that is down for a day fills no log.
-            if (!_stop.IsCancellationRequested && reason != lastReason) Log.Disconnected(_logger, Lane.Raft, _peer, reason);
+            if (!_stop.IsCancellationRequested && reason != lastReason) TransportLogMessages.Disconnected(_logger, Lane.Raft, _peer, reason);
             lastReason = reason;
             await BackOffAsync(backoff);
             backoff = backoff * 2 < _limits.MaxBackoff ? backoff * 2 : backoff > _limits.MaxBackoff ? backoff : _limits.MaxBackoff;

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Transport;
 
@@ -94,7 +95,7 @@ internal sealed class RpcLink(
                 _current = null;
                 limit.Token.ThrowIfCancellationRequested();
                 var connection = await handshaker.DialAsync(peer, lane, limit.Token);
-                Log.Connected(logger, lane, peer, connection.Incarnation);
+                TransportLogMessages.Connected(logger, lane, peer, connection.Incarnation);
                 return _current = new Session(connection, connections, logger);
             }
             finally
@@ -188,8 +189,8 @@ internal sealed class RpcLink(
             catch (Exception error) when (error is IOException or ObjectDisposedException or OperationCanceledException)
             {
                 _connection.End(error.Message);
-                if (error is ProtocolException) Log.ProtocolError(_logger, _connection.Peer, error.Message);
-                else Log.Disconnected(_logger, _connection.Lane, _connection.Peer, _connection.Reason);
+                if (error is ProtocolException) TransportLogMessages.ProtocolError(_logger, _connection.Peer, error.Message);
+                else TransportLogMessages.Disconnected(_logger, _connection.Lane, _connection.Peer, _connection.Reason);
             }
             finally
             {

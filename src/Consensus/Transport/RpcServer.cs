@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Transport;
 
@@ -120,7 +121,7 @@ internal sealed class RpcServer(
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            if (error is not OperationCanceledException) Log.HandlerFailed(logger, method, connection.Peer, error);
+            if (error is not OperationCanceledException) TransportLogMessages.HandlerFailed(logger, method, connection.Peer, error);
             return (1, Text($"{method} failed: {(_isFinishing ? PeerTransport.Stopping : error.Message)}"));
         }
     }

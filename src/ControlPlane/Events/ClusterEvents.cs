@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
 
 namespace RaftMirror.ControlPlane.Events;

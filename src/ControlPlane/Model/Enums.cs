@@ -32,13 +32,6 @@ public enum PredecessorStatus
     Fenced,
 }
 
-/// <summary>How a set keeps lost nodes from its disks.</summary>
-public enum FencingKind
-{
-    /// <summary>By waiting out the lease horizon.</summary>
-    Lease,
-}
-
 /// <summary>State of a disk.</summary>
 public enum DiskStatus
 {
@@ -87,49 +80,6 @@ public enum DiskLossReason
 
     /// <summary>Its calls fail on this node, while other nodes can use it.</summary>
     FailsHere,
-}
-
-/// <summary>What repairs a mirror after a crash.</summary>
-public enum RecoveryMode
-{
-    /// <summary>The dirty-region log.</summary>
-    Log,
-
-    /// <summary>The application (ABR).</summary>
-    App,
-}
-
-/// <summary>Who may write at one time.</summary>
-public enum WriterMode
-{
-    /// <summary>The owner.</summary>
-    One,
-
-    /// <summary>Every joined node.</summary>
-    All,
-}
-
-/// <summary>Which submirror answers a read.</summary>
-public enum ReadMode
-{
-    /// <summary>The next one.</summary>
-    RoundRobin,
-
-    /// <summary>Chosen by address.</summary>
-    Geometric,
-
-    /// <summary>The first readable one.</summary>
-    First,
-}
-
-/// <summary>How the submirrors are written.</summary>
-public enum WriteMode
-{
-    /// <summary>All at once.</summary>
-    Parallel,
-
-    /// <summary>One after the other.</summary>
-    Serial,
 }
 
 /// <summary>State of a submirror (reference: illumos metastat's words).</summary>

@@ -48,8 +48,11 @@ public sealed record SetState(
     /// a silent node counts as gone, too: it is part of the fencing horizon.</summary>
     public long DeviceTimeoutMs { get; init; } = DefaultDeviceTimeoutMs;
 
-    /// <summary>The stamps opened last, oldest first, at most <see cref="StampEvolution.MaxRemembered"/>: by their nonces a label between the completed and
-    /// the open one is known.</summary>
+    /// <summary>How many opened stamps are kept: five minutes of beats that a disk missed, or as many activations whose nodes died.</summary>
+    public const int MaxOpenedStamps = 32;
+
+    /// <summary>The stamps opened last, oldest first, at most <see cref="MaxOpenedStamps"/>: by their nonces a label between the
+    /// completed and the open one is known.</summary>
     public ImmutableArray<StampState> OpenedStamps { get; init; } = [];
 
     /// <summary>True if some sealed slot is not merged yet: no ownership of a logged volume is granted meanwhile.</summary>

@@ -3,6 +3,7 @@ using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using RaftMirror.ControlPlane.Commands;
+using RaftMirror.ControlPlane.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.ControlPlane.Snapshots;

@@ -1,10 +1,6 @@
-namespace RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.DirtyRegions.Core;
 
-/// <summary>One change of a region's mark.</summary>
-/// <param name="Volume">The volume's number in its disk set, never reused.</param>
-/// <param name="Region">Region number: byte offset / region size.</param>
-/// <param name="IsDirty">True marks, false clears.</param>
-public readonly record struct RegionUpdate(uint Volume, long Region, bool IsDirty);
+namespace RaftMirror.DataPlane.DirtyRegions;
 
 /// <summary>The dirty-region log of one (disk set, node, incarnation): written by that node alone, read by any survivor.
 /// Marks and clears of all volumes of the set share it (group commit). Any thread may call.</summary>
@@ -38,12 +34,3 @@ public sealed class DirtyLogOpenException : IOException
     /// <summary>What broke.</summary>
     public DirtyLogFailure Failure { get; }
 }
-
-/// <summary>What a slot's log held. Any doubt makes everything dirty, never fewer regions than were marked.</summary>
-/// <param name="IsEverythingDirty">True if the marks cannot be trusted to be complete.</param>
-/// <param name="Doubt">What was doubtful, for people; null if nothing was.</param>
-/// <param name="Marks">Dirty regions by volume number, sorted, each once. A superset of the truth is allowed.</param>
-public sealed record RecoveredMarks(
-    bool IsEverythingDirty,
-    string? Doubt,
-    IReadOnlyDictionary<uint, IReadOnlyList<long>> Marks);

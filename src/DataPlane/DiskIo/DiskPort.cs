@@ -1,5 +1,4 @@
 using RaftMirror.DataPlane.Devices;
-using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.DiskIo;
 

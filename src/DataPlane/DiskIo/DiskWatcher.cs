@@ -10,7 +10,7 @@ namespace RaftMirror.DataPlane.DiskIo;
 /// <summary>What the watch of a set's disks asks of its node. Each call returns at once and may come from any thread.</summary>
 public interface IDiskReports
 {
-    /// <summary>Asks another node whether it can use a disk now; what it says goes to <see cref="Mirroring.DataPlaneSet.DiskAnswered"/>.</summary>
+    /// <summary>Asks another node whether it can use a disk now; what it says goes to <c>DataPlaneSet.DiskAnswered</c>.</summary>
     void Ask(string node, string disk, ulong question);
 
     /// <summary>A disk neither answers nor fails, on no node that was asked. Repeated until the configuration calls it lost.</summary>

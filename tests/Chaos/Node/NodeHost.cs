@@ -3,6 +3,8 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Consensus.Node;
 
 namespace RaftMirror.Chaos.Node;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Chaos.Node;
 

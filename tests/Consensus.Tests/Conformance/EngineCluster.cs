@@ -2,6 +2,8 @@ using System.Net;
 using System.Net.Sockets;
 using RaftMirror.Chaos.Proxy;
 using RaftMirror.Conformance;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Consensus.Node;
 
 namespace RaftMirror.Consensus.Tests.Conformance;
 

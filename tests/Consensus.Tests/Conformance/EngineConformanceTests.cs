@@ -1,4 +1,5 @@
 using RaftMirror.Conformance;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Tests.Conformance;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using RaftMirror.Conformance;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Tests.Conformance;
 

@@ -1,5 +1,6 @@
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 using static RaftMirror.Consensus.Tests.Core.CoreCluster;
 

@@ -2,6 +2,7 @@ using System.Collections;
 using System.Reflection;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 using static RaftMirror.Consensus.Tests.Core.CoreCluster;
 

@@ -1,5 +1,6 @@
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 using static RaftMirror.Consensus.Tests.Core.CoreCluster;
 
 namespace RaftMirror.Consensus.Tests.Core;

@@ -1,5 +1,5 @@
 using System.Text;
-using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Tests.EtcdScenarios;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using Xunit.Abstractions;
 
 namespace RaftMirror.Consensus.Tests.EtcdScenarios;

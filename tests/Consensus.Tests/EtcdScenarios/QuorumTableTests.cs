@@ -1,5 +1,5 @@
 using System.Globalization;
-using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using Xunit.Abstractions;
 
 namespace RaftMirror.Consensus.Tests.EtcdScenarios;

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Tests.EtcdScenarios;
 

@@ -1,4 +1,5 @@
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Tests.EtcdScenarios;
 

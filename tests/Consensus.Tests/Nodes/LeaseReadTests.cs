@@ -1,4 +1,4 @@
-using RaftMirror.Conformance;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Tests.Conformance;
 
 namespace RaftMirror.Consensus.Tests.Nodes;

@@ -2,6 +2,8 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Consensus.Node;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Tests.Nodes;

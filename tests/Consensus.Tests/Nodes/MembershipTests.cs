@@ -1,3 +1,6 @@
+using RaftMirror.Consensus.Model;
+using RaftMirror.Consensus.Node;
+
 namespace RaftMirror.Consensus.Tests.Nodes;
 
 /// <summary>Membership, snapshots and divergence of real nodes over loopback TCP and real files.</summary>

@@ -1,4 +1,6 @@
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Node;
+using RaftMirror.Consensus.Offline;
 
 namespace RaftMirror.Consensus.Tests.Nodes;
 

@@ -1,4 +1,6 @@
 using System.Text;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Consensus.Node;
 
 namespace RaftMirror.Consensus.Tests.Nodes;
 

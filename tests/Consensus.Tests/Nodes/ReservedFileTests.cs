@@ -1,7 +1,6 @@
 using System.Text;
 using RaftMirror.Consensus.Node;
 using RaftMirror.Primitives;
-using Xunit;
 
 namespace RaftMirror.Consensus.Tests.Nodes;
 

@@ -1,4 +1,5 @@
 using System.Text;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Tests.Nodes;
 

@@ -1,4 +1,4 @@
-using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Snapshots;
 using RaftMirror.Primitives;
 

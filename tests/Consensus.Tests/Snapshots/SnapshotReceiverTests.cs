@@ -1,3 +1,4 @@
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Snapshots;
 using RaftMirror.Primitives;
 

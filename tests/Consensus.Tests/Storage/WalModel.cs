@@ -1,5 +1,5 @@
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Storage;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Tests.Storage;
 

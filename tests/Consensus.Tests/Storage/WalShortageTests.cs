@@ -1,6 +1,6 @@
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Storage;
-using Xunit;
 
 namespace RaftMirror.Consensus.Tests.Storage;
 

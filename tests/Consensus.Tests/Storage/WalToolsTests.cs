@@ -1,5 +1,6 @@
 using System.Text.Json;
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Storage;
 
 namespace RaftMirror.Consensus.Tests.Storage;

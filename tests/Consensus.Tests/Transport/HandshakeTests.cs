@@ -1,5 +1,6 @@
 using System.Net;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Tests.Nodes;
 using RaftMirror.Consensus.Transport;
 
@@ -72,7 +73,7 @@ public sealed class HandshakeTests
     [Fact]
     public void Message_EncodedAndCutAnywhere_IsRefusedNotBelieved()
     {
-        var entry = new RaftMirror.Consensus.Core.LogEntry(new(3, 8), RaftMirror.Consensus.Core.EntryType.Command, new(1, 2, 3), new byte[] { 1, 2, 3 });
+        var entry = new RaftMirror.Consensus.Model.LogEntry(new(3, 8), RaftMirror.Consensus.Model.EntryType.Command, new(1, 2, 3), new byte[] { 1, 2, 3 });
         var message = new Message
         {
             Kind = MessageKind.Append,
@@ -95,9 +96,9 @@ public sealed class HandshakeTests
     [Fact]
     public void Endpoint_OffLoopback_IsRefused()
     {
-        Assert.Throws<ArgumentException>(() => RaftNodeOptions.ParseLoopback("192.0.2.1:80"));
-        Assert.Throws<ArgumentException>(() => RaftNodeOptions.ParseLoopback("127.0.0.1"));
-        Assert.Equal(5, RaftNodeOptions.ParseLoopback("localhost:5").Port);
+        Assert.Throws<ArgumentException>(() => PeerAddress.ParseLoopback("192.0.2.1:80"));
+        Assert.Throws<ArgumentException>(() => PeerAddress.ParseLoopback("127.0.0.1"));
+        Assert.Equal(5, PeerAddress.ParseLoopback("localhost:5").Port);
     }
 
     private static IPEndPoint EndpointOf(LocalCluster cluster, NodeId id) =>

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Transport;
 
 namespace RaftMirror.Consensus.Tests.Transport;

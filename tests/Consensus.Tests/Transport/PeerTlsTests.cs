@@ -2,6 +2,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.Extensions.Logging.Abstractions;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Tests.Nodes;
 using RaftMirror.Consensus.Transport;
 
@@ -148,8 +149,8 @@ public sealed class PeerTlsTests
     [Fact]
     public void Endpoint_OffLoopback_IsAllowedWithTlsOnly()
     {
-        Assert.Equal(80, RaftNodeOptions.ParsePeer("192.0.2.1:80", isOffHostAllowed: true).Port);
-        Assert.Throws<ArgumentException>(() => RaftNodeOptions.ParsePeer("192.0.2.1:80", isOffHostAllowed: false));
+        Assert.Equal(80, PeerAddress.Parse("192.0.2.1:80", isOffHostAllowed: true).Port);
+        Assert.Throws<ArgumentException>(() => PeerAddress.Parse("192.0.2.1:80", isOffHostAllowed: false));
     }
 
     private static PeerTls Tls(PeerTlsOptions options, ushort self) => new(options, new NodeId(self), NullLogger.Instance);

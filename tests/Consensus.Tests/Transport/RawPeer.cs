@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Tests.Nodes;
 using RaftMirror.Consensus.Transport;
 

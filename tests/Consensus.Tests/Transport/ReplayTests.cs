@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Tests.Nodes;
 using RaftMirror.Consensus.Transport;
 

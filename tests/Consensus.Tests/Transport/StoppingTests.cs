@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Tests.Nodes;
 
 namespace RaftMirror.Consensus.Tests.Transport;

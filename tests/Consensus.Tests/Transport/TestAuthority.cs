@@ -1,5 +1,7 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using RaftMirror.Consensus.Model;
+using RaftMirror.Consensus.Transport;
 
 namespace RaftMirror.Consensus.Tests.Transport;
 

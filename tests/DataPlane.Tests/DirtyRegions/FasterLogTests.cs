@@ -1,6 +1,5 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
-using RaftMirror.DataPlane.DirtyRegions;
 using RaftMirror.DataPlane.DirtyRegions.Core;
 using RaftMirror.DataPlane.DirtyRegions.Faster;
 using RaftMirror.DataPlane.Metadata;

@@ -1,4 +1,3 @@
-using RaftMirror.DataPlane.DirtyRegions;
 using RaftMirror.DataPlane.DirtyRegions.Core;
 using RaftMirror.Primitives;
 using Xunit;

@@ -1,9 +1,8 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Leases.Core;
-using RaftMirror.DataPlane.Mirroring;
 using RaftMirror.DataPlane.Mirroring.Core;
-using RaftMirror.DataPlane.Nbd;
 using RaftMirror.Primitives;
 using Xunit;
 

@@ -1,4 +1,3 @@
-using RaftMirror.DataPlane.Mirroring;
 using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.Primitives;
 using Xunit;

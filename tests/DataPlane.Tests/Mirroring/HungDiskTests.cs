@@ -1,8 +1,7 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DiskIo.Core;
-using RaftMirror.DataPlane.Mirroring.Core;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
 using Xunit;
 
 namespace RaftMirror.DataPlane.Tests.Mirroring;

@@ -1,8 +1,7 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
-using RaftMirror.DataPlane.Mirroring;
-using RaftMirror.DataPlane.Mirroring.Core;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
+using RaftMirror.DataPlane.Mirroring.Shell;
 using RaftMirror.Primitives;
 using Xunit;
 

@@ -2,10 +2,12 @@ using System.Collections.Concurrent;
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DirtyRegions;
+using RaftMirror.DataPlane.DirtyRegions.Core;
 using RaftMirror.DataPlane.DiskIo;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Leases.Core;
-using RaftMirror.DataPlane.Mirroring;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Mirroring.Core;
+using RaftMirror.DataPlane.Mirroring.Shell;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Tests.Mirroring;

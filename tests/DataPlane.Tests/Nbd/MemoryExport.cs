@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Tests.Nbd;

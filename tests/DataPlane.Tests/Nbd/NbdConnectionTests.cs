@@ -1,5 +1,5 @@
 using System.Net.Sockets;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Nbd.Server;
 using Xunit;
 

@@ -1,4 +1,3 @@
-using RaftMirror.DataPlane.Nbd;
 using RaftMirror.DataPlane.Nbd.Server;
 using Xunit;
 

@@ -1,4 +1,4 @@
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Nbd.Protocol;
 using RaftMirror.DataPlane.Nbd.Server;
 using Xunit;

@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Nbd.Protocol;
 using Xunit;
 

@@ -1,5 +1,3 @@
-using RaftMirror.Integration.Tests.Nbd;
-
 namespace RaftMirror.Integration.Tests.Harness;
 
 /// <summary>Makes the disks of single nodes fail or hang, by a library that stands in for libc in their processes (FaultDisk.c). The

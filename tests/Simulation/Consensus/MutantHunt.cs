@@ -1,6 +1,7 @@
 #if MUTANTS
 using System.Diagnostics;
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Simulation.ControlPlane;
 using RaftMirror.Simulation.Harness;
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 using RaftMirror.Simulation.Harness;
 

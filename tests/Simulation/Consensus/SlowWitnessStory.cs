@@ -1,5 +1,3 @@
-using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Messages;
 using RaftMirror.Primitives;
 using static RaftMirror.Simulation.Consensus.LivesWorld;
 

@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.ControlPlane.Clocks;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Events;

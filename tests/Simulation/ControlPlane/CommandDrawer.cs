@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.Primitives;

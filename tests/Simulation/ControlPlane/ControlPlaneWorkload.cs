@@ -1,4 +1,5 @@
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Events;
 using RaftMirror.ControlPlane.Leases;

@@ -1,5 +1,4 @@
-using RaftMirror.Consensus;
-using RaftMirror.ControlPlane.Commands;
+using RaftMirror.Consensus.Model;
 using RaftMirror.ControlPlane.Leases;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.Primitives;

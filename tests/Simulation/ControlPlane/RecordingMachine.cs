@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.ControlPlane;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Events;

@@ -1,4 +1,4 @@
-using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Events;
 using RaftMirror.ControlPlane.Model;

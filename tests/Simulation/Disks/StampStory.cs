@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using RaftMirror.ControlPlane;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;

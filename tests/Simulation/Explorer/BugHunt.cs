@@ -1,5 +1,6 @@
 #if MUTANTS
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Simulation.Explorer;
 

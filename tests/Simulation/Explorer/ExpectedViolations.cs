@@ -1,4 +1,4 @@
-using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Simulation.Explorer;
 

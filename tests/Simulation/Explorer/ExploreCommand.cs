@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
-using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Simulation.Explorer;
 

@@ -1,5 +1,5 @@
-using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Simulation.Explorer;
 

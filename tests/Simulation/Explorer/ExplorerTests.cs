@@ -1,4 +1,5 @@
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using Xunit.Abstractions;
 
 namespace RaftMirror.Simulation.Explorer;

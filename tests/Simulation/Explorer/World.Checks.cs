@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
-using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Simulation.Explorer;
 

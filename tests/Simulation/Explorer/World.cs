@@ -1,6 +1,5 @@
-using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
-using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Explorer;

@@ -1,6 +1,6 @@
-using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
 using RaftMirror.Consensus.Messages;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Storage;
 using RaftMirror.Primitives;
 

@@ -1,5 +1,6 @@
 using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Simulation.Harness;
 

@@ -1,6 +1,5 @@
-using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
-using RaftMirror.Primitives;
+using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Simulation.Harness;
 

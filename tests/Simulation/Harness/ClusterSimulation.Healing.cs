@@ -1,8 +1,7 @@
 using System.Globalization;
-using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Snapshots;
-using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Harness;
 

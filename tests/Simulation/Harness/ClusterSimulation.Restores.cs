@@ -1,5 +1,5 @@
-using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Node;
 using RaftMirror.Consensus.Storage;
 

@@ -1,4 +1,5 @@
 using RaftMirror.Consensus;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Harness;

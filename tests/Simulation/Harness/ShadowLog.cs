@@ -1,4 +1,5 @@
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Storage;
 
 namespace RaftMirror.Simulation.Harness;

@@ -1,5 +1,6 @@
 using RaftMirror.Consensus;
 using RaftMirror.Consensus.Core;
+using RaftMirror.Consensus.Model;
 using RaftMirror.Consensus.Snapshots;
 using RaftMirror.Consensus.Storage;
 using RaftMirror.Primitives;

@@ -1,7 +1,6 @@
 using RaftMirror.DataPlane.Devices;
-using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Mirroring.Core;
-using RaftMirror.DataPlane.Nbd;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Mirrors;

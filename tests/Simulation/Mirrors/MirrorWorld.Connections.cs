@@ -1,5 +1,4 @@
 using RaftMirror.DataPlane.Mirroring.Core;
-using RaftMirror.DataPlane.Nbd;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Mirrors;

@@ -1,7 +1,6 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
-using RaftMirror.DataPlane.DirtyRegions;
-using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.DataPlane.DirtyRegions.Core;
 using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.Primitives;
 

@@ -1,6 +1,4 @@
-using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
-using RaftMirror.DataPlane.Mirroring;
 using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.Primitives;
 

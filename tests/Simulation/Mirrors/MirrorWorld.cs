@@ -1,10 +1,5 @@
 using RaftMirror.DataPlane.Configuration;
-using RaftMirror.DataPlane.Devices;
-using RaftMirror.DataPlane.DirtyRegions;
-using RaftMirror.DataPlane.Leases.Core;
-using RaftMirror.DataPlane.Mirroring;
 using RaftMirror.DataPlane.Mirroring.Core;
-using RaftMirror.DataPlane.Nbd;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Mirrors;

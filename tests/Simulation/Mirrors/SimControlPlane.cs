@@ -1,6 +1,6 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Leases.Core;
-using RaftMirror.DataPlane.Mirroring;
+using RaftMirror.DataPlane.Mirroring.Core;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Mirrors;

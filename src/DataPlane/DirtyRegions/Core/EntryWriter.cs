@@ -1,5 +1,3 @@
-using RaftMirror.Primitives;
-
 namespace RaftMirror.DataPlane.DirtyRegions.Core;
 
 /// <summary>Turns updates and snapshots into entries, in sequence, and keeps the marks that they lead to. Neighbouring

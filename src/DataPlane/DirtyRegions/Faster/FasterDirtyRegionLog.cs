@@ -3,7 +3,6 @@ using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
 using RaftMirror.DataPlane.DirtyRegions.Core;
 using RaftMirror.DataPlane.Metadata;
-using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.DirtyRegions.Faster;
 

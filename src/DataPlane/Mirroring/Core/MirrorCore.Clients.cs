@@ -1,4 +1,5 @@
 using RaftMirror.DataPlane.Configuration;
+using RaftMirror.DataPlane.Exports;
 
 namespace RaftMirror.DataPlane.Mirroring.Core;
 
@@ -102,7 +103,7 @@ internal sealed partial class MirrorCore
     {
         foreach (var operation in SortedOperations())
         {
-            if (operation.State == OperationState.Waiting && operation.IsClientWrite) End(operation, Nbd.IoStatus.Drop);
+            if (operation.State == OperationState.Waiting && operation.IsClientWrite) End(operation, IoStatus.Drop);
         }
     }
 

@@ -1,6 +1,6 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Resync.Core;
 using RaftMirror.Primitives;
 

@@ -1,4 +1,4 @@
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
 
 namespace RaftMirror.DataPlane.Mirroring.Core;
 

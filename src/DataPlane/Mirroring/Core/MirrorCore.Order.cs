@@ -1,5 +1,4 @@
-using RaftMirror.DataPlane.Configuration;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
 
 namespace RaftMirror.DataPlane.Mirroring.Core;
 

@@ -1,7 +1,6 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.DirtyRegions.Core;
 using RaftMirror.DataPlane.Resync.Core;
-using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Mirroring.Core;
 

@@ -1,5 +1,5 @@
 using RaftMirror.DataPlane.Configuration;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Mirroring.Core;

@@ -1,5 +1,6 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Resync.Core;
 using RaftMirror.Primitives;
 
@@ -300,7 +301,7 @@ internal sealed partial class MirrorCore
         ReleaseHolds(copy);
         _copies.Remove(copy);
         if (giveBack) _resync.GiveBack(copy.Range);
-        End(copy, Nbd.IoStatus.Ok);
+        End(copy, IoStatus.Ok);
     }
 
     private void ResyncEndFlushed(bool isOk, ulong generation)

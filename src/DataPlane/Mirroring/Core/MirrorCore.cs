@@ -1,8 +1,7 @@
 using RaftMirror.DataPlane.Configuration;
-using RaftMirror.DataPlane.DirtyRegions;
 using RaftMirror.DataPlane.DirtyRegions.Core;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Leases.Core;
-using RaftMirror.DataPlane.Nbd;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Mirroring.Core;

@@ -1,7 +1,6 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
-using RaftMirror.DataPlane.DirtyRegions;
-using RaftMirror.DataPlane.Nbd;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Mirroring.Core;

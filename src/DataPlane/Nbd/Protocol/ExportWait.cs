@@ -1,3 +1,5 @@
+using RaftMirror.DataPlane.Exports;
+
 namespace RaftMirror.DataPlane.Nbd.Protocol;
 
 /// <summary>Where the session stands that was opened for a handshake.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Text;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Nbd.Protocol;

@@ -1,3 +1,4 @@
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Nbd.Protocol;

@@ -1,3 +1,5 @@
+using RaftMirror.DataPlane.Exports;
+
 namespace RaftMirror.DataPlane.Nbd.Protocol;
 
 /// <summary>What to do with a request.</summary>

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Nbd.Server;

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Nbd.Protocol;
 using RaftMirror.Primitives;
 

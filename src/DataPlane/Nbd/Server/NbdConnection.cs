@@ -2,7 +2,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 using RaftMirror.DataPlane.Devices;
-using RaftMirror.DataPlane.Nbd.Protocol;
+using RaftMirror.DataPlane.Exports;
 
 namespace RaftMirror.DataPlane.Nbd.Server;
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Nbd.Protocol;
 
 namespace RaftMirror.DataPlane.Nbd.Server;

@@ -1,3 +1,4 @@
+using RaftMirror.DataPlane.Exports;
 using RaftMirror.DataPlane.Nbd.Protocol;
 
 namespace RaftMirror.DataPlane.Nbd.Server;

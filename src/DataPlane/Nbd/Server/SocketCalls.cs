@@ -1,7 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
-using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Nbd.Server;
 
