@@ -321,6 +321,37 @@ public sealed class DeadDiskTests(ITestOutputHelper output)
         },
         arguments: await DiskFaults.PrepareAsync());
 
+    [ToolFact("gcc", "cmp")] // What one node says against a disk must not keep it lost: it is asked again although its data plane has closed the disk.
+    public async Task DiskFailsForOneNodeThenHangsForTheOthers_WorksAgain_ComesBackByItselfAndLegsAreEqual() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await using var writers = await TwoWriters.StartAsync(cluster, "word");
+            var (client, other, since) = writers;
+
+            // Reads of the data only: the label reads well, and nothing is torn.
+            faults.FailFrom("word-d1", "r", Eio, (await Legs.MapAsync(cluster, "word/v"))[1][0].DiskOffset, cluster["a"]);
+            _ = Record.ExceptionAsync(async () => // The one that meets it waits: the node serves nothing that needs the disk.
+            {
+                while (true) await client.ReadAsync(0, new byte[4096]);
+            });
+            await Eventually.TrueAsync(
+                "node a has said that it cannot use the disk", Limit, () => HasCauseAsync(cluster, "RM1205 DISK_NOT_SEEN", "node a cannot use disk d1"));
+            Assert.True(faults.Hits(cluster["a"]) > 0, "the fault was met");
+
+            // Node a answers that it reaches the disk; since what hangs on b may still land, the disk is lost all the same, and a closes it.
+            faults.Hang("word-d1", "rwf", cluster["b"], cluster["c"]);
+            Assert.Equal(0u, await other.WriteAsync(9 << 20, Enumerable.Repeat((byte)5, 4096).ToArray()).WaitAsync(Limit));
+            Assert.Contains(await cluster.EventsAsync(since), item => (string?)item["type"] == "DiskLost");
+
+            faults.End(cluster.Nodes);
+            await cluster.WaitUntilHealthyAsync("word/v");
+            Assert.Contains(await cluster.EventsAsync(since), item => (string?)item["type"] == "DiskReturned");
+            await Legs.AssertIdenticalAsync(cluster, "word/v", 16 << 20);
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
     private static async Task<bool> HasCauseAsync(TestCluster cluster, string code, string word)
     {
         var set = (await cluster.StatusAsync(cluster["b"]))["disksets"]![0]!;

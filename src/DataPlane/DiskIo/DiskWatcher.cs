@@ -1,6 +1,5 @@
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
-using RaftMirror.DataPlane.DirtyRegions.Core;
 using RaftMirror.DataPlane.DiskIo.Core;
 using RaftMirror.DataPlane.Metadata;
 using RaftMirror.Primitives;
@@ -57,9 +56,6 @@ public sealed record DiskStatistics(string Disk, long OldestMs, int Calls, strin
 internal sealed class DiskWatcher(
     Func<IEnumerable<DiskPort>> ports, Func<long> nowNs, IDiskReports? reports, AlignedBufferPool pool)
 {
-    /// <summary>Most that a probe reads: the largest request of a client.</summary>
-    public const long MaxPlaceBytes = 64 << 20;
-
     private static readonly TimeSpan ProbeLimit = TimeSpan.FromSeconds(1);
     private readonly Lock _gate = new();
     private readonly DiskWatch _watch = new();
@@ -251,43 +247,11 @@ internal sealed class DiskWatcher(
 
     private sealed class Probe(AlignedBufferPool pool, SetConfiguration configuration, ByteRange place) : DiskCall
     {
-        private const int PieceBytes = 1 << 20;
         private readonly TaskCompletionSource<DiskAnswer> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public Task<DiskAnswer> Answer => _answer.Task;
 
-        public override DeviceStatus Execute(IBlockDevice device)
-        {
-            using var block = pool.Rent(DiskLayout.LabelBytes);
-            var bytes = block.GetSpan()[..DiskLayout.LabelBytes];
-            var status = device.Read(0, bytes);
-            if (status == DeviceStatus.Ok && ProbeOffset(device) is { } offset)
-            {
-                bytes.Clear();
-                status = device.Write(offset, bytes);
-            }
-
-            if (status == DeviceStatus.Ok) status = device.Flush();
-            return status == DeviceStatus.Ok ? ReadPlace(device) : status;
-        }
-
-        private DeviceStatus ReadPlace(IBlockDevice device)
-        {
-            if (place.Length <= 0) return DeviceStatus.Ok;
-            var isThere = place.Start >= 0 && place.Length <= MaxPlaceBytes && place.Start <= device.SizeBytes - place.Length;
-            if (!isThere) return DeviceStatus.IoError;
-            // Whole blocks around it: the data area begins and ends with such.
-            var first = place.Start / DiskLayout.LabelBytes * DiskLayout.LabelBytes;
-            var end = Math.Min(device.SizeBytes, (place.End + DiskLayout.LabelBytes - 1) / DiskLayout.LabelBytes * DiskLayout.LabelBytes);
-            using var piece = pool.Rent((int)Math.Min(PieceBytes, end - first));
-            for (var at = first; at < end; at += PieceBytes)
-            {
-                var status = device.Read(at, piece.GetSpan()[..(int)Math.Min(PieceBytes, end - at)]);
-                if (status != DeviceStatus.Ok) return status;
-            }
-
-            return DeviceStatus.Ok;
-        }
+        public override DeviceStatus Execute(IBlockDevice device) => DiskTrial.Run(device, pool, OwnSlot(device), place);
 
         public override void Ended(DeviceStatus status) =>
             _answer.TrySetResult(status == DeviceStatus.Ok ? DiskAnswer.Fine : DiskAnswer.Fails);
@@ -297,14 +261,14 @@ internal sealed class DiskWatcher(
 
         public override void Release() => _answer.TrySetResult(DiskAnswer.Hangs);
 
-        private long? ProbeOffset(IBlockDevice device)
+        private long? OwnSlot(IBlockDevice device)
         {
             foreach (var member in configuration.Members)
             {
                 if (member.Node == configuration.Self
                     && DiskLayout.TryCreate(device.SizeBytes, configuration.Disks[0].MetadataBytes, configuration.MaxNodes, out var layout, out _))
                 {
-                    return layout.SlotOffset(member.Slot) + SlotLayout.ProbeOffset;
+                    return layout.SlotOffset(member.Slot);
                 }
             }
 

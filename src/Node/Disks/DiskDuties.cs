@@ -19,6 +19,7 @@ internal sealed partial class DiskDuties(
     StateFeed feed,
     NodeDisks disks,
     Func<string, DataPlaneSet?> dataPlane,
+    Action<string, string> lookAgain,
     Func<CommandBody, CancellationToken, Task<ApiResult>> submit,
     ILogger logger)
 {
@@ -72,6 +73,11 @@ internal sealed partial class DiskDuties(
         _lookedMs[setName] = Environment.TickCount64;
         if (feed.Current.Set(setName)?.Members.GetValueOrDefault(self.Name) is not { } member) return null;
         var figures = dataPlane(setName)?.DiskStatistics();
+        foreach (var told in member.Disks)
+        {
+            if (member.DisksBy == self.Incarnation && told.Reason == DiskLossReason.FailsHere) lookAgain(setName, told.Disk);
+        }
+
         var standing = member.DisksBy == self.Incarnation
             ? member.Disks.Where(told => verdicts.GetValueOrDefault(told.Disk) is { IsUsable: true } && StandsThoughUsable(told, figures))
             : [];

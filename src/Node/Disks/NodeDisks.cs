@@ -4,9 +4,11 @@ using Microsoft.Extensions.Logging;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.Configuration;
 using RaftMirror.DataPlane.Devices;
+using RaftMirror.DataPlane.DiskIo;
 using RaftMirror.DataPlane.Metadata;
 using RaftMirror.Node.Peers;
 using RaftMirror.Node.State;
+using RaftMirror.Primitives;
 
 namespace RaftMirror.Node.Disks;
 
@@ -239,6 +241,34 @@ internal sealed partial class NodeDisks(
         catch (IOException)
         {
             return new ProofReply(ProofStanding.Failed);
+        }
+    }
+
+    /// <summary>Whether this node can use a lost disk, which its data plane has closed: it is opened for this one trial.</summary>
+    /// <param name="setName">Set.</param>
+    /// <param name="diskName">Disk; false if it is not lost.</param>
+    /// <param name="place">Bytes of the disk to be read as well; empty for none.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task<bool> CanUseLostAsync(string setName, string diskName, ByteRange place, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var state = await CommittedAsync(cancellationToken);
+            if (state.Set(setName) is not { } set || set.Disks.GetValueOrDefault(diskName) is not { Status: DiskStatus.Lost } disk) return false;
+            if (!set.Members.TryGetValue(self.Name, out var member) || disk.Users.Any(user => user.Node == self.Name)) return false;
+            var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name, self.Name, disk.Id));
+            var (device, verdict) = await OpenLostAsync(own, state, set, disk, cancellationToken);
+            using (device)
+            {
+                // Another disk under its path is not written to; the look at the disks tells of it.
+                if (!verdict.IsUsable && !verdict.MayBeRefilled) return false;
+                var slot = StateWords.Layout(set, disk).SlotOffset(member.SlotNumber);
+                return await own.RunAsync(() => DiskTrial.Run(device, AlignedBufferPool.Shared, slot, place), cancellationToken) == DeviceStatus.Ok;
+            }
+        }
+        catch (IOException)
+        {
+            return false;
         }
     }
 

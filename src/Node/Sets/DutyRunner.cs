@@ -39,7 +39,8 @@ internal sealed partial class DutyRunner(
     private readonly Dictionary<string, Task> _underWay = new(StringComparer.Ordinal);
     private readonly LogOnce _once = new();
     private readonly LogReopening _logReopening = new(self);
-    private readonly DiskDuties _diskDuties = new(self, feed, disks, dataPlane, (body, token) => submit(body, null, token), logger);
+    private readonly DiskDuties _diskDuties = new(
+        self, feed, disks, dataPlane, (set, disk) => failuresOf(set).LookAgain(disk), (body, token) => submit(body, null, token), logger);
 
     /// <summary>Runs until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)

@@ -9,6 +9,7 @@ using RaftMirror.Node.Disks;
 using RaftMirror.Node.Peers;
 using RaftMirror.Node.State;
 using RaftMirror.Primitives;
+using DiskStatus = RaftMirror.ControlPlane.Model.DiskStatus;
 
 namespace RaftMirror.Node.Sets;
 
@@ -20,15 +21,17 @@ internal sealed partial class LegFailures(
     StateFeed feed,
     PeerClient peers,
     Func<DataPlaneSet?> dataPlane,
+    LostDiskTrial lostDisks,
     Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
     ILogger logger,
     CancellationToken stopping)
 {
     private readonly OwnComplaints _complaints = new(set, self, feed, submit, stopping);
-    private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(30); // Reports are repeated every few seconds at the most.
     private readonly ConcurrentDictionary<string, long> _waitingSinceMs = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, bool> _looking = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, ByteRange> _places = new(StringComparer.Ordinal); // Where each disk failed last.
     private readonly ConcurrentDictionary<string, long> _judgedMs = new(StringComparer.Ordinal);
     private readonly LogOnce _once = new();
 
@@ -55,7 +58,8 @@ internal sealed partial class LegFailures(
         var evidence = Describe(own.Result, answers);
         Say(disk, what, verdict, evidence);
         if (verdict != FailureVerdict.Wait) _waitingSinceMs.TryRemove(disk, out _);
-        if (verdict == FailureVerdict.Path) await ComplainAsync(disk, place, $"{what}; {evidence}");
+        // Of a call that was given up with a lost disk nothing follows for this node's way to it: whoever has it open still may well reach it.
+        if (verdict == FailureVerdict.Path && !IsLost(disk)) await ComplainAsync(disk, place, $"{what}; {evidence}");
         return new LegJudgement(verdict, evidence, own.Result != DiskAnswer.Fine && !answers.ContainsValue(DiskAnswer.Fine))
         {
             IsUnconfirmed = answers.Count > 0 && answers.Values.All(static answer => answer == DiskAnswer.Unknown),
@@ -78,7 +82,16 @@ internal sealed partial class LegFailures(
     private async Task ComplainAsync(string disk, ByteRange place, string detail)
     {
         await _complaints.AddAsync(new DiskComplaint(disk, DiskLossReason.FailsHere, detail.Length <= 1024 ? detail : detail[..1024]));
-        if (_looking.TryAdd(disk, true)) _ = Task.Run(() => LookUntilFineAsync(disk, place), CancellationToken.None);
+        _places[disk] = place;
+        LookAgain(disk);
+    }
+
+    /// <summary>Goes on looking whether a disk that this node complains of works. A complaint can stand without a look: one report
+    /// of the node's complaints may put back what another has just taken away. So who sees one calls this.</summary>
+    public void LookAgain(string disk)
+    {
+        if (_looking.TryAdd(disk, true))
+            _ = Task.Run(() => LookUntilFineAsync(disk, _places.GetValueOrDefault(disk)), CancellationToken.None);
     }
 
     /// <summary>The complaint is taken back when this node can use the disk, and read the place where it failed.</summary>
@@ -86,7 +99,7 @@ internal sealed partial class LegFailures(
     {
         try
         {
-            using var timer = new PeriodicTimer(LookAgain);
+            using var timer = new PeriodicTimer(LookEvery);
             while (await timer.WaitForNextTickAsync(stopping))
             {
                 if (!await CanUseAsync(disk, place)) continue;
@@ -104,11 +117,15 @@ internal sealed partial class LegFailures(
         }
     }
 
+    private bool IsLost(string disk) => feed.Current.Set(set)?.Disks.GetValueOrDefault(disk) is { Status: DiskStatus.Lost };
+
     /// <summary>Whatever goes wrong with one look, the next may find the disk well: a word that nobody takes back would keep the node from it.</summary>
     private async Task<bool> CanUseAsync(string disk, ByteRange place)
     {
         try
         {
+            // A lost disk is closed in the data plane, which would have no opinion for as long as this word keeps the disk lost.
+            if (IsLost(disk)) return await lostDisks(disk, place, stopping);
             return dataPlane() is { } plane && await plane.ProbeDiskAsync(disk, place) == DiskAnswer.Fine;
         }
         catch (Exception failure) when (failure is not OperationCanceledException)
@@ -136,6 +153,12 @@ internal sealed partial class LegFailures(
     [LoggerMessage(3605, LogLevel.Warning, "Set {Set}: disk {Disk}: {What}: {Verdict}; {Evidence}")]
     private static partial void LogJudged(ILogger logger, string set, string disk, string what, string verdict, string evidence);
 }
+
+/// <summary>Whether this node can use a disk that is lost, apart from the data plane.</summary>
+/// <param name="disk">Disk.</param>
+/// <param name="place">Bytes of it to be read as well; empty for none.</param>
+/// <param name="cancellationToken">Gives up.</param>
+internal delegate Task<bool> LostDiskTrial(string disk, ByteRange place, CancellationToken cancellationToken);
 
 /// <summary>What became of a question about a failure.</summary>
 /// <param name="Verdict">Whom it speaks against.</param>
