@@ -204,6 +204,7 @@ public sealed partial class RaftNode
     private void Restore(SnapshotMeta snapshot)
     {
         using (var reader = _snapshots.OpenVerified(snapshot.Last)) Restore(reader);
+        _snapshots.UnpinThrough(snapshot.Last);
         PublishApplied(snapshot.Last);
         NodeLogMessages.Restored(_logger, Self, snapshot.Last.Index, snapshot.LengthBytes);
     }

@@ -74,7 +74,7 @@ public sealed partial class RaftNode
                 _core.SnapshotTaken(taken.Snapshot);
                 break;
             case LoopInput.SnapshotReceived received:
-                _core.InstallSnapshot(received.Snapshot);
+                if (!_core.InstallSnapshot(received.Snapshot)) _snapshots.Unpin(received.Snapshot.Last);
                 break;
             case LoopInput.Digest digest:
                 _core.ReportDigest(digest.Index, digest.Value);

@@ -152,6 +152,7 @@ public sealed partial class RaftNode
         try
         {
             var meta = _incoming!.Commit();
+            _snapshots.Pin(meta.Last); // The apply thread may be busy for longer than two more receptions take.
             _receiver.Committed(step.Ticket);
             NodeLogMessages.SnapshotFetched(_logger, Self, meta.Last.Index, meta.LengthBytes);
             foreach (var waiter in waiters.Where(waiter => waiter.Last == meta.Last)) waiter.Done.TrySetResult(meta);

@@ -6,7 +6,7 @@ namespace RaftMirror.Consensus.Snapshots;
 /// <summary>The snapshots of one node: the last <see cref="Kept"/>, each written whole or not at all. A crash at any point leaves
 /// the old set or the new one, and leftovers that the next opening deletes.
 ///
-/// Threads: one at a time for everything but <see cref="ReadChunk"/>, <see cref="List"/> and <see cref="Newest"/>, which are for any.
+/// Threads: one at a time for everything but <see cref="ReadChunk"/>, <see cref="List"/>, <see cref="Newest"/> and pins, which are for any.
 /// Errors: an <see cref="IOException"/> of <see cref="Write"/> or of an incoming snapshot leaves the older snapshots as they were; the
 /// write-ahead log must then not be compacted, and nothing is retried on the same file.</summary>
 internal sealed partial class SnapshotStore
@@ -24,6 +24,9 @@ internal sealed partial class SnapshotStore
     /// <summary>By index. Metadata is null until the file was verified in this process.</summary>
     private readonly SortedDictionary<EntryId, SnapshotMeta?> _known = new(ByIndex.Instance);
     private readonly HashSet<EntryId> _damaged = [];
+
+    /// <summary>Received, and not restored yet: newer ones do not push them out.</summary>
+    private readonly HashSet<EntryId> _pinned = [];
 
     private readonly int _chunkBytes;
 
@@ -149,6 +152,24 @@ internal sealed partial class SnapshotStore
         return new NewestSnapshot(null, damage);
     }
 
+    /// <summary>Keeps a snapshot that was received until it is restored or refused, however many newer ones come meanwhile. Any thread.</summary>
+    public void Pin(EntryId last)
+    {
+        lock (_lock) _pinned.Add(last);
+    }
+
+    /// <summary>The snapshot is refused: the next newer one may push it out. Any thread.</summary>
+    public void Unpin(EntryId last)
+    {
+        lock (_lock) _pinned.Remove(last);
+    }
+
+    /// <summary>The snapshot is restored: neither it nor an older one is needed for that any more. Any thread.</summary>
+    public void UnpinThrough(EntryId last)
+    {
+        lock (_lock) _pinned.RemoveWhere(pinned => pinned.Index <= last.Index);
+    }
+
     /// <summary>Removes a snapshot: the state of a node that is to be seeded anew must not come back at the next start.</summary>
     public void Delete(EntryId last)
     {
@@ -216,7 +237,8 @@ internal sealed partial class SnapshotStore
         }
     }
 
-    /// <summary>Deletes what is older than the newest <paramref name="kept"/> that are not known to be damaged, the damaged ones among it.</summary>
+    /// <summary>Deletes what is older than the newest <paramref name="kept"/> that are not known to be damaged, the damaged ones among it; not
+    /// what is pinned.</summary>
     private void Prune(int kept = Kept)
     {
         lock (_lock)
@@ -224,15 +246,15 @@ internal sealed partial class SnapshotStore
             var sound = 0;
             foreach (var last in _known.Keys.Reverse().ToArray())
             {
-                if (sound >= kept)
+                if (sound < kept)
+                {
+                    if (!_damaged.Contains(last)) sound++;
+                }
+                else if (!_pinned.Contains(last))
                 {
                     _storage.Delete(SnapshotName.Of(last));
                     _known.Remove(last);
                     _damaged.Remove(last);
-                }
-                else if (!_damaged.Contains(last))
-                {
-                    sound++;
                 }
             }
         }

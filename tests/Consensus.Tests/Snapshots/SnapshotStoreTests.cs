@@ -9,6 +9,25 @@ public sealed class SnapshotStoreTests
     private const int ChunkBytes = 1 << 20;
     private readonly MemorySnapshotStorage _storage = new();
 
+    [Fact] // One that was received waited for the apply thread while two more came, and the node ended for want of its file.
+    public void Write_ReceivedOneIsNotRestoredYet_StaysUntilItIs()
+    {
+        var store = new SnapshotStore(_storage, Samples.Cluster);
+        var received = store.Write(10, Samples.Content(100)).Last;
+        store.Pin(received);
+        foreach (var index in (ulong[])[20, 30, 40]) store.Write(index, Samples.Content(100));
+        Assert.Equal([10, 30, 40], store.List().Select(static last => last.Index));
+        store.OpenVerified(received).Dispose();
+
+        store.Unpin(new EntryId(received.Term, 30)); // Another one was refused.
+        store.Write(50, Samples.Content(100));
+        Assert.Equal([10, 40, 50], store.List().Select(static last => last.Index));
+
+        store.UnpinThrough(new EntryId(received.Term, 30));
+        store.Write(60, Samples.Content(100));
+        Assert.Equal([50, 60], store.List().Select(static last => last.Index));
+    }
+
     [Fact]
     public void Write_ThreeSnapshots_KeepsTheNewestTwoAlsoAfterReopening()
     {
