@@ -7,6 +7,7 @@ using RaftMirror.Contracts;
 using RaftMirror.ControlPlane.Commands;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.DiskIo.Core;
+using RaftMirror.Node.Disks;
 using RaftMirror.Node.Peers;
 using RaftMirror.Node.Sets;
 using RaftMirror.Node.State;
@@ -91,6 +92,21 @@ public sealed class LegFailuresTests
         Assert.Single(told);
     }
 
+    [Fact] // Design §14.5: the disk is lost with the node only for what hangs on it, and a call that hangs may land after the node is fenced.
+    public async Task Complaint_CallsFailAndThenHang_TheHangIsSaid()
+    {
+        var feed = new StateFeed(Samples.View().State);
+        var (failures, told) = Start(feed, NoTrial);
+        await failures.JudgeAsync("d0", new ByteRange(4096, 4096), false, "IoError");
+        var complaints = new OwnComplaints("demo", new NodeIdentity("a", new NodeId(1), 7), feed, _submit!, CancellationToken.None);
+        Assert.True(await complaints.AddAsync(new DiskComplaint("d0", DiskLossReason.TimedOut, "hangs")));
+        Assert.False(await complaints.AddAsync(new DiskComplaint("d0", DiskLossReason.FailsHere, "IoError")));
+        Assert.Equal(DiskLossReason.TimedOut, Assert.Single(feed.Current.Sets["demo"].Members["a"].Disks).Reason);
+        Assert.Equal(2, told.Count);
+    }
+
+    private Func<CommandBody, string?, CancellationToken, Task<ApiResult>>? _submit;
+
     private readonly List<string> _asked = [];
 
     private static Task<bool> NoTrial(string disk, ByteRange place, CancellationToken cancellationToken) => throw new InvalidOperationException("Not lost.");
@@ -101,24 +117,23 @@ public sealed class LegFailuresTests
         var told = new List<ReportDisks>();
         var members = new FirstMember[] { new("a", 1, "127.0.0.1:1"), new("b", 2, "127.0.0.1:2"), new("c", 3, "127.0.0.1:3") };
         var directory = new NodeDirectory(new FirstStart("demo", null, members), "a");
+        _submit = (body, _, _) =>
+        {
+            var report = Assert.IsType<ReportDisks>(body);
+            told.Add(report);
+            var set = feed.Current.Sets["demo"];
+            feed.Publish(feed.Current with
+            {
+                Sets = feed.Current.Sets.SetItem("demo", set with
+                {
+                    Members = set.Members.SetItem("a", set.Members["a"] with { Disks = report.Disks, DisksBy = report.Incarnation }),
+                }),
+            });
+            return Task.FromResult(new ApiResult { Outcome = ApiOutcome.Applied });
+        };
         var failures = new LegFailures(
             "demo", new NodeIdentity("a", new NodeId(1), 7), feed, new PeerClient(new Others(id => _asked.Add(directory.NameOf(id)!)), directory), () => null,
-            trial,
-            (body, _, _) =>
-            {
-                var report = Assert.IsType<ReportDisks>(body);
-                told.Add(report);
-                var set = feed.Current.Sets["demo"];
-                feed.Publish(feed.Current with
-                {
-                    Sets = feed.Current.Sets.SetItem("demo", set with
-                    {
-                        Members = set.Members.SetItem("a", set.Members["a"] with { Disks = report.Disks, DisksBy = report.Incarnation }),
-                    }),
-                });
-                return Task.FromResult(new ApiResult { Outcome = ApiOutcome.Applied });
-            },
-            new Lines(), CancellationToken.None);
+            trial, _submit, new Lines(), CancellationToken.None);
         return (failures, told);
     }
 

@@ -255,7 +255,8 @@ internal sealed partial class NodeDisks(
         {
             var state = await CommittedAsync(cancellationToken);
             if (state.Set(setName) is not { } set || set.Disks.GetValueOrDefault(diskName) is not { Status: DiskStatus.Lost } disk) return false;
-            if (!set.Members.TryGetValue(self.Name, out var member) || disk.Users.Any(user => user.Node == self.Name)) return false;
+            if (!set.Members.TryGetValue(self.Name, out var member) || member.JoinedIncarnation != self.Incarnation) return false;
+            if (disk.Users.Any(user => user.Node == self.Name)) return false; // A call of this node may still land.
             var own = _disks.GetOrAdd((set.Name, disk.Id), _ => new NodeDisk(disk.Name, self.Name, disk.Id));
             var (device, verdict) = await OpenLostAsync(own, state, set, disk, cancellationToken);
             using (device)

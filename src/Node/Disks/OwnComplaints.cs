@@ -14,12 +14,20 @@ internal sealed class OwnComplaints(
     public ImmutableArray<DiskComplaint> Told =>
         feed.Current.Set(set)?.Members.GetValueOrDefault(self.Name) is { } member && member.DisksBy == self.Incarnation ? member.Disks : [];
 
-    /// <summary>Says it once: a detail that changes would be an entry of the log each time.</summary>
-    public async Task AddAsync(DiskComplaint complaint)
+    /// <summary>Says it once: a detail that changes would be an entry of the log each time. That calls hang takes the place of that they fail: should
+    /// this node be fenced, the disk is lost for what hangs on it, and for nothing else (design §14.5).</summary>
+    /// <returns>True if it was said.</returns>
+    public async Task<bool> AddAsync(DiskComplaint complaint)
     {
         var told = Told;
-        if (told.All(other => other.Disk != complaint.Disk)) await ReportAsync([.. told, complaint]);
+        var known = told.FirstOrDefault(other => other.Disk == complaint.Disk);
+        if (known is not null && (known.Reason != DiskLossReason.FailsHere || complaint.Reason != DiskLossReason.TimedOut)) return false;
+        await ReportAsync([.. told.Where(other => other.Disk != complaint.Disk), complaint]);
+        return true;
     }
+
+    /// <summary>True if this is told of a disk, for this reason.</summary>
+    public bool Has(string disk, DiskLossReason reason) => Told.Any(complaint => complaint.Disk == disk && complaint.Reason == reason);
 
     /// <summary>Takes it back.</summary>
     /// <returns>False if there was nothing to take back.</returns>

@@ -63,10 +63,9 @@ internal sealed partial class DiskReports(
     public void HangsOnlyHere(DiskHang hang) => Run($"path {hang.Disk}", async () =>
     {
         // Said once: the age grows, and each change is an entry of the log.
-        if (_complaints.Told.Any(complaint => complaint.Disk == hang.Disk)) return;
+        if (_complaints.Has(hang.Disk, DiskLossReason.TimedOut)) return;
         var detail = Seconds($"its calls hang on this node (one for {hang.AgeMs / 1000.0:0.0} s), while '{hang.FineOn}' reaches it");
-        LogHangs(logger, set, hang.Disk, detail);
-        await _complaints.AddAsync(new DiskComplaint(hang.Disk, DiskLossReason.TimedOut, detail));
+        if (await _complaints.AddAsync(new DiskComplaint(hang.Disk, DiskLossReason.TimedOut, detail))) LogHangs(logger, set, hang.Disk, detail);
     });
 
     /// <inheritdoc/>

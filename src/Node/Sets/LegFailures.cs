@@ -44,6 +44,7 @@ internal sealed partial class LegFailures(
     {
         var state = feed.Current;
         if (state.Set(set) is not { } known) return new LegJudgement(FailureVerdict.Wait, what, IsOutOfReach: false);
+        var wasLost = IsLost(disk); // It may come back while the others are asked.
         var own = dataPlane()?.ProbeDiskAsync(disk, place) ?? Task.FromResult(DiskAnswer.Unknown);
         var asked = new SortedDictionary<string, Task<DiskAnswer>>(StringComparer.Ordinal);
         foreach (var member in known.Members.Values)
@@ -59,7 +60,7 @@ internal sealed partial class LegFailures(
         Say(disk, what, verdict, evidence);
         if (verdict != FailureVerdict.Wait) _waitingSinceMs.TryRemove(disk, out _);
         // Of a call that was given up with a lost disk nothing follows for this node's way to it: whoever has it open still may well reach it.
-        if (verdict == FailureVerdict.Path && !IsLost(disk)) await ComplainAsync(disk, place, $"{what}; {evidence}");
+        if (verdict == FailureVerdict.Path && !wasLost && !IsLost(disk)) await ComplainAsync(disk, place, $"{what}; {evidence}");
         return new LegJudgement(verdict, evidence, own.Result != DiskAnswer.Fine && !answers.ContainsValue(DiskAnswer.Fine))
         {
             IsUnconfirmed = answers.Count > 0 && answers.Values.All(static answer => answer == DiskAnswer.Unknown),
@@ -81,8 +82,8 @@ internal sealed partial class LegFailures(
 
     private async Task ComplainAsync(string disk, ByteRange place, string detail)
     {
+        if (place.Length > 0) _places[disk] = place;
         await _complaints.AddAsync(new DiskComplaint(disk, DiskLossReason.FailsHere, detail.Length <= 1024 ? detail : detail[..1024]));
-        _places[disk] = place;
         LookAgain(disk);
     }
 
@@ -91,18 +92,20 @@ internal sealed partial class LegFailures(
     public void LookAgain(string disk)
     {
         if (_looking.TryAdd(disk, true))
-            _ = Task.Run(() => LookUntilFineAsync(disk, _places.GetValueOrDefault(disk)), CancellationToken.None);
+            _ = Task.Run(() => LookUntilFineAsync(disk), CancellationToken.None);
     }
 
     /// <summary>The complaint is taken back when this node can use the disk, and read the place where it failed.</summary>
-    private async Task LookUntilFineAsync(string disk, ByteRange place)
+    private async Task LookUntilFineAsync(string disk)
     {
         try
         {
             using var timer = new PeriodicTimer(LookEvery);
             while (await timer.WaitForNextTickAsync(stopping))
             {
-                if (!await CanUseAsync(disk, place)) continue;
+                // Gone, or another has taken its place: whoever sees it again has it looked after again.
+                if (!_complaints.Has(disk, DiskLossReason.FailsHere)) break;
+                if (!await CanUseAsync(disk, _places.GetValueOrDefault(disk))) continue;
                 _once.Over(disk);
                 if (!await _complaints.RemoveAsync(disk, DiskLossReason.FailsHere)) break;
             }
