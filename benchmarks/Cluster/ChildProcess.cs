@@ -46,6 +46,7 @@ internal sealed partial class ChildProcess : IAsyncDisposable
         };
         foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("ETCD", StringComparison.Ordinal)).ToArray())
             start.Environment.Remove(name);
+        start.Environment["DOTNET_EnableDiagnostics"] = "0"; // A process that is killed would leave the runtime's sockets in the temporary folder.
         return new ChildProcess(Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} did not start."));
     }
 

@@ -85,7 +85,7 @@ internal static class CoreBenchmark
             {
                 for (var i = 0; i < batch; i++) proposals[i] = (new ProposalId(1, 1, ++_sequence), _command);
                 var refusal = _cores[0].Propose(proposals.AsSpan(0, Math.Min(batch, commands - done)), null, out _);
-                Invariant.Require(refusal == Refusal.None, "The leader is idle.");
+                Invariant.Require(refusal == ProposalRefusal.None, "The leader is idle.");
                 Settle();
             }
 

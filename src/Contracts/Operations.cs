@@ -71,7 +71,7 @@ internal sealed record CreateMirrorOperation(
     IReadOnlyList<string> Disks,
     RecoveryMode Recovery,
     WriterMode Writers,
-    ReadMode Read,
+    ReadPolicy Read,
     WriteMode Write,
     int Pass,
     int RegionBytes);

@@ -109,7 +109,7 @@ internal sealed record DisksetStatus
 
     public required IReadOnlyList<SetNodeStatus> Nodes { get; init; }
 
-    public required IReadOnlyList<DiskStatus> Disks { get; init; }
+    public required IReadOnlyList<DiskReport> Disks { get; init; }
 
     public required IReadOnlyList<VolumeStatus> Volumes { get; init; }
 
@@ -127,7 +127,7 @@ internal sealed record SetNodeStatus(string Name, bool Joined, string State, boo
     public string? Reason { get; init; }
 }
 
-internal sealed record DiskStatus
+internal sealed record DiskReport
 {
     public required string Name { get; init; }
 
@@ -180,7 +180,7 @@ internal sealed record VolumeStatus
 
     public required OwnerStatus? Owner { get; init; }
 
-    public required IReadOnlyList<SubmirrorStatus> Submirrors { get; init; }
+    public required IReadOnlyList<SubmirrorReport> Submirrors { get; init; }
 
     public required ResyncStatus? Resync { get; init; }
 
@@ -230,7 +230,7 @@ internal sealed record OwnerStatus(string Node, ulong Epoch)
 }
 
 /// <summary>A leg: okay, attached, resyncing, maintenance, lastErred or offline.</summary>
-internal sealed record SubmirrorStatus(string Name, string State, IReadOnlyList<string> Disks);
+internal sealed record SubmirrorReport(string Name, string State, IReadOnlyList<string> Disks);
 
 internal sealed record ResyncStatus
 {

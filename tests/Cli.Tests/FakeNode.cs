@@ -119,14 +119,14 @@ internal static class Samples
         3520);
 
     public static VolumeState Volume() => new(
-        1, "d10", 128 << 20, 1 << 20, RecoveryMode.Log, WriterMode.One, ReadMode.RoundRobin, WriteMode.Parallel, 1,
+        1, "d10", 128 << 20, 1 << 20, RecoveryMode.Log, WriterMode.One, ReadPolicy.RoundRobin, WriteMode.Parallel, 1,
         [Leg("d10-0", "d0", SubmirrorStatusOkay), Leg("d10-1", "d1", SubmirrorStatusOkay)],
         new OwnerState("a", 7, 4), null, null, null, []);
 
-    public static SubmirrorState Leg(string name, string disk, ControlPlane.Model.SubmirrorStatus status) =>
+    public static SubmirrorState Leg(string name, string disk, LegState status) =>
         new(name, status, [new ExtentState(disk, 64 << 20, 0, 128 << 20)]);
 
-    private const ControlPlane.Model.SubmirrorStatus SubmirrorStatusOkay = ControlPlane.Model.SubmirrorStatus.Okay;
+    private const LegState SubmirrorStatusOkay = LegState.Okay;
 
     private static NodeState Node(string name, ushort id) => new(
         name, id, 7, ControlPlane.Model.NodeStatus.Up, 0, 1, true, $"127.0.0.1:1000{id}", $"127.0.0.1:2000{id}", $"127.0.0.1:3000{id}", null);

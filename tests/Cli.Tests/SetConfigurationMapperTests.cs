@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.Node.Sets;
 using Xunit;
-using DataPlaneMember = RaftMirror.DataPlane.Configuration.MemberState;
+using DataPlaneMember = RaftMirror.DataPlane.Configuration.MemberPhase;
 
 namespace RaftMirror.Cli.Tests;
 

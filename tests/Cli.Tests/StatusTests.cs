@@ -3,7 +3,6 @@ using RaftMirror.Contracts;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.Node.Status;
 using Xunit;
-using Leg = RaftMirror.ControlPlane.Model.SubmirrorStatus;
 
 namespace RaftMirror.Cli.Tests;
 
@@ -12,15 +11,15 @@ public sealed class StatusTests
     private static readonly ResyncState Owed = new(false, [new RegionRun(4, 6)], 0, ResyncKind.Optimized, 40, 0);
 
     [Theory] // The first that applies: unavailable, stale, degraded, resyncing, okay.
-    [InlineData(Leg.Okay, Leg.Okay, false, true, "okay")]
-    [InlineData(Leg.Okay, Leg.Okay, true, true, "resyncing")]
-    [InlineData(Leg.Okay, Leg.Attached, false, true, "resyncing")]
-    [InlineData(Leg.Okay, Leg.Maintenance, true, true, "degraded")]
-    [InlineData(Leg.LastErred, Leg.Maintenance, false, true, "degraded")]
-    [InlineData(Leg.Okay, Leg.Offline, false, true, "degraded")]
-    [InlineData(Leg.Maintenance, Leg.Resyncing, true, true, "unavailable")]
-    [InlineData(Leg.Okay, Leg.Okay, true, false, "unavailable")]
-    public void VolumeState_FirstThatApplies(Leg first, Leg second, bool owed, bool served, string expected)
+    [InlineData(LegState.Okay, LegState.Okay, false, true, "okay")]
+    [InlineData(LegState.Okay, LegState.Okay, true, true, "resyncing")]
+    [InlineData(LegState.Okay, LegState.Attached, false, true, "resyncing")]
+    [InlineData(LegState.Okay, LegState.Maintenance, true, true, "degraded")]
+    [InlineData(LegState.LastErred, LegState.Maintenance, false, true, "degraded")]
+    [InlineData(LegState.Okay, LegState.Offline, false, true, "degraded")]
+    [InlineData(LegState.Maintenance, LegState.Resyncing, true, true, "unavailable")]
+    [InlineData(LegState.Okay, LegState.Okay, true, false, "unavailable")]
+    public void VolumeState_FirstThatApplies(LegState first, LegState second, bool owed, bool served, string expected)
     {
         var volume = Samples.Volume() with
         {

@@ -156,7 +156,7 @@ public sealed class ActivationTests
         Assert.True(Stamps.NeedsActivation(Set(bench)));
     }
 
-    [Fact] // Rule 14.10 wants it on the disks that will be read, and on no other.
+    [Fact] // Design §14.10 wants it on the disks that will be read, and on no other.
     public void FailSubmirror_GenerationOnADiskThatHasNoLeg_DoesNotEndTheBarrier()
     {
         var bench = Bench.Cluster().WithMirror();

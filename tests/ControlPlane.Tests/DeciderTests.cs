@@ -15,7 +15,7 @@ public sealed class DeciderTests
         bench.Ok(new CreateMirror("s", "v", 64 << 20, ["d1", "d2"], Node: "b"));
         Assert.Equal(["MirrorCreated", "ResyncStarted", "OwnerChanged"], bench.Types);
         var volume = bench.Volume();
-        Assert.Equal([("v-0", SubmirrorStatus.Okay), ("v-1", SubmirrorStatus.Attached)], volume.Submirrors.Select(s => (s.Name, s.Status)));
+        Assert.Equal([("v-0", LegState.Okay), ("v-1", LegState.Attached)], volume.Submirrors.Select(s => (s.Name, s.Status)));
         Assert.Equal(new OwnerState("b", 10, 1), volume.Owner);
         Assert.Equal(new ExtentState("d1", 64 << 20, 0, 64 << 20), Assert.Single(volume.Submirrors[0].Extents));
         bench.Ok(new CreateMirror("s", "w", 64 << 20, ["d1"]));
@@ -158,7 +158,7 @@ public sealed class DeciderTests
     {
         var bench = Bench.Cluster().WithMirror();
         var result = bench.Ok(new FailSubmirror("s", "v", "v-1", "a", 10, "EIO"));
-        Assert.Equal(SubmirrorStatus.Maintenance, bench.Volume().Submirrors[1].Status);
+        Assert.Equal(LegState.Maintenance, bench.Volume().Submirrors[1].Status);
         var barrier = result.Data!.Barrier!.Value;
         foreach (var node in new[] { "a", "b" }) bench.Ok(new ConfirmBarrier("s", "v", barrier, node, 10));
         bench.Ok(bench.BeatOf("a"));
@@ -166,7 +166,7 @@ public sealed class DeciderTests
         bench.Fence("c", 10);
         Assert.Empty(bench.Volume().Barriers);
         bench.Ok(new FailSubmirror("s", "v", "v-0", "a", 10, "EIO"));
-        Assert.Equal(SubmirrorStatus.LastErred, bench.Volume().Submirrors[0].Status);
+        Assert.Equal(LegState.LastErred, bench.Volume().Submirrors[0].Status);
     }
 
     [Fact] // §14.22: another node found that one full first, so neither has everything.
@@ -174,10 +174,10 @@ public sealed class DeciderTests
     {
         var bench = Bench.Cluster().WithMirror();
         bench.Ok(new FailSubmirror("s", "v", "v-1", "a", 10, "NoSpace") { HeldBy = "v-0" });
-        Assert.Equal(SubmirrorStatus.Maintenance, bench.Volume().Submirrors[1].Status);
+        Assert.Equal(LegState.Maintenance, bench.Volume().Submirrors[1].Status);
         var result = bench.Ok(new FailSubmirror("s", "v", "v-0", "b", 10, "NoSpace") { HeldBy = "v-1" });
-        Assert.Equal(SubmirrorStatus.Okay, bench.Volume().Submirrors[0].Status);
-        Assert.Equal(nameof(SubmirrorStatus.Okay), result.Data!.Status);
+        Assert.Equal(LegState.Okay, bench.Volume().Submirrors[0].Status);
+        Assert.Equal(nameof(LegState.Okay), result.Data!.Status);
     }
 
     [Fact]

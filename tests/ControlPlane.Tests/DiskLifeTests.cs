@@ -18,7 +18,7 @@ public sealed class DiskLifeTests
         Assert.Equal(
             (DiskStatus.Lost, DiskLossReason.Absent, bench.State.Index), (disk.Status, disk.LossReason, disk.LostAtIndex));
         Assert.Equal(["a", "b", "c"], disk.Users.Select(static user => user.Node));
-        Assert.Equal(SubmirrorStatus.Offline, bench.Volume().Submirrors[1].Status);
+        Assert.Equal(LegState.Offline, bench.Volume().Submirrors[1].Status);
         Settle(bench);
         Assert.Empty(bench.Volume().Barriers);
         Assert.Equal(["d1", "d3"], PlacementRules.ChooseLogDisks(bench.State.Sets["s"], bench.State.Sets["s"].Members["a"], 10).ToArray());
@@ -31,7 +31,7 @@ public sealed class DiskLifeTests
         bench.Ok(Lose(bench, "d2"));
         bench.Ok(Lose(bench, "d1"));
         Assert.Equal(["DiskLost"], bench.Types);
-        Assert.Equal([SubmirrorStatus.Okay, SubmirrorStatus.Offline], bench.Volume().Submirrors.Select(static leg => leg.Status));
+        Assert.Equal([LegState.Okay, LegState.Offline], bench.Volume().Submirrors.Select(static leg => leg.Status));
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public sealed class DiskLifeTests
         Assert.Equal([new RegionRun(5, 2)], bench.Volume().Submirrors[2].KeptRuns.ToArray());
 
         bench.Ok(Return(bench, "d3"));
-        Assert.Equal(SubmirrorStatus.Resyncing, bench.Volume().Submirrors[2].Status);
+        Assert.Equal(LegState.Resyncing, bench.Volume().Submirrors[2].Status);
         Assert.Equal([new RegionRun(5, 2)], bench.Volume().Resync!.OwedRuns.ToArray());
         Assert.Empty(bench.Volume().Submirrors[2].KeptRuns);
     }
@@ -103,7 +103,7 @@ public sealed class DiskLifeTests
         bench.Ok(bench.BeatOf("a"));
         Assert.False(Stamps.IsDue(bench.State.Sets["s"], sinceLastMs: 0));
         bench.Ok(FinishOf(bench));
-        Assert.Equal(SubmirrorStatus.Okay, bench.Volume().Submirrors[1].Status);
+        Assert.Equal(LegState.Okay, bench.Volume().Submirrors[1].Status);
     }
 
     [Fact] // A victim's sealed log tells of acknowledged writes that the returned leg lacks: it is no source before.
@@ -219,7 +219,7 @@ public sealed class DiskLifeTests
         bench.No(FinishOf(bench), "notStamped");
         bench.Ok(bench.BeatOf("a"));
         Finish(bench);
-        Assert.All(bench.Volume().Submirrors, static leg => Assert.Equal(SubmirrorStatus.Okay, leg.Status));
+        Assert.All(bench.Volume().Submirrors, static leg => Assert.Equal(LegState.Okay, leg.Status));
     }
 
     [Fact] // A flaky path: lost again before all was copied, it still needs only what it missed.
@@ -232,7 +232,7 @@ public sealed class DiskLifeTests
         var barrier = Assert.Single(bench.Volume().Barriers).Id;
         bench.Ok(new ConfirmBarrier("s", "v", barrier, "a", 10) { Runs = [new RegionRun(3, 2)] });
         bench.Ok(Lose(bench, "d2"));
-        Assert.DoesNotContain(bench.Volume().Barriers, static b => b.Kind == BarrierType.LegReturn);
+        Assert.DoesNotContain(bench.Volume().Barriers, static b => b.Kind == BarrierKind.LegReturn);
         Assert.Null(bench.Volume().Resync);
         Assert.Equal([new RegionRun(3, 2)], bench.Volume().Submirrors[1].KeptRuns.ToArray());
         Assert.False(bench.Volume().Submirrors[1].IsEverythingKept);
@@ -244,7 +244,7 @@ public sealed class DiskLifeTests
         var bench = Bench.Cluster();
         bench.Ok(new CreateMirror("s", "v", 64 << 20, ["d1", "d2"], Node: "a"));
         bench.Ok(Lose(bench, "d2"));
-        Assert.Equal(SubmirrorStatus.Offline, bench.Volume().Submirrors[1].Status);
+        Assert.Equal(LegState.Offline, bench.Volume().Submirrors[1].Status);
         Assert.True(bench.Volume().Submirrors[1].IsEverythingKept);
         Assert.Null(bench.Volume().Resync);
     }

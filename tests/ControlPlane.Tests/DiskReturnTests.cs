@@ -22,7 +22,7 @@ public sealed class DiskReturnTests
         _bench.Ok(Return(isEverything: true));
         Assert.Equal(["DiskReturned", "MarksKept", "SubmirrorStateChanged", "LegReturning", "ResyncStarted"], _bench.Types);
         Assert.True(_bench.Volume().Resync is { IsEverythingOwed: true, PositionBytes: 0, Kind: ResyncKind.Submirror });
-        Assert.Equal(SubmirrorStatus.Resyncing, _bench.Volume().Submirrors[1].Status);
+        Assert.Equal(LegState.Resyncing, _bench.Volume().Submirrors[1].Status);
         Assert.All(Set.Members.Values, static member => Assert.Empty(member.Disks));
     }
 
@@ -45,7 +45,7 @@ public sealed class DiskReturnTests
         _bench.Ok(Progress());
         Assert.Equal(1 << 20, _bench.Volume().Resync!.PositionBytes);
         _bench.Ok(Finish());
-        Assert.Equal(SubmirrorStatus.Okay, _bench.Volume().Submirrors[1].Status);
+        Assert.Equal(LegState.Okay, _bench.Volume().Submirrors[1].Status);
         Assert.False(Stamps.IsDue(Set, 0));
     }
 
@@ -102,7 +102,7 @@ public sealed class DiskReturnTests
         {
             Complaints = [new DiskComplaint("d1", DiskLossReason.Absent, "gone"), Old()],
         });
-        Assert.Equal([SubmirrorStatus.Okay, SubmirrorStatus.Offline], _bench.Volume().Submirrors.Select(static leg => leg.Status));
+        Assert.Equal([LegState.Okay, LegState.Offline], _bench.Volume().Submirrors.Select(static leg => leg.Status));
         Assert.False(DiskLossRules.MayReturn(_bench.State, Set, Disk)); // Nothing to copy from.
         _bench.Ok(new ReportDisks("s", "a", 11, [Old()]));
         _bench.Ok(_bench.BeatOf("a"));

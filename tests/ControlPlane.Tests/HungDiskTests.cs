@@ -28,9 +28,9 @@ public sealed class HungDiskTests
     {
         var bench = Bench.Cluster().WithMirror();
         bench.Ok(Lose(bench, "d2") with { Slow = ["d1"] });
-        Assert.All(bench.Volume().Submirrors, leg => Assert.Equal(SubmirrorStatus.Okay, leg.Status));
+        Assert.All(bench.Volume().Submirrors, leg => Assert.Equal(LegState.Okay, leg.Status));
         bench.Ok(Lose(bench, "d2"));
-        Assert.Equal([SubmirrorStatus.Okay, SubmirrorStatus.Offline], bench.Volume().Submirrors.Select(static leg => leg.Status));
+        Assert.Equal([LegState.Okay, LegState.Offline], bench.Volume().Submirrors.Select(static leg => leg.Status));
     }
 
     [Fact]
@@ -65,7 +65,7 @@ public sealed class HungDiskTests
         Assert.Equal((DiskStatus.Lost, DiskLossReason.TimedOut), (disks["d2"].Status, disks["d2"].LossReason));
         Assert.Contains(new DiskUser("a", 10, disks["d2"].Users.Single(static user => user.Node == "a").BootId), disks["d2"].Users);
         Assert.Equal(DiskStatus.Okay, disks["d1"].Status); // A call that failed has ended.
-        Assert.Equal([SubmirrorStatus.Okay, SubmirrorStatus.Offline], bench.Volume().Submirrors.Select(static leg => leg.Status));
+        Assert.Equal([LegState.Okay, LegState.Offline], bench.Volume().Submirrors.Select(static leg => leg.Status));
 
         var lostAt = disks["d2"].LostAtIndex;
         foreach (var node in (string[])["b", "c"]) bench.Ok(new ReportDiskIoEnded("s", "d2", lostAt, bench.State.Nodes[node].Incarnation, node, bench.State.Nodes[node].Incarnation));

@@ -133,7 +133,7 @@ public sealed class RandomStreamTests
             foreach (var leg in volume.Submirrors)
             {
                 // What the others are owed now, one that is away is owed later.
-                if (leg is not { Status: SubmirrorStatus.Offline, IsEverythingKept: false } || volume.Resync is not { } resync) continue;
+                if (leg is not { Status: LegState.Offline, IsEverythingKept: false } || volume.Resync is not { } resync) continue;
                 Assert.True(
                     RegionRuns.Union(leg.KeptRuns, resync.OwedRuns).SequenceEqual(leg.KeptRuns), $"{where}: {leg.Name} is not kept what is owed");
             }

@@ -8,7 +8,7 @@ namespace RaftMirror.Linearizability;
 /// placed, and the state) that was seen before is not entered again.
 ///
 /// An operation with an unknown answer has no end: it may be placed anywhere after its invocation, and the search is over when
-/// all known ones are placed. Five rules keep the number of configurations small; none changes the verdict. In an order
+/// all known ones are placed. Five reductions keep the number of configurations small; none changes the verdict. In an order
 /// that places as few unknown operations as possible, and the earliest among equal ones:
 /// 1. none leaves the state as it was (it could be left out);
 /// 2. none is followed by an operation that does the same without it (it could be left out);
@@ -16,7 +16,7 @@ namespace RaftMirror.Linearizability;
 /// 4. none is such that nobody can have noticed (it could be left out; only the model can tell);
 /// and, for known ones:
 /// 5. an observation that fits may be placed at once, without looking at alternatives: whatever comes after does not notice.
-/// Rule 2 looks at the way to a configuration, yet configurations are remembered without it: the operation it skips is tried
+/// Reduction 2 looks at the way to a configuration, yet configurations are remembered without it: the operation it skips is tried
 /// from the configuration before, which needs one unknown operation less.
 ///
 /// One use, one thread.
@@ -107,7 +107,7 @@ internal sealed class Search<TState, TInput, TOutput>
         Refused,
         Placed,
 
-        /// <summary>It would have been placed at once (rule 5), but that has been tried in vain: so has everything from here.</summary>
+        /// <summary>It would have been placed at once (reduction 5), but that has been tried in vain: so has everything from here.</summary>
         Hopeless,
     }
 
@@ -181,19 +181,19 @@ internal sealed class Search<TState, TInput, TOutput>
         if (!_model.TryApply(_state, operation.Input, operation.Answer, out var next)) return Attempt.Refused;
         if (cursor.IsUnknown)
         {
-            if (_states.Equals(_state, next)) return Attempt.Refused; // Rule 1.
-            if (!_isNoticeable(_state, next)) return Attempt.Refused; // Rule 4.
-            if (_twin[cursor.Position] is >= 0 and var twin && !_visited.IsUnknownPlaced(twin)) return Attempt.Refused; // Rule 3.
+            if (_states.Equals(_state, next)) return Attempt.Refused; // Reduction 1.
+            if (!_isNoticeable(_state, next)) return Attempt.Refused; // Reduction 4.
+            if (_twin[cursor.Position] is >= 0 and var twin && !_visited.IsUnknownPlaced(twin)) return Attempt.Refused; // Reduction 3.
         }
 
         if (_path.TryPeek(out var last) && last.Cursor.IsUnknown
             && _model.TryApply(last.StateBefore, operation.Input, operation.Answer, out var without)
             && _states.Equals(without, next))
         {
-            return Attempt.Refused; // Rule 2.
+            return Attempt.Refused; // Reduction 2.
         }
 
-        var atOnce = !cursor.IsUnknown && _model.IsObservation(operation.Input, operation.Answer); // Rule 5.
+        var atOnce = !cursor.IsUnknown && _model.IsObservation(operation.Input, operation.Answer); // Reduction 5.
         Mark(cursor, true);
         if (!_visited.Add(next))
         {

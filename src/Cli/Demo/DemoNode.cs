@@ -28,6 +28,7 @@ internal sealed class DemoNode(string name, string directory, int apiPort, int p
     {
         var self = Environment.ProcessPath!;
         var start = new ProcessStartInfo(self) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        start.Environment["DOTNET_EnableDiagnostics"] = "0"; // A node that is killed would leave the runtime's sockets in the temporary folder.
         if (Path.GetFileNameWithoutExtension(self) == "dotnet") start.ArgumentList.Add(typeof(DemoNode).Assembly.Location);
         string[] args =
         [

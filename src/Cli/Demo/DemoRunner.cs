@@ -76,7 +76,7 @@ internal static class DemoRunner
                     DemoCluster.Set, DemoCluster.Volume, DemoCluster.VolumeBytes, ["disk0", "disk1"],
                     isAbr ? RecoveryMode.App : RecoveryMode.Log,
                     isAbr ? WriterMode.All : WriterMode.One,
-                    ReadMode.RoundRobin, WriteMode.Parallel, 1, 1 << 20),
+                    ReadPolicy.RoundRobin, WriteMode.Parallel, 1, 1 << 20),
                 OperationJson.Default.CreateMirrorOperation, token, cluster.Nodes[0]);
             await cluster.WaitAsync("the mirror is okay", DemoCluster.IsSynced, token);
             figures["nodesUpMs"] = waited.TotalMilliseconds;

@@ -113,9 +113,9 @@ internal static partial class StatusRenderer
 
     private static string Eta(ResyncStatus resync) => resync.EtaSeconds is { } eta ? "," + Sizes.Short(eta) : "";
 
-    private static bool IsTarget(SubmirrorStatus leg) => leg.State is "resyncing" or "attached";
+    private static bool IsTarget(SubmirrorReport leg) => leg.State is "resyncing" or "attached";
 
-    private static string LegNote(VolumeStatus volume, SubmirrorStatus leg) =>
+    private static string LegNote(VolumeStatus volume, SubmirrorReport leg) =>
         IsTarget(leg) && volume.Resync is { } resync
             ? $"({Percent(resync).Replace(" ", "", StringComparison.Ordinal)}{Eta(resync)})" : "";
 }

@@ -40,7 +40,7 @@ internal sealed partial class CommandTree
                     "--writers", ("one", WriterMode.One), ("all", WriterMode.All)),
                 Arguments.Choice(
                     parsed.GetValue(read) ?? "roundrobin", "--read",
-                    ("roundrobin", ReadMode.RoundRobin), ("geometric", ReadMode.Geometric), ("first", ReadMode.First)),
+                    ("roundrobin", ReadPolicy.RoundRobin), ("geometric", ReadPolicy.Geometric), ("first", ReadPolicy.First)),
                 Arguments.Choice(parsed.GetValue(write) ?? "parallel", "--write", ("parallel", WriteMode.Parallel), ("serial", WriteMode.Serial)),
                 parsed.GetValue(pass),
                 (int)Math.Min(int.MaxValue, Arguments.Size(parsed.GetValue(region) ?? "1M", "--region")));
@@ -169,7 +169,7 @@ internal sealed partial class CommandTree
             var volume = (await client.StatusAsync(set, name, stale: false, token)).Disksets[0].Volumes[0];
             if (context.IsJson)
             {
-                context.WriteJson(volume.Submirrors, ReportJson.Indented.IReadOnlyListSubmirrorStatus);
+                context.WriteJson(volume.Submirrors, ReportJson.Indented.IReadOnlyListSubmirrorReport);
                 return ExitCode.Ok;
             }
 

@@ -111,7 +111,7 @@ internal sealed partial class CommandTree
             var document = await client.StatusAsync(name, null, stale: false, token);
             if (context.IsJson)
             {
-                context.WriteJson([.. document.Disksets.SelectMany(item => item.Disks)], ReportJson.Indented.IReadOnlyListDiskStatus);
+                context.WriteJson([.. document.Disksets.SelectMany(item => item.Disks)], ReportJson.Indented.IReadOnlyListDiskReport);
                 return ExitCode.Ok;
             }
 

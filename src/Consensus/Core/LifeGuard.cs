@@ -18,7 +18,7 @@ internal sealed class LifeGuard
     {
         Life = start.Life;
         Witness = new Witness(start.Known);
-        Admission = new Admission(nowMs, options.GraceMs, 2 * options.HeartbeatMs);
+        Admission = new StartAdmission(nowMs, options.GraceMs, 2 * options.HeartbeatMs);
         Admission.HoldBack(start.IsHeldBack);
         Old = start.Old;
         Conflict = start.Conflict;
@@ -28,7 +28,7 @@ internal sealed class LifeGuard
 
     public Witness Witness { get; }
 
-    public Admission Admission { get; }
+    public StartAdmission Admission { get; }
 
     public Lineage Lineage { get; } = new();
 

@@ -45,7 +45,7 @@ internal sealed partial class RaftCore
     private byte PriorityAt(int slot) =>
         Array.IndexOf(_avoided, _configuration.Members[slot]) >= 0 ? (byte)0 : _configuration.Details[slot].Priority;
 
-    /// <summary>Each voter of higher priority gets a head start (rule 12).</summary>
+    /// <summary>Each voter of higher priority gets a head start (raft rule 12).</summary>
     private int PriorityDelayMs
     {
         get
@@ -141,14 +141,14 @@ internal sealed partial class RaftCore
         else StartElection(isTransfer: false);
     }
 
-    /// <summary>Says whether a campaign could succeed; changes nothing. The local configuration is not consulted (rule 6).</summary>
+    /// <summary>Says whether a campaign could succeed; changes nothing. The local configuration is not consulted (raft rule 6).</summary>
     private void HandlePreVote(in Message message)
     {
         var isKnown = !Mutants.VotesForMembersOnly || _configuration.IsVoter(message.From);
         var grant = !HasFreshLeader && message.Term > _term && IsUpToDate(message.Log) && isKnown;
         var reply = Reply(message, MessageKind.PreVoteReply) with { Reject = !grant };
 
-        // A grant echoes the term asked for; a refusal carries ours, which a candidate that is behind adopts (rule 5).
+        // A grant echoes the term asked for; a refusal carries ours, which a candidate that is behind adopts (raft rule 5).
         Send(grant ? reply with { Term = message.Term } : reply, grant ? 0 : _termSequence);
     }
 

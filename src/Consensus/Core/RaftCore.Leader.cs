@@ -30,14 +30,14 @@ internal sealed partial class RaftCore
     /// <param name="commands">Payloads with the ids of their proposers; payloads are kept and must not change any more.</param>
     /// <param name="expectedTerm">If given: refuse unless this is the term.</param>
     /// <param name="first">The id of the first entry, if taken.</param>
-    public Refusal Propose(
+    public ProposalRefusal Propose(
         ReadOnlySpan<(ProposalId Id, ReadOnlyMemory<byte> Payload)> commands, ulong? expectedTerm, out EntryId first)
     {
         first = default;
-        if (_role != RaftRole.Leader) return Refusal.NotLeader;
-        if (expectedTerm is { } expected && expected != _term) return Refusal.EpochChanged;
-        if (_transferTarget is not null) return Refusal.TransferInProgress;
-        if (_uncommittedBytes > _options.MaxUncommittedBytes) return Refusal.TooMuchPending;
+        if (_role != RaftRole.Leader) return ProposalRefusal.NotLeader;
+        if (expectedTerm is { } expected && expected != _term) return ProposalRefusal.EpochChanged;
+        if (_transferTarget is not null) return ProposalRefusal.TransferInProgress;
+        if (_uncommittedBytes > _options.MaxUncommittedBytes) return ProposalRefusal.TooMuchPending;
         first = new EntryId(_term, _log.LastIndex + 1);
         foreach (ref readonly var command in commands)
         {
@@ -45,7 +45,7 @@ internal sealed partial class RaftCore
             AppendToLog(entry);
         }
 
-        return Refusal.None;
+        return ProposalRefusal.None;
     }
 
     private void BecomeLeader()
@@ -118,7 +118,7 @@ internal sealed partial class RaftCore
         BroadcastHeartbeat();
     }
 
-    /// <summary>A leader whose disk hangs commits nothing by itself and must not keep others from leading (rule 11): it hands over while it can,
+    /// <summary>A leader whose disk hangs commits nothing by itself and must not keep others from leading (raft rule 11): it hands over while it can,
     /// and steps down after one election timeout.</summary>
     private bool StepDownFromHungDisk()
     {
@@ -134,7 +134,7 @@ internal sealed partial class RaftCore
         return false;
     }
 
-    /// <summary>Leadership goes to the caught-up voter of the highest priority, once things are calm (rule 12).</summary>
+    /// <summary>Leadership goes to the caught-up voter of the highest priority, once things are calm (raft rule 12).</summary>
     private void YieldToPriority()
     {
         if (_transferTarget is not null || _now - _ledSinceMs < _options.PriorityStableMs || _configuration.IsJoint || _selfSlot < 0) return;
@@ -315,7 +315,7 @@ internal sealed partial class RaftCore
         SendAppends(slot, allowEmpty: true);
     }
 
-    /// <summary>Commit: durable on a majority of each voter set, and of the current term (rule 2, Raft paper 5.4.2).</summary>
+    /// <summary>Commit: durable on a majority of each voter set, and of the current term (raft rule 2, Raft paper 5.4.2).</summary>
     private void AdvanceCommit()
     {
         for (var slot = 0; slot < _progress.Length; slot++) _scratch[slot] = _progress[slot].Match;

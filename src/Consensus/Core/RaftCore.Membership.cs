@@ -3,7 +3,7 @@ using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Core;
 
-/// <summary>Membership by joint consensus (Raft paper section 6, rule 7). A configuration counts from the moment it is in the log, committed or
+/// <summary>Membership by joint consensus (Raft paper section 6, raft rule 7). A configuration counts from the moment it is in the log, committed or
 /// not, and no longer once it is truncated away. The leader leaves a joint configuration by itself, and steps down when it has
 /// committed one in which it does not vote.</summary>
 internal sealed partial class RaftCore

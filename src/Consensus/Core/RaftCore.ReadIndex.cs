@@ -4,7 +4,7 @@ namespace RaftMirror.Consensus.Core;
 
 /// <summary>
 /// ReadIndex (thesis 6.4). A read joins the next round; a round is a heartbeat broadcast, numbered when it is sent and echoed
-/// by number; echoes of a majority of each voter set for round r confirm every read that joined before r was sent (rule 8).
+/// by number; echoes of a majority of each voter set for round r confirm every read that joined before r was sent (raft rule 8).
 /// Tokens are the caller's and never travel. Every read is answered once: confirmed, or refused when leadership ends.
 /// </summary>
 internal sealed partial class RaftCore
@@ -35,19 +35,19 @@ internal sealed partial class RaftCore
     {
         if (_role != RaftRole.Leader)
         {
-            _ready.Reads.Add(new ReadState(token, 0, Refusal.NotLeader));
+            _ready.Reads.Add(new ReadState(token, 0, ProposalRefusal.NotLeader));
             return;
         }
 
         if (_reads.Count + _earlyReads.Count >= _options.MaxPendingReads)
         {
-            _ready.Reads.Add(new ReadState(token, 0, Refusal.TooMuchPending));
+            _ready.Reads.Add(new ReadState(token, 0, ProposalRefusal.TooMuchPending));
             return;
         }
 
         if (mayUseLease && _now < LeaseUntilMs && HasCommittedOwnTerm)
         {
-            _ready.Reads.Add(new ReadState(token, _commit, Refusal.None, Mutants.LeaseNotRechecked ? long.MaxValue : _leaseUntil));
+            _ready.Reads.Add(new ReadState(token, _commit, ProposalRefusal.None, Mutants.LeaseNotRechecked ? long.MaxValue : _leaseUntil));
             return;
         }
 
@@ -89,7 +89,7 @@ internal sealed partial class RaftCore
     }
 
     /// <summary>A majority heard the newest confirmed round not before it was sent, and refuses votes for the shortest election timeout from
-    /// then on. The clock of a follower may run faster than ours (rule 9).</summary>
+    /// then on. The clock of a follower may run faster than ours (raft rule 9).</summary>
     private void ExtendLease()
     {
         var sentMs = _now;
@@ -117,7 +117,7 @@ internal sealed partial class RaftCore
         while (_reads.TryPeek(out var read) && read.Round <= confirmedRound)
         {
             _reads.Dequeue();
-            _ready.Reads.Add(new ReadState(read.Token, read.Index, Refusal.None));
+            _ready.Reads.Add(new ReadState(read.Token, read.Index, ProposalRefusal.None));
         }
     }
 
@@ -138,8 +138,8 @@ internal sealed partial class RaftCore
             return;
         }
 
-        foreach (var read in _reads) _ready.Reads.Add(new ReadState(read.Token, 0, Refusal.NotLeader));
-        foreach (var token in _earlyReads) _ready.Reads.Add(new ReadState(token, 0, Refusal.NotLeader));
+        foreach (var read in _reads) _ready.Reads.Add(new ReadState(read.Token, 0, ProposalRefusal.NotLeader));
+        foreach (var token in _earlyReads) _ready.Reads.Add(new ReadState(token, 0, ProposalRefusal.NotLeader));
         _reads.Clear();
         _earlyReads.Clear();
     }

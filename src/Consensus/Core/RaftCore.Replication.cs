@@ -39,7 +39,7 @@ internal sealed partial class RaftCore
 
         AppendEntries(message.Entries.Span);
 
-        // What this message proved to be equal; our log may go on with entries of a dead leader (rule 3).
+        // What this message proved to be equal; our log may go on with entries of a dead leader (raft rule 3).
         var match = message.Log.Index + (ulong)message.Entries.Length;
         AdvanceFollowerCommit(Mutants.CommitBeyondMatch ? Math.Min(message.Commit, _log.LastIndex) : Math.Min(message.Commit, match));
         Acknowledge(reply, match);
@@ -54,7 +54,7 @@ internal sealed partial class RaftCore
             Invariant.Require(entry.Term <= _term, "A leader has no entries of later terms than its own.");
             if (entry.Index <= _log.LastIndex)
             {
-                // Present already: a shorter or repeated append never truncates, only a conflict does (rule 4).
+                // Present already: a shorter or repeated append never truncates, only a conflict does (raft rule 4).
                 if (_log.TermAt(entry.Index) == entry.Term) continue;
                 TruncateLogFrom(entry.Index);
             }
@@ -63,7 +63,7 @@ internal sealed partial class RaftCore
         }
     }
 
-    /// <summary>An acknowledgement says "durable here", so it waits for the write that covers everything so far (rule 1).</summary>
+    /// <summary>An acknowledgement says "durable here", so it waits for the write that covers everything so far (raft rule 1).</summary>
     private void Acknowledge(in Message reply, ulong match)
     {
         _lives?.Match(_term, match);

@@ -89,7 +89,7 @@ internal sealed partial class RaftCore
         _ready.Offer = new OfferedSnapshot(message.From, message.Log, (long)message.Round, (uint)message.Hint.Index);
     }
 
-    /// <summary>Offers the newest snapshot to a follower whose next entry is gone (rule 13). It fetches it on another connection; what is
+    /// <summary>Offers the newest snapshot to a follower whose next entry is gone (raft rule 13). It fetches it on another connection; what is
     /// offered is offered again until something moves.</summary>
     private void OfferSnapshot(int slot)
     {

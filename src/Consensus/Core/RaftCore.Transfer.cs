@@ -3,7 +3,7 @@ using RaftMirror.Consensus.Model;
 
 namespace RaftMirror.Consensus.Core;
 
-/// <summary>Leadership transfer (thesis 3.10, rule 10): no new proposals, wait until the target has everything on stable
+/// <summary>Leadership transfer (thesis 3.10, raft rule 10): no new proposals, wait until the target has everything on stable
 /// storage, TimeoutNow, and go on as before if it does not lead within one election timeout.</summary>
 internal sealed partial class RaftCore
 {

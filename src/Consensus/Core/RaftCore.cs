@@ -136,7 +136,7 @@ internal sealed partial class RaftCore
     public long NextDeadlineMs =>
         Math.Min(_role == RaftRole.Leader ? Math.Min(_heartbeatDue, _transferDeadline) : _electionDeadline, LivesDeadline);
 
-    /// <summary>True while the oldest unfinished write is older than a working disk's would be (rule 11).</summary>
+    /// <summary>True while the oldest unfinished write is older than a working disk's would be (raft rule 11).</summary>
     public bool IsDiskStalled =>
         !Mutants.HungDiskLeads && _writes.TryPeek(out var oldest) && _now - oldest.StartedMs > _options.DiskStallMs;
 
@@ -179,7 +179,7 @@ internal sealed partial class RaftCore
 
     /// <summary>All writes up to <paramref name="sequence"/> are on stable storage. A write counts for the entries that
     /// are still in the log: what was truncated meanwhile was taken off its account, so that a late completion proves nothing about
-    /// other entries with the same indices (rule 1).</summary>
+    /// other entries with the same indices (raft rule 1).</summary>
     public void WriteDone(ulong sequence)
     {
         Invariant.Require(sequence > _doneSequence && sequence <= _writeSequence, "Writes complete in order.");
@@ -359,7 +359,7 @@ internal sealed partial class RaftCore
         _ready.StateChanged = true;
     }
 
-    /// <summary>Answers a sender whose term is old, so that it learns the new one (rule 5); stale replies need none.</summary>
+    /// <summary>Answers a sender whose term is old, so that it learns the new one (raft rule 5); stale replies need none.</summary>
     private void AnswerStale(in Message message)
     {
         if (message.Kind is MessageKind.Append or MessageKind.Heartbeat)

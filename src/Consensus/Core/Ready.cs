@@ -30,7 +30,7 @@ internal sealed record WriteBatch(ulong Sequence, HardState HardState, EntryId P
 }
 
 /// <summary>Why a proposal or a read was not taken. None of them leaves anything behind.</summary>
-internal enum Refusal
+internal enum ProposalRefusal
 {
     None,
     NotLeader,
@@ -45,7 +45,7 @@ internal enum Refusal
 /// <param name="Refusal">None if the read may go on.</param>
 /// <param name="ValidUntilMs">If it was answered by lease: the caller looks at the clock again once it has this, and asks anew if it
 /// is later (a pause may lie between). long.MaxValue for reads that a round confirmed.</param>
-internal readonly record struct ReadState(ulong Token, ulong Index, Refusal Refusal, long ValidUntilMs = long.MaxValue);
+internal readonly record struct ReadState(ulong Token, ulong Index, ProposalRefusal Refusal, long ValidUntilMs = long.MaxValue);
 
 /// <summary>A leader's snapshot that this node needs.</summary>
 /// <param name="From">Who has it for sure.</param>

@@ -1,7 +1,7 @@
 namespace RaftMirror.Consensus.Model;
 
 #if MUTANTS
-/// <summary>Real bugs of other engines (reference/raft.md 7), put back one at a time to prove that the simulator finds them. They exist only in
+/// <summary>Real bugs of other engines, by their numbers in docs/testing.md, put back one at a time to prove that the simulator finds them. They exist only in
 /// builds of the configuration "Mutants"; elsewhere each is a constant false, which the compiler removes.</summary>
 internal static class Mutants
 {

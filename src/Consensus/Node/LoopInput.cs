@@ -15,10 +15,10 @@ internal abstract record LoopInput
     internal sealed record ProposeLocal(PendingProposal Proposal) : LoopInput;
 
     internal sealed record ProposeForPeer(
-        ProposalId Id, ReadOnlyMemory<byte> Command, ulong? ExpectedEpoch, TaskCompletionSource<(Refusal, EntryId)> Answer) : LoopInput;
+        ProposalId Id, ReadOnlyMemory<byte> Command, ulong? ExpectedEpoch, TaskCompletionSource<(ProposalRefusal, EntryId)> Answer) : LoopInput;
 
     /// <summary>The leader's answer to a forwarded proposal; a refusal of null means that the connection broke.</summary>
-    internal sealed record Forwarded(PendingProposal Proposal, Refusal? Refusal, EntryId Place) : LoopInput;
+    internal sealed record Forwarded(PendingProposal Proposal, ProposalRefusal? Refusal, EntryId Place) : LoopInput;
 
     internal sealed record ReadIndex(TaskCompletionSource<ReadState> Answer, bool MayUseLease) : LoopInput;
 

@@ -71,14 +71,14 @@ public sealed partial class RaftNode
         {
             using var limit = RequestLimit(_stopping.Token);
             var answer = await _transport.CallAsync(leader, ProposeMethod, request, limit.Token);
-            var refusal = (Refusal)answer.Span[0];
+            var refusal = (ProposalRefusal)answer.Span[0];
             var place = new EntryId(
                 BinaryPrimitives.ReadUInt64LittleEndian(answer.Span[1..]), BinaryPrimitives.ReadUInt64LittleEndian(answer.Span[9..]));
             Post(new LoopInput.Forwarded(proposal, refusal, place));
         }
         catch (NotSentException)
         {
-            Post(new LoopInput.Forwarded(proposal, Refusal.NotLeader, default)); // Nobody saw it: as if refused.
+            Post(new LoopInput.Forwarded(proposal, ProposalRefusal.NotLeader, default)); // Nobody saw it: as if refused.
         }
         catch (Exception error) when (error is PeerUnreachableException or OperationCanceledException)
         {
@@ -100,7 +100,7 @@ public sealed partial class RaftNode
         var header = request.Span;
         var id = new ProposalId(from.Value, BinaryPrimitives.ReadUInt64LittleEndian(header), BinaryPrimitives.ReadUInt64LittleEndian(header[8..]));
         ulong? epoch = header[16] == 0 ? null : BinaryPrimitives.ReadUInt64LittleEndian(header[17..]);
-        var source = new TaskCompletionSource<(Refusal, EntryId)>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var source = new TaskCompletionSource<(ProposalRefusal, EntryId)>(TaskCreationOptions.RunContinuationsAsynchronously);
         Post(new LoopInput.ProposeForPeer(id, request[25..], epoch, source));
 
         // No time-out of its own: once posted it will be appended or refused, unless this node stops.

@@ -79,7 +79,7 @@ public sealed partial class RaftNode
     private bool IsUnknownLife(ulong incarnation, string start) =>
         incarnation > Incarnation || (StartIdOf(incarnation) is { } own ? own != start : false);
 
-    private static LifeStart LifeStartOf(RaftNodeOptions options, NodeIdentity identity, RecoveredState recovered, IReadOnlyList<KnownLife> known)
+    private static LifeStart LifeStartOf(RaftNodeOptions options, DirectoryIdentity identity, RecoveredState recovered, IReadOnlyList<KnownLife> known)
     {
         var last = recovered.Base.Index + (ulong)recovered.Entries.Count;
         var life = identity.LifeWith(new Promised(recovered.HardState.Term, last));

@@ -73,21 +73,21 @@ public sealed partial class RaftNode
 
     private ProposalId IdOf(PendingProposal proposal) => new(Self.Value, Incarnation, proposal.Sequence);
 
-    private void Settle(PendingProposal proposal, Refusal refusal, EntryId place)
+    private void Settle(PendingProposal proposal, ProposalRefusal refusal, EntryId place)
     {
         switch (refusal)
         {
-            case Refusal.None:
+            case ProposalRefusal.None:
                 proposal.Stage = ProposalStage.Appended;
                 proposal.Place = place;
                 _appended.Enqueue(proposal.Sequence, place.Index);
                 FinishOvertaken();
                 FinishOfEarlierTerm(proposal);
                 break;
-            case Refusal.EpochChanged:
+            case ProposalRefusal.EpochChanged:
                 Refuse(proposal.Sequence, "the epoch is another");
                 break;
-            case Refusal.TooMuchPending:
+            case ProposalRefusal.TooMuchPending:
                 Refuse(proposal.Sequence, "too much is uncommitted");
                 break;
             default:

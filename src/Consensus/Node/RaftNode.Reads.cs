@@ -42,7 +42,7 @@ public sealed partial class RaftNode
                 if (leader is not null)
                 {
                     var (read, error) = await ReadIndexFromAsync(leader.Value, mayUseLease, limit.Token);
-                    if (read.Refusal == Refusal.None)
+                    if (read.Refusal == ProposalRefusal.None)
                     {
                         await WaitAppliedAsync(new LogPosition(read.Index), limit.Token);
                         if (!HasLapsed(read)) return new LogPosition(read.Index);
@@ -98,8 +98,8 @@ public sealed partial class RaftNode
         await waiter.Task.WaitAsync(cancellationToken);
     }
 
-    /// <summary>Was this read answered from a lease that is over by now? Then others may have committed since; a majority must be asked (rule 9).</summary>
-    private static bool HasLapsed(in ReadState read) => read.Refusal == Refusal.None && NowMs() >= read.ValidUntilMs;
+    /// <summary>Was this read answered from a lease that is over by now? Then others may have committed since; a majority must be asked (raft rule 9).</summary>
+    private static bool HasLapsed(in ReadState read) => read.Refusal == ProposalRefusal.None && NowMs() >= read.ValidUntilMs;
 
     private async ValueTask<(ReadState Read, string? Error)> ReadIndexFromAsync(
         NodeId leader, bool mayUseLease, CancellationToken cancellationToken)
@@ -112,15 +112,15 @@ public sealed partial class RaftNode
             using var attempt = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             attempt.CancelAfter(_options.ElectionTimeoutMaxMs * 2);
             var answer = await _transport.CallAsync(leader, ReadMethod, ReadOnlyMemory<byte>.Empty, attempt.Token);
-            return (new ReadState(0, BinaryPrimitives.ReadUInt64LittleEndian(answer.Span[1..]), (Refusal)answer.Span[0]), null);
+            return (new ReadState(0, BinaryPrimitives.ReadUInt64LittleEndian(answer.Span[1..]), (ProposalRefusal)answer.Span[0]), null);
         }
         catch (Exception error) when (error is NotSentException or PeerUnreachableException)
         {
-            return (new ReadState(0, 0, Refusal.NotLeader), error.Message);
+            return (new ReadState(0, 0, ProposalRefusal.NotLeader), error.Message);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            return (new ReadState(0, 0, Refusal.NotLeader), $"node {leader} did not answer");
+            return (new ReadState(0, 0, ProposalRefusal.NotLeader), $"node {leader} did not answer");
         }
     }
 

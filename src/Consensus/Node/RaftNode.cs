@@ -34,7 +34,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
 
     private readonly RaftNodeOptions _options;
     private readonly ILogger _logger;
-    private readonly NodeIdentity _identity;
+    private readonly DirectoryIdentity _identity;
     private readonly PeerTransport _transport;
     private readonly IStateMachine _stateMachine;
     private readonly WriteAheadLog _wal;
@@ -50,7 +50,7 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
     private long _proposalSequence;
 
     private RaftNode(
-        RaftNodeOptions options, IStateMachine stateMachine, ILogger logger, NodeIdentity identity, WriteAheadLog wal, SnapshotStore snapshots,
+        RaftNodeOptions options, IStateMachine stateMachine, ILogger logger, DirectoryIdentity identity, WriteAheadLog wal, SnapshotStore snapshots,
         RecoveredState recovered, Socket listener)
     {
         _options = options;
@@ -189,12 +189,12 @@ public sealed partial class RaftNode : IReplicatedLog, IPeerRpc
 
     private static RaftNode Start(RaftNodeOptions options, IStateMachine stateMachine, ILogger logger)
     {
-        var identity = NodeIdentity.Open(options);
+        var identity = DirectoryIdentity.Open(options);
         WriteAheadLog? wal = null;
         Socket? listener = null;
         try
         {
-            var storage = new DirectoryStorage(NodeIdentity.LogOf(options.DataDirectory));
+            var storage = new DirectoryStorage(DirectoryIdentity.LogOf(options.DataDirectory));
             var snapshots = new SnapshotStore(
                 new DirectorySnapshotStorage(Path.Combine(options.DataDirectory, "snapshots")), identity.Record.ClusterId);
             RecoveredState recovered;

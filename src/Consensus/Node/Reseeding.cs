@@ -37,7 +37,7 @@ internal static class Reseeding
         if (!File.Exists(path)) return record;
         var order = Read(path);
         Clear(Path.Combine(options.DataDirectory, "snapshots"));
-        var logDirectory = NodeIdentity.LogOf(options.DataDirectory);
+        var logDirectory = DirectoryIdentity.LogOf(options.DataDirectory);
         Clear(logDirectory);
         record = record with
         {
@@ -51,7 +51,7 @@ internal static class Reseeding
             log.Flush();
         }
 
-        NodeIdentity.Save(Path.Combine(options.DataDirectory, NodeIdentity.FileName), record);
+        DirectoryIdentity.Save(Path.Combine(options.DataDirectory, DirectoryIdentity.FileName), record);
         DurableFile.Delete(Path.Combine(options.DataDirectory, LifeNote.FileName));
         DurableFile.Delete(Path.Combine(options.DataDirectory, RaftNode.QuarantineFile));
         DurableFile.Delete(path);

@@ -9,7 +9,7 @@ internal static class SalvagedLog
     /// <summary>SHA-256 of the receipt of a data directory's log; null if the log was never salvaged.</summary>
     public static string? Fingerprint(string directory)
     {
-        var path = Path.Combine(NodeIdentity.LogOf(directory), WalSalvage.ReceiptName);
+        var path = Path.Combine(DirectoryIdentity.LogOf(directory), WalSalvage.ReceiptName);
         return File.Exists(path) ? Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(path))) : null;
     }
 

@@ -23,8 +23,8 @@ public static class OfflineNode
     public static OfflineReport Inspect(string directory, int entries = 0, bool withFrames = false)
     {
         using var held = Hold(directory, out var record);
-        var log = WalInspector.Inspect(NodeIdentity.LogOf(directory));
-        var analysis = WalAnalysis.Read(new DirectoryStorage(NodeIdentity.LogOf(directory), isReadOnly: true));
+        var log = WalInspector.Inspect(DirectoryIdentity.LogOf(directory));
+        var analysis = WalAnalysis.Read(new DirectoryStorage(DirectoryIdentity.LogOf(directory), isReadOnly: true));
         var snapshots = ReadSnapshots(directory, record.ClusterId, out var newest);
         var configuration = NewestConfiguration(analysis, newest, record);
         var verdict = log.Verdict switch
@@ -102,13 +102,13 @@ public static class OfflineNode
     private static RecoveryResult Recover(
         string directory, string part, string target, NodeRecord record, string reason, DateTimeOffset at, Func<ushort, string?>? nameOf)
     {
-        var next = NodeIdentity.Next(record);
+        var next = DirectoryIdentity.Next(record);
         var incarnation = next.Incarnation;
-        var receipt = WalSalvage.Recover(NodeIdentity.LogOf(directory), NodeIdentity.LogOf(part), SegmentBytes, incarnation, reason, at);
+        var receipt = WalSalvage.Recover(DirectoryIdentity.LogOf(directory), DirectoryIdentity.LogOf(part), SegmentBytes, incarnation, reason, at);
         var clusterId = Guid.NewGuid();
         var snapshot = CopySnapshot(directory, part, record.ClusterId, clusterId, receipt.KeptBase.Index);
-        var storage = new DirectoryStorage(NodeIdentity.LogOf(part));
-        var before = snapshot is not null && snapshot.Last.Index > WalInspector.Inspect(NodeIdentity.LogOf(part)).Last.Index
+        var storage = new DirectoryStorage(DirectoryIdentity.LogOf(part));
+        var before = snapshot is not null && snapshot.Last.Index > WalInspector.Inspect(DirectoryIdentity.LogOf(part)).Last.Index
             ? snapshot.Configuration
             : NewestConfiguration(WalAnalysis.Read(storage), snapshot, record);
         var self = new NodeId(record.NodeId);
@@ -145,10 +145,10 @@ public static class OfflineNode
             Joined = false,
             EnactedReceipt = SalvagedLog.Fingerprint(part),
         };
-        NodeIdentity.Save(Path.Combine(part, NodeIdentity.FileName), enacted);
+        DirectoryIdentity.Save(Path.Combine(part, DirectoryIdentity.FileName), enacted);
         return new RecoveryResult(
             target, record.NodeId, name, address, record.ClusterId, clusterId, record.ClusterName, receipt.WasDamaged, last, Math.Max(receipt.KeptCommit, snapshot?.Last.Index ?? 0),
-            receipt.LostKnownDurableFrames, File.ReadAllText(Path.Combine(NodeIdentity.LogOf(part), WalSalvage.ReceiptName)));
+            receipt.LostKnownDurableFrames, File.ReadAllText(Path.Combine(DirectoryIdentity.LogOf(part), WalSalvage.ReceiptName)));
     }
 
     /// <summary>The newest sound snapshot, under the new cluster's id.</summary>
@@ -235,14 +235,14 @@ public static class OfflineNode
     /// <summary>Holds the lock of a node that does not run.</summary>
     private static Microsoft.Win32.SafeHandles.SafeFileHandle Hold(string directory, out NodeRecord record)
     {
-        var path = Path.Combine(directory, NodeIdentity.FileName);
-        if (!File.Exists(path)) throw new InvalidOperationException($"{directory} is no data directory: it has no {NodeIdentity.FileName}.");
-        if (!Directory.Exists(NodeIdentity.LogOf(directory))) throw new InvalidOperationException($"{directory} has no log.");
+        var path = Path.Combine(directory, DirectoryIdentity.FileName);
+        if (!File.Exists(path)) throw new InvalidOperationException($"{directory} is no data directory: it has no {DirectoryIdentity.FileName}.");
+        if (!Directory.Exists(DirectoryIdentity.LogOf(directory))) throw new InvalidOperationException($"{directory} has no log.");
         var held = Linux.Open(Path.Combine(directory, "LOCK"), writable: true, create: true);
         try
         {
             if (!Linux.TryLock(held)) throw new InvalidOperationException($"A running node uses {directory} (its LOCK file is held): stop it first.");
-            record = NodeIdentity.Read(path);
+            record = DirectoryIdentity.Read(path);
             return held;
         }
         catch

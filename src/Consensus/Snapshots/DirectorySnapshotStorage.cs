@@ -22,7 +22,7 @@ internal sealed class DirectorySnapshotStorage : ISnapshotStorage
     {
         var path = Path.Combine(_path, name);
         File.Delete(path); // Not truncated: after a failed flush the old file's pages are nothing to build on.
-        return new RealFile(Linux.Open(path, writable: true, create: true));
+        return new SnapshotFile(Linux.Open(path, writable: true, create: true));
     }
 
     public ISnapshotFile Open(string name)
@@ -30,7 +30,7 @@ internal sealed class DirectorySnapshotStorage : ISnapshotStorage
         var path = Path.Combine(_path, name);
         try
         {
-            return new RealFile(Linux.Open(path, writable: true));
+            return new SnapshotFile(Linux.Open(path, writable: true));
         }
         catch (IOException missing) when (!File.Exists(path))
         {
@@ -46,7 +46,7 @@ internal sealed class DirectorySnapshotStorage : ISnapshotStorage
 
     public void Delete(string name) => File.Delete(Path.Combine(_path, name));
 
-    private sealed class RealFile(SafeFileHandle handle) : ISnapshotFile
+    private sealed class SnapshotFile(SafeFileHandle handle) : ISnapshotFile
     {
         public long LengthBytes { get; private set; } = RandomAccess.GetLength(handle);
 

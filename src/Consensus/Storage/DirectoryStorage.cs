@@ -46,11 +46,11 @@ internal sealed class DirectoryStorage : IWalStorage
             // Zeros that are really written: blocks that are only reserved cost a metadata write at each flush.
             var zeros = new byte[Math.Min(lengthBytes, 1 << 20)];
             for (long offset = 0; offset < lengthBytes; offset += zeros.Length)
-                RealFile.WriteAll(handle, offset, zeros.AsSpan(0, (int)Math.Min(zeros.Length, lengthBytes - offset)));
+                LogFile.WriteAll(handle, offset, zeros.AsSpan(0, (int)Math.Min(zeros.Length, lengthBytes - offset)));
             Linux.DataSync(handle);
             Strict(() => File.Move(path + Unfinished, path));
             Linux.SyncDirectory(_path);
-            return new RealFile(handle);
+            return new LogFile(handle);
         }
         catch
         {
@@ -60,7 +60,7 @@ internal sealed class DirectoryStorage : IWalStorage
         }
     }
 
-    public IWalFile Open(string name) => new RealFile(Linux.Open(Path.Combine(_path, name), writable: !_isReadOnly));
+    public IWalFile Open(string name) => new LogFile(Linux.Open(Path.Combine(_path, name), writable: !_isReadOnly));
 
     public void Rename(string from, string to)
     {
@@ -106,7 +106,7 @@ internal sealed class DirectoryStorage : IWalStorage
         if (_isReadOnly) throw new IOException($"{_path} was opened to be read only.");
     }
 
-    private sealed class RealFile(SafeFileHandle handle) : IWalFile
+    private sealed class LogFile(SafeFileHandle handle) : IWalFile
     {
         public long LengthBytes { get; } = RandomAccess.GetLength(handle);
 

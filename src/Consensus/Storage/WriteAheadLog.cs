@@ -45,7 +45,7 @@ internal sealed partial class WriteAheadLog : IDisposable
     private ulong _commit;
     private bool _isDirty;
     private bool _isMarkDue;
-    private Progress? _unfinished;
+    private BatchProgress? _unfinished;
     private volatile Exception? _failure;
 
     /// <summary>Opens the log, creating it if there is none, and recovers it.</summary>
@@ -146,14 +146,14 @@ internal sealed partial class WriteAheadLog : IDisposable
         if (!Flush()) throw new IOException($"The write-ahead log cannot be written: {Shortage}");
     }
 
-    private Progress Begin(WriteBatch batch)
+    private BatchProgress Begin(WriteBatch batch)
     {
         RequireFits(batch);
-        return new Progress(batch.Sequence, 0, batch.Previous, IsFirst: true);
+        return new BatchProgress(batch.Sequence, 0, batch.Previous, IsFirst: true);
     }
 
     /// <returns>How far the batch then is; null if there was no room.</returns>
-    private Progress? AppendNextFrame(WriteBatch batch, Progress done)
+    private BatchProgress? AppendNextFrame(WriteBatch batch, BatchProgress done)
     {
         ReadOnlySpan<LogEntry> entries = batch.Entries.AsSpan(done.Entries);
         var count = 0;
@@ -165,7 +165,7 @@ internal sealed partial class WriteAheadLog : IDisposable
         var hint = Math.Min(batch.HardState.Commit, done.Previous.Index + (ulong)count);
         if (!AppendFrame(batch.HardState with { Commit = hint }, done.Previous, entries[..count], batch.IsReset && done.IsFirst)) return null;
         var previous = count > 0 ? entries[count - 1].Id : done.Previous;
-        return new Progress(done.Sequence, done.Entries + count, previous, IsFirst: false);
+        return new BatchProgress(done.Sequence, done.Entries + count, previous, IsFirst: false);
     }
 
     /// <summary>Hands what was appended to the system, without waiting until it is durable. <see cref="Flush"/> does it too.</summary>
@@ -378,5 +378,5 @@ internal sealed partial class WriteAheadLog : IDisposable
     /// <param name="Entries">That many of its entries are appended.</param>
     /// <param name="Previous">The entry before the next frame.</param>
     /// <param name="IsFirst">No frame is appended yet; a batch without entries has one too.</param>
-    private readonly record struct Progress(ulong Sequence, int Entries, EntryId Previous, bool IsFirst);
+    private readonly record struct BatchProgress(ulong Sequence, int Entries, EntryId Previous, bool IsFirst);
 }

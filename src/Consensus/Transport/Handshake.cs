@@ -190,7 +190,7 @@ internal readonly record struct HelloReply(
 
 /// <summary>The dialler's last word of the handshake, 16 bytes: magic "RMPC" 4, the challenge 8, CRC-32C of bytes 0..11 4.
 /// Frames follow at once.</summary>
-internal static class Confirmation
+internal static class ChallengeAnswer
 {
     public const int Bytes = 16;
     private const uint Magic = 0x43504D52;

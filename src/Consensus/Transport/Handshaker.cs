@@ -115,8 +115,8 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
         if (reply.Node != peer) throw new HandshakeRefusedException(HandshakeStatus.WrongNode, $"node {reply.Node} answers there");
         if (!directory.Admit(peer, reply.Incarnation, reply.Features))
             throw new HandshakeRefusedException(HandshakeStatus.StaleIncarnation, "said by us");
-        Confirmation.Encode(reply.Challenge, buffer);
-        await stream.WriteAsync(buffer.AsMemory(0, Confirmation.Bytes), cancellationToken);
+        ChallengeAnswer.Encode(reply.Challenge, buffer);
+        await stream.WriteAsync(buffer.AsMemory(0, ChallengeAnswer.Bytes), cancellationToken);
         return new PeerConnection(socket, stream, limits, peer, lane, reply.Incarnation, version);
     }
 
@@ -154,8 +154,8 @@ internal sealed class Handshaker(PeerDirectory directory, PeerTls? tls, Transpor
             throw new HandshakeRefusedException(status, detail);
         }
 
-        await stream.ReadExactlyAsync(buffer.AsMemory(0, Confirmation.Bytes), cancellationToken);
-        if (!Confirmation.IsAnswerTo(reply.Challenge, buffer)) throw new ProtocolException("the challenge was not repeated: a recording?");
+        await stream.ReadExactlyAsync(buffer.AsMemory(0, ChallengeAnswer.Bytes), cancellationToken);
+        if (!ChallengeAnswer.IsAnswerTo(reply.Challenge, buffer)) throw new ProtocolException("the challenge was not repeated: a recording?");
         if (!directory.Admit(hello.From, hello.Incarnation, hello.Features)) throw new HandshakeRefusedException(HandshakeStatus.StaleIncarnation);
         if (hello.Lane == Lane.Raft) PeerConnection.BoundReceiving(socket);
         return (new PeerConnection(socket, stream, limits, hello.From, hello.Lane, hello.Incarnation, version!.Value) { Order = arrival.Order }, hello);

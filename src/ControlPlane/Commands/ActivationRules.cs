@@ -63,7 +63,7 @@ internal static class ActivationRules
         Reject("closingBeatOwed", $"Node '{node}' is the last one that serves '{set.Name}': it stamps the disks once more before it goes.");
     }
 
-    /// <summary>True if the survivors of every lost submirror carry the generation, so that its barrier may end: rule 14.10 wants it on
+    /// <summary>True if the survivors of every lost submirror carry the generation, so that its barrier may end: design §14.10 wants it on
     /// the disks that will be read.</summary>
     public static bool IsGenerationStamped(SetState set, ImmutableArray<string> stamped)
     {

@@ -140,7 +140,7 @@ public sealed record CreateMirror(
     RecoveryMode Recovery = RecoveryMode.Log,
     WriterMode Writers = WriterMode.One,
     int RegionBytes = 1 << 20,
-    ReadMode Read = ReadMode.RoundRobin,
+    ReadPolicy Read = ReadPolicy.RoundRobin,
     WriteMode Write = WriteMode.Parallel,
     int Pass = 1,
     string? Node = null,
@@ -231,7 +231,7 @@ public sealed record FailSubmirror(
 /// <summary>A node has done what a barrier asks.</summary>
 public sealed record ConfirmBarrier(string Set, string Volume, ulong Barrier, string Node, ulong Incarnation) : CommandBody
 {
-    /// <summary>For <see cref="BarrierType.LegReturn"/>: the regions that the node had marked when it began to write the returned
+    /// <summary>For <see cref="BarrierKind.LegReturn"/>: the regions that the node had marked when it began to write the returned
     /// submirror again.</summary>
     public ImmutableArray<RegionRun> Runs { get; init; } = [];
 }

@@ -72,7 +72,7 @@ public sealed partial class Decider
             // The last one that has the data is not taken out: its I/O waits, and a later return goes on where it stood.
             if (leg.IsReadable && !volume.Submirrors.Any(other => other.Name != name && other.IsReadable && !IsDoubtful(setName, other, slow))) continue;
             var (isEverything, runs) = KeptMarks.AtLoss(volume, leg);
-            Emit(new SubmirrorStateChanged(setName, volumeName, name, leg.Status, SubmirrorStatus.Offline, $"disk '{disk}' is lost"));
+            Emit(new SubmirrorStateChanged(setName, volumeName, name, leg.Status, LegState.Offline, $"disk '{disk}' is lost"));
             Keep(setName, volumeName, isEverything, runs, only: name);
             Emit(new BarrierStarted(setName, volumeName, _state.NextBarrierId, name, generation, Joined(_state.Sets[setName])));
             EndLegReturn(setName, volumeName, name);
@@ -88,7 +88,7 @@ public sealed partial class Decider
     {
         foreach (var barrier in _state.Volume(set, volume)!.Barriers)
         {
-            if (barrier.Kind == BarrierType.LegReturn && barrier.Submirror == submirror)
+            if (barrier.Kind == BarrierKind.LegReturn && barrier.Submirror == submirror)
                 Emit(new BarrierCompleted(set, volume, barrier.Id));
         }
     }
@@ -106,7 +106,7 @@ public sealed partial class Decider
     {
         foreach (var leg in _state.Volume(set, volume)!.Submirrors)
         {
-            if (leg.Status != SubmirrorStatus.Offline || (only is not null && leg.Name != only)) continue;
+            if (leg.Status != LegState.Offline || (only is not null && leg.Name != only)) continue;
             var more = KeptMarks.Add(leg, isEverything, runs);
             if (!ReferenceEquals(more, leg)) Emit(new MarksKept(set, volume, leg.Name, more.IsEverythingKept, more.KeptRuns));
         }
@@ -158,7 +158,7 @@ public sealed partial class Decider
     {
         foreach (var barrier in volume.Barriers)
         {
-            var isOurs = barrier.Kind == BarrierType.LegLoss
+            var isOurs = barrier.Kind == BarrierKind.LegLoss
                 && volume.Submirrors.Any(leg => leg.Name == barrier.Submirror && leg.IsOn(disk.Name));
             Check(!isOurs, "busy",
                 $"The loss of submirror '{barrier.Submirror}' of '{set.Name}/{volume.Name}' is not over on every node yet.", isRetryable: true);
@@ -171,12 +171,12 @@ public sealed partial class Decider
         {
             var volume = _state.Volume(setName, volumeName)!;
             var leg = volume.Submirrors.First(candidate => candidate.Name == name);
-            if (leg.Status != SubmirrorStatus.Offline || !leg.IsOn(disk)) continue;
+            if (leg.Status != LegState.Offline || !leg.IsOn(disk)) continue;
             if (isEverythingOwed) Keep(setName, volumeName, isEverything: true, [], only: name);
             leg = _state.Volume(setName, volumeName)!.Submirrors.First(candidate => candidate.Name == name);
             if (!leg.Extents.All(extent => _state.Sets[setName].Disks[extent.Disk].Status != DiskStatus.Lost)) continue;
             var (isEverything, runs) = (leg.IsEverythingKept, leg.KeptRuns);
-            Emit(new SubmirrorStateChanged(setName, volumeName, name, leg.Status, SubmirrorStatus.Resyncing, $"disk '{disk}' is back"));
+            Emit(new SubmirrorStateChanged(setName, volumeName, name, leg.Status, LegState.Resyncing, $"disk '{disk}' is back"));
             Emit(new LegReturning(setName, volumeName, _state.NextBarrierId, name, Joined(_state.Sets[setName])));
             Owe(setName, volumeName, isEverything, runs, isEverything ? ResyncKind.Submirror : ResyncKind.Optimized, isForced: true);
             CompleteBarriers(setName, volumeName);

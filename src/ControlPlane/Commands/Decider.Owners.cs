@@ -139,7 +139,7 @@ public sealed partial class Decider
         foreach (var submirror in volume.Submirrors)
         {
             if (submirror.IsTarget)
-                Emit(new SubmirrorStateChanged(c.Set, c.Volume, submirror.Name, submirror.Status, SubmirrorStatus.Okay, "resync finished"));
+                Emit(new SubmirrorStateChanged(c.Set, c.Volume, submirror.Name, submirror.Status, LegState.Okay, "resync finished"));
         }
 
         Emit(new ResyncFinished(c.Set, c.Volume, resync.Kind, c.CopiedBytes, c.SkippedBytes, c.ComparedBytes, c.Node));
@@ -174,7 +174,7 @@ public sealed partial class Decider
     /// known, those of live nodes and those in sealed slots.</summary>
     private void CheckMarksAreTold(string set, VolumeState volume)
     {
-        Check(!volume.Barriers.Any(static barrier => barrier.Kind == BarrierType.LegReturn), "moreOwed",
+        Check(!volume.Barriers.Any(static barrier => barrier.Kind == BarrierKind.LegReturn), "moreOwed",
             $"A node has not told yet what it marked in '{set}/{volume.Name}' while a submirror was offline: go on.", true);
         Check(volume.Recovery == RecoveryMode.App || !_state.Sets[set].IsMergeOwed || !volume.Submirrors.Any(static s => s.IsTarget), "moreOwed",
             $"A lost node's dirty log in '{set}' is not merged yet, and a submirror of '{volume.Name}' may miss what it tells of: go on.", true);

@@ -42,7 +42,7 @@ public sealed partial class Decider
             Check(extents is not null, "noSpace", $"{c.SizeBytes} bytes do not fit on disk '{name}': {free} bytes are free.");
             submirrors.Add(new SubmirrorState(
                 $"{c.Volume}-{submirrors.Count}",
-                submirrors.Count == 0 ? SubmirrorStatus.Okay : SubmirrorStatus.Attached,
+                submirrors.Count == 0 ? LegState.Okay : LegState.Attached,
                 extents.Value));
         }
 
@@ -88,25 +88,25 @@ public sealed partial class Decider
             return null;
         }
 
-        if (lost.Status is SubmirrorStatus.Maintenance or SubmirrorStatus.Offline) return new ResultData(Status: lost.Status.ToString());
+        if (lost.Status is LegState.Maintenance or LegState.Offline) return new ResultData(Status: lost.Status.ToString());
         // The last readable one stays on a lost disk: that its I/O fails says nothing of its data, and it waits.
         if (lost.Extents.Any(extent => set.Disks[extent.Disk].Status == DiskStatus.Lost)) return new ResultData(Status: lost.Status.ToString());
         if (c.HeldBy is not null && !volume.Submirrors.Any(s => s.Name == c.HeldBy && s.IsReadable)) return new ResultData(Status: lost.Status.ToString());
         var hasOther = volume.Submirrors.Any(s => s.Name != lost.Name && s.IsReadable);
         if (lost.IsReadable && !hasOther)
         {
-            if (lost.Status != SubmirrorStatus.LastErred)
-                Emit(new SubmirrorStateChanged(c.Set, c.Volume, lost.Name, lost.Status, SubmirrorStatus.LastErred, c.Reason));
-            return new ResultData(Status: nameof(SubmirrorStatus.LastErred));
+            if (lost.Status != LegState.LastErred)
+                Emit(new SubmirrorStateChanged(c.Set, c.Volume, lost.Name, lost.Status, LegState.LastErred, c.Reason));
+            return new ResultData(Status: nameof(LegState.LastErred));
         }
 
-        Emit(new SubmirrorStateChanged(c.Set, c.Volume, lost.Name, lost.Status, SubmirrorStatus.Maintenance, c.Reason));
+        Emit(new SubmirrorStateChanged(c.Set, c.Volume, lost.Name, lost.Status, LegState.Maintenance, c.Reason));
         var barrier = _state.NextBarrierId;
         Emit(new BarrierStarted(c.Set, c.Volume, barrier, lost.Name, set.Generation + 1, Joined(set)));
         EndLegReturn(c.Set, c.Volume, lost.Name);
         EndResyncOfOne(c.Set, c.Volume, lost.Name);
         CompleteBarriers(c.Set, c.Volume);
-        return new ResultData(Barrier: barrier, Generation: set.Generation + 1, Status: nameof(SubmirrorStatus.Maintenance));
+        return new ResultData(Barrier: barrier, Generation: set.Generation + 1, Status: nameof(LegState.Maintenance));
     }
 
     private ResultData? Confirm(ConfirmBarrier c)
@@ -116,7 +116,7 @@ public sealed partial class Decider
         if (volume.Barriers.FirstOrDefault(b => b.Id == c.Barrier) is { } barrier
             && barrier.Waiting.Contains(new NodeIncarnation(c.Node, c.Incarnation)))
         {
-            if (barrier.Kind == BarrierType.LegReturn && !c.Runs.IsDefaultOrEmpty)
+            if (barrier.Kind == BarrierKind.LegReturn && !c.Runs.IsDefaultOrEmpty)
             {
                 CheckRuns(volume, c.Runs);
                 Owe(c.Set, c.Volume, false, c.Runs);
@@ -151,7 +151,7 @@ public sealed partial class Decider
         {
             if (!barrier.Waiting.IsEmpty || barrier.Generation > _state.Sets[setName].StampedGeneration) continue;
             Emit(new BarrierCompleted(setName, volumeName, barrier.Id));
-            if (barrier.Kind == BarrierType.Delete)
+            if (barrier.Kind == BarrierKind.Delete)
             {
                 Emit(new MirrorDeleted(setName, volumeName, volume.Number));
                 return;

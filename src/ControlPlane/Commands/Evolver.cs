@@ -96,7 +96,7 @@ public static class Evolver
                         e.Submirrors, new OwnerState(null, 0, 0), null, null, null, [])),
                 });
             case MirrorDeleting e:
-                return WithBarrier(state, e.Set, e.Volume, index, new BarrierState(e.Barrier, BarrierType.Delete, null, 0, e.Waiting));
+                return WithBarrier(state, e.Set, e.Volume, index, new BarrierState(e.Barrier, BarrierKind.Delete, null, 0, e.Waiting));
             case MirrorDeleted e: return WithSet(state, e.Set, index, s => s with { Volumes = s.Volumes.Remove(e.Volume) });
             case OwnershipTransferStarted e:
                 return WithVolume(state, e.Set, e.Volume, index, v => v with
@@ -145,8 +145,8 @@ public static class Evolver
                     {
                         Status = e.To,
                         // Whoever leaves this state has been given what was kept.
-                        KeptRuns = e.To == SubmirrorStatus.Offline ? s.KeptRuns : [],
-                        IsEverythingKept = e.To == SubmirrorStatus.Offline && s.IsEverythingKept,
+                        KeptRuns = e.To == LegState.Offline ? s.KeptRuns : [],
+                        IsEverythingKept = e.To == LegState.Offline && s.IsEverythingKept,
                     })],
                 });
             case MarksKept e:
@@ -160,11 +160,11 @@ public static class Evolver
                 });
             case LegReturning e:
                 return WithBarrier(
-                    state, e.Set, e.Volume, index, new BarrierState(e.Barrier, BarrierType.LegReturn, e.Submirror, 0, e.Waiting));
+                    state, e.Set, e.Volume, index, new BarrierState(e.Barrier, BarrierKind.LegReturn, e.Submirror, 0, e.Waiting));
             case BarrierStarted e:
                 state = WithSet(state, e.Set, index, s => s with { Generation = Math.Max(s.Generation, e.Generation) });
                 return WithBarrier(
-                    state, e.Set, e.Volume, index, new BarrierState(e.Barrier, BarrierType.LegLoss, e.Submirror, e.Generation, e.Waiting));
+                    state, e.Set, e.Volume, index, new BarrierState(e.Barrier, BarrierKind.LegLoss, e.Submirror, e.Generation, e.Waiting));
             case BarrierConfirmed e:
                 return WithVolume(state, e.Set, e.Volume, index, v => v with
                 {

@@ -136,7 +136,7 @@ public sealed record MirrorCreated(
     int RegionBytes,
     RecoveryMode Recovery,
     WriterMode Writers,
-    ReadMode Read,
+    ReadPolicy Read,
     WriteMode Write,
     int Pass,
     ImmutableArray<SubmirrorState> Submirrors) : ClusterEvent;
@@ -192,7 +192,7 @@ public sealed record ResyncCancelled(string Set, string Volume, ResyncKind Kind,
 
 /// <summary>A submirror changed its state.</summary>
 public sealed record SubmirrorStateChanged(
-    string Set, string Volume, string Submirror, SubmirrorStatus From, SubmirrorStatus To, string Reason) : ClusterEvent;
+    string Set, string Volume, string Submirror, LegState From, LegState To, string Reason) : ClusterEvent;
 
 /// <summary>Nodes must stop using a lost submirror. Generation must be on the labels before the barrier ends.</summary>
 public sealed record BarrierStarted(

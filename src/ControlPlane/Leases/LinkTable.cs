@@ -2,11 +2,6 @@ using RaftMirror.ControlPlane.Model;
 
 namespace RaftMirror.ControlPlane.Leases;
 
-/// <summary>A life of a node.</summary>
-/// <param name="Node">Name.</param>
-/// <param name="Incarnation">Which life.</param>
-public readonly record struct NodeLife(string Node, ulong Incarnation);
-
 /// <summary>Which lives of other nodes this node hears: told by pings, of which one round after the other begins whether or not the earlier ones have
 /// ended. Two rules rest on it (ADR 0019): who may enter a set, and whom the leader is told of. Synchronous, without a clock; owned by one thread at
 /// a time.</summary>
@@ -18,11 +13,11 @@ public sealed class LinkTable
     /// do not count.</summary>
     public const int MissesUntilUnheard = 4;
 
-    private readonly Dictionary<NodeLife, Link> _links = [];
+    private readonly Dictionary<NodeIncarnation, Link> _links = [];
 
     /// <summary>A round of pings has come.</summary>
     /// <returns>True if the life is to be pinged; each such ping ends with <see cref="PingEnded"/>.</returns>
-    public bool BeginPing(NodeLife other)
+    public bool BeginPing(NodeIncarnation other)
     {
         if (!_links.TryGetValue(other, out var link)) _links[other] = link = new Link();
         link.Pings++;
@@ -36,7 +31,7 @@ public sealed class LinkTable
     /// <param name="other">Who was pinged.</param>
     /// <param name="answered">Which life has answered; 0 if none has.</param>
     /// <param name="hearsUs">It hears this life.</param>
-    public void PingEnded(NodeLife other, ulong answered, bool hearsUs)
+    public void PingEnded(NodeIncarnation other, ulong answered, bool hearsUs)
     {
         var link = _links[other];
         link.InFlight--;
@@ -45,17 +40,17 @@ public sealed class LinkTable
     }
 
     /// <summary>It answers.</summary>
-    public bool Hears(NodeLife other) => _links.TryGetValue(other, out var link) && link.WasHeard && link.Misses < MissesUntilUnheard;
+    public bool Hears(NodeIncarnation other) => _links.TryGetValue(other, out var link) && link.WasHeard && link.Misses < MissesUntilUnheard;
 
     /// <summary>It does not hear this life, or is not heard; also for want of time so far.</summary>
-    public bool IsApart(NodeLife other) => !Hears(other) || (!_links[other].HearsUs && !StateMutants.EntersHalfHeard);
+    public bool IsApart(NodeIncarnation other) => !Hears(other) || (!_links[other].HearsUs && !StateMutants.EntersHalfHeard);
 
     /// <summary>It is apart, and has been pinged for a second.</summary>
-    public bool IsLongApart(NodeLife other) => IsApart(other) && HasTried(other);
+    public bool IsLongApart(NodeIncarnation other) => IsApart(other) && HasTried(other);
 
     /// <summary>May this node enter a set that those lives serve? Who serves would wait for its word before each new connection, and if neither had
     /// ever heard the other, nobody would tell the leader (<see cref="IsToBeNamed"/>).</summary>
-    public bool MayEnter(IEnumerable<NodeLife> serving)
+    public bool MayEnter(IEnumerable<NodeIncarnation> serving)
     {
         ArgumentNullException.ThrowIfNull(serving);
         foreach (var other in serving)
@@ -70,11 +65,11 @@ public sealed class LinkTable
     /// service. Or if both serve a set: two that entered it at once did not ask for each other.</summary>
     /// <param name="other">A live one.</param>
     /// <param name="isServingWithUs">Both serve a set.</param>
-    public bool IsToBeNamed(NodeLife other, bool isServingWithUs) =>
+    public bool IsToBeNamed(NodeIncarnation other, bool isServingWithUs) =>
         _links.TryGetValue(other, out var link) && link.Misses >= MissesUntilUnheard
         && (link.WasHeard || (isServingWithUs && HasTried(other) && !StateMutants.SilenceOfEntrantsUntold));
 
-    private bool HasTried(NodeLife other) => _links.TryGetValue(other, out var link) && link.Pings > MissesUntilUnheard;
+    private bool HasTried(NodeIncarnation other) => _links.TryGetValue(other, out var link) && link.Pings > MissesUntilUnheard;
 
     private sealed class Link
     {

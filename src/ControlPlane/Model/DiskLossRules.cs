@@ -99,7 +99,7 @@ public static class DiskLossRules
         {
             foreach (var barrier in volume.Barriers)
             {
-                if (barrier.Kind == BarrierType.LegLoss && volume.Submirrors.Any(leg => leg.Name == barrier.Submirror && leg.IsOn(disk.Name)))
+                if (barrier.Kind == BarrierKind.LegLoss && volume.Submirrors.Any(leg => leg.Name == barrier.Submirror && leg.IsOn(disk.Name)))
                     return false;
             }
         }
@@ -121,6 +121,6 @@ public static class DiskLossRules
     /// copies nobody can say yet which one is to be overwritten.</summary>
     public static IEnumerable<VolumeState> OnlySources(SetState set, string disk) => set.Volumes.Values.Where(volume =>
         volume.Submirrors.Any(leg => leg.IsReadable && leg.IsOn(disk))
-        || (volume.Submirrors.Any(leg => leg.Status == SubmirrorStatus.Offline && leg.IsOn(disk))
+        || (volume.Submirrors.Any(leg => leg.Status == LegState.Offline && leg.IsOn(disk))
             && !volume.Submirrors.Any(leg => leg.IsReadable && leg.Extents.All(extent => set.Disks[extent.Disk].Status != DiskStatus.Lost))));
 }

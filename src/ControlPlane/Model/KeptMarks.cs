@@ -6,7 +6,7 @@ namespace RaftMirror.ControlPlane.Model;
 /// <para>Three places hold it together. Live nodes clear no mark while a submirror is offline, so their dirty logs have all that they
 /// wrote. What a dead node's log held, and what a resync of the others owes, would be forgotten once merged and resynced: it
 /// is kept here, in the replicated state, from the moment that it becomes known. At the return each live node tells
-/// its marks (<see cref="BarrierType.LegReturn"/>).</para></summary>
+/// its marks (<see cref="BarrierKind.LegReturn"/>).</para></summary>
 public static class KeptMarks
 {
     /// <summary>What a submirror misses at the moment it goes offline, beyond the marks of live nodes.</summary>

@@ -65,10 +65,10 @@ public static class Stamps
     {
         ArgumentNullException.ThrowIfNull(set);
         ArgumentNullException.ThrowIfNull(volume);
-        if (!volume.Barriers.Any(static barrier => barrier.Kind == BarrierType.LegLoss)) return [];
+        if (!volume.Barriers.Any(static barrier => barrier.Kind == BarrierKind.LegLoss)) return [];
         return
         [
-            .. volume.Submirrors.Where(static leg => leg.Status == SubmirrorStatus.Okay).SelectMany(static leg => leg.Extents)
+            .. volume.Submirrors.Where(static leg => leg.Status == LegState.Okay).SelectMany(static leg => leg.Extents)
                 .Select(static extent => extent.Disk).Where(disk => set.Disks[disk].Status == DiskStatus.Okay),
         ];
     }

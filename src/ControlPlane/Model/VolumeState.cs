@@ -25,7 +25,7 @@ public sealed record VolumeState(
     int RegionBytes,
     RecoveryMode Recovery,
     WriterMode Writers,
-    ReadMode Read,
+    ReadPolicy Read,
     WriteMode Write,
     int Pass,
     ImmutableArray<SubmirrorState> Submirrors,
@@ -48,7 +48,7 @@ public sealed record VolumeState(
         {
             foreach (var barrier in Barriers)
             {
-                if (barrier.Kind == BarrierType.Delete) return true;
+                if (barrier.Kind == BarrierKind.Delete) return true;
             }
 
             return false;
@@ -68,23 +68,23 @@ public sealed record ReadPinState(ulong SinceIndex, long SinceMs, string Node, u
 /// <param name="Name">VOLUME-0 to VOLUME-3.</param>
 /// <param name="Status">Committed state.</param>
 /// <param name="Extents">By volume offset, without gaps.</param>
-public sealed record SubmirrorState(string Name, SubmirrorStatus Status, ImmutableArray<ExtentState> Extents)
+public sealed record SubmirrorState(string Name, LegState Status, ImmutableArray<ExtentState> Extents)
 {
-    /// <summary>While <see cref="SubmirrorStatus.Offline"/>: regions that it may miss and that no live node's dirty log tells. Sorted,
+    /// <summary>While <see cref="LegState.Offline"/>: regions that it may miss and that no live node's dirty log tells. Sorted,
     /// disjoint, at most <see cref="RegionRuns.MaxRuns"/>.</summary>
     public ImmutableArray<RegionRun> KeptRuns { get; init; } = [];
 
-    /// <summary>While <see cref="SubmirrorStatus.Offline"/>: it may miss anything.</summary>
+    /// <summary>While <see cref="LegState.Offline"/>: it may miss anything.</summary>
     public bool IsEverythingKept { get; init; }
 
     /// <summary>May answer a client's read.</summary>
-    public bool IsReadable => Status is SubmirrorStatus.Okay or SubmirrorStatus.LastErred;
+    public bool IsReadable => Status is LegState.Okay or LegState.LastErred;
 
     /// <summary>Must get every client's write.</summary>
     public bool IsWritable => IsReadable || IsTarget;
 
     /// <summary>Waits for, or gets, a full copy.</summary>
-    public bool IsTarget => Status is SubmirrorStatus.Attached or SubmirrorStatus.Resyncing;
+    public bool IsTarget => Status is LegState.Attached or LegState.Resyncing;
 
     /// <summary>Some of it lies on that disk.</summary>
     public bool IsOn(string disk)
@@ -142,11 +142,11 @@ public sealed record ResyncState(
 /// <summary>A barrier: each node named must stop something and confirm.</summary>
 /// <param name="Id">Unique in the cluster.</param>
 /// <param name="Kind">What to stop.</param>
-/// <param name="Submirror">The lost or returned submirror; null for <see cref="BarrierType.Delete"/>.</param>
+/// <param name="Submirror">The lost or returned submirror; null for <see cref="BarrierKind.Delete"/>.</param>
 /// <param name="Generation">The barrier also waits until the labels carry this generation; 0 for no such wait.</param>
 /// <param name="Waiting">Who has not confirmed, by name.</param>
 public sealed record BarrierState(
-    ulong Id, BarrierType Kind, string? Submirror, ulong Generation, ImmutableArray<NodeIncarnation> Waiting);
+    ulong Id, BarrierKind Kind, string? Submirror, ulong Generation, ImmutableArray<NodeIncarnation> Waiting);
 
 /// <summary>One incarnation of a node.</summary>
 /// <param name="Node">Name.</param>

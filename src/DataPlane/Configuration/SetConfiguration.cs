@@ -2,63 +2,8 @@ using RaftMirror.Primitives;
 
 namespace RaftMirror.DataPlane.Configuration;
 
-/// <summary>What recovers a mirror's legs after a crash.</summary>
-public enum RecoveryKind
-{
-    /// <summary>The dirty-region log: optimized resync.</summary>
-    Log,
-
-    /// <summary>The application (ABR): no dirty log, no resync after a crash.</summary>
-    Application,
-}
-
-/// <summary>Who may write at one time.</summary>
-public enum WriterKind
-{
-    /// <summary>The owner; ownership moves on demand.</summary>
-    One,
-
-    /// <summary>Every joined node at once; an owner only while a resync runs. Always so for ABR.</summary>
-    All,
-}
-
-/// <summary>Which leg answers a read.</summary>
-public enum ReadPolicy
-{
-    /// <summary>Each read takes the next readable leg.</summary>
-    RoundRobin,
-
-    /// <summary>The leg is chosen by the address, so that neighbours stay on one leg.</summary>
-    Geometric,
-
-    /// <summary>The first readable leg.</summary>
-    First,
-}
-
-/// <summary>State of a submirror; reference/mirrors.md B.1.</summary>
-public enum LegState
-{
-    /// <summary>Read and written.</summary>
-    Okay,
-
-    /// <summary>New: written, not read, until its resync ended.</summary>
-    Attached,
-
-    /// <summary>Being copied to: written, not read.</summary>
-    Resyncing,
-
-    /// <summary>Failed; another leg has the data. Neither read nor written.</summary>
-    Maintenance,
-
-    /// <summary>Failed, but the only source: still read and written.</summary>
-    LastErred,
-
-    /// <summary>Its disk is lost, but not its data: neither read nor written; no mark is cleared meanwhile.</summary>
-    Offline,
-}
-
 /// <summary>State of a node for the data plane.</summary>
-public enum MemberState
+public enum MemberPhase
 {
     /// <summary>Served leases.</summary>
     Up,
@@ -82,7 +27,7 @@ public enum MemberState
 /// <param name="IsJoined">True if this incarnation has joined the set, so it may serve its volumes.</param>
 /// <param name="IsMergeOwed">True from suspicion until the incarnation's slot was merged.</param>
 public sealed record MemberConfiguration(
-    string Node, int Slot, ulong Incarnation, MemberState State, bool IsJoined, bool IsMergeOwed);
+    string Node, int Slot, ulong Incarnation, MemberPhase State, bool IsJoined, bool IsMergeOwed);
 
 /// <summary>A disk of the set, as this node reaches it.</summary>
 /// <param name="Name">Name in the set.</param>
@@ -120,7 +65,7 @@ public sealed record LegConfiguration(string Name, LegState State, IReadOnlyList
     public bool IsWritable => IsReadable || State is LegState.Attached or LegState.Resyncing;
 }
 
-/// <summary>Who may write a <see cref="WriterKind.One"/> volume, or runs the resync of another.</summary>
+/// <summary>Who may write a <see cref="WriterMode.One"/> volume, or runs the resync of another.</summary>
 /// <param name="Node">Owner, or null for none.</param>
 /// <param name="Incarnation">The owner's incarnation; 0 for none.</param>
 /// <param name="Epoch">Grows by at least one with every change, cancelled transfers included.</param>
@@ -143,21 +88,6 @@ public sealed record ResyncConfiguration(
 /// <param name="AwaitsThisNode">True until this node has confirmed.</param>
 public sealed record BarrierConfiguration(ulong Id, BarrierKind Kind, bool AwaitsThisNode);
 
-/// <summary>What a barrier waits for.</summary>
-public enum BarrierKind
-{
-    /// <summary>A leg was committed as failed: stop reading and writing it, wait for its physical I/O to end, confirm. Writes
-    /// that missed the leg are acknowledged only after the barrier is gone from the configuration.</summary>
-    LegLoss,
-
-    /// <summary>The volume is being deleted: drop clients, wait for physical I/O to end, confirm.</summary>
-    Delete,
-
-    /// <summary>A leg that was offline is a target again: write it, and tell every region that this node has marked. No mark is cleared
-    /// before the barrier no longer awaits this node: until then only its own dirty log says what the leg may miss.</summary>
-    LegReturn,
-}
-
 /// <summary>A mirror.</summary>
 /// <param name="Number">In its set; never reused.</param>
 /// <param name="Name">SET/VOLUME, the export's name.</param>
@@ -176,8 +106,8 @@ public sealed record VolumeConfiguration(
     string Name,
     long SizeBytes,
     int RegionBytes,
-    RecoveryKind Recovery,
-    WriterKind Writers,
+    RecoveryMode Recovery,
+    WriterMode Writers,
     ReadPolicy Read,
     IReadOnlyList<LegConfiguration> Legs,
     OwnerConfiguration Owner,

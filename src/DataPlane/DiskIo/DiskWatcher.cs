@@ -202,7 +202,7 @@ internal sealed class DiskWatcher(
         var peers = new List<WatchPeer>();
         foreach (var member in configuration.Members)
         {
-            if (member.Node != configuration.Self && member is { IsJoined: true, State: MemberState.Up })
+            if (member.Node != configuration.Self && member is { IsJoined: true, State: MemberPhase.Up })
                 peers.Add(new WatchPeer(member.Node, member.Incarnation));
         }
 

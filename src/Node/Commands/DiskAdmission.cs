@@ -32,7 +32,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
     /// <param name="term">In which this node leads.</param>
     /// <param name="isDryRun">Only look.</param>
     /// <param name="cancellationToken">Ends the waiting; what was written is put back by a repeat or by <see cref="UndoAsync"/>.</param>
-    public async Task<Admission> AdmitAsync(
+    public async Task<DiskAdmissionResult> AdmitAsync(
         ClusterState state, AddDisk add, ulong term, bool isDryRun, CancellationToken cancellationToken)
     {
         var witnesses = Witnesses(state, add.Set);
@@ -54,7 +54,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
             Stamp = state.Set(add.Set)!.NextStamp,
             Evidence = witnesses.ToImmutableSortedDictionary(node => node.Name, node => node.Incarnation, StringComparer.Ordinal),
         };
-        if (isDryRun) return new Admission(body, answers, null);
+        if (isDryRun) return new DiskAdmissionResult(body, answers, null);
 
         var stamped = await AskAsync(state, add, term, [writer], DiskStep.Stamp, cancellationToken);
         if (!stamped[0].Answer.Ok) return Refuse("diskRefused", "The disk could not be stamped.", [stamped[0].Answer]);
@@ -68,7 +68,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
 
         // From here on an overwritten disk's content is being erased: what is put back is a blank disk.
         var label = await AskAsync(state, add, term, [writer], DiskStep.Label, cancellationToken);
-        if (label is [{ Answer.Ok: true }]) return new Admission(body, answers, null);
+        if (label is [{ Answer.Ok: true }]) return new DiskAdmissionResult(body, answers, null);
         await UndoAsync(state, body, term, cancellationToken);
         return Refuse("diskRefused", "The disk could not be labelled.", [label[0].Answer], add.IsOverwrite);
     }
@@ -82,7 +82,7 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
     private static NodeAnswer Sized((NodeAnswer Answer, DiskReply? Reply) probe) =>
         probe.Answer with { Ok = false, Message = $"{probe.Reply!.SizeBytes} bytes" };
 
-    private static Admission Refuse(string code, string message, List<NodeAnswer> answers, bool isErased = false) => new(null, answers, new ApiResult
+    private static DiskAdmissionResult Refuse(string code, string message, List<NodeAnswer> answers, bool isErased = false) => new(null, answers, new ApiResult
     {
         Outcome = ApiOutcome.Rejected,
         Rejection = RejectionKind.Precondition,
@@ -152,4 +152,4 @@ internal sealed class DiskAdmission(NodeIdentity self, PeerClient peers)
 /// <param name="Body">The command with its evidence; null if refused.</param>
 /// <param name="Answers">What each node said.</param>
 /// <param name="Refusal">The answer for the user; null if admitted.</param>
-internal sealed record Admission(AddDisk? Body, IReadOnlyList<NodeAnswer> Answers, ApiResult? Refusal);
+internal sealed record DiskAdmissionResult(AddDisk? Body, IReadOnlyList<NodeAnswer> Answers, ApiResult? Refusal);

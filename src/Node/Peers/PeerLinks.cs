@@ -15,7 +15,7 @@ internal sealed class PeerLinks(NodeIdentity self, StateFeed feed, PeerClient pe
     /// <summary>Sets the handler.</summary>
     public void Register() =>
         peers.Handle(PeerMethods.Ping, DaemonJson.Default.PingRequest, DaemonJson.Default.PingReply,
-            (from, request, _) => ValueTask.FromResult(new PingReply(self.Incarnation, Hears(new NodeLife(from, request.Incarnation)))));
+            (from, request, _) => ValueTask.FromResult(new PingReply(self.Incarnation, Hears(new NodeIncarnation(from, request.Incarnation)))));
 
     /// <summary>Names of live nodes that the leader is to be told of. Any thread.</summary>
     public IReadOnlyList<string> Unheard()
@@ -37,7 +37,7 @@ internal sealed class PeerLinks(NodeIdentity self, StateFeed feed, PeerClient pe
         lock (_gate) return [.. Others().Where(node => _table.IsLongApart(LifeOf(node))).Select(static node => node.Name)];
     }
 
-    private bool Hears(NodeLife other)
+    private bool Hears(NodeIncarnation other)
     {
         lock (_gate) return _table.Hears(other);
     }
@@ -48,7 +48,7 @@ internal sealed class PeerLinks(NodeIdentity self, StateFeed feed, PeerClient pe
     private static bool Serves(SetState set, NodeState node) =>
         set.Members.GetValueOrDefault(node.Name) is { } member && Duties.IsJoined(node, member);
 
-    private static NodeLife LifeOf(NodeState node) => new(node.Name, node.Incarnation);
+    private static NodeIncarnation LifeOf(NodeState node) => new(node.Name, node.Incarnation);
 
     /// <summary>Pings until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -69,7 +69,7 @@ internal sealed class PeerLinks(NodeIdentity self, StateFeed feed, PeerClient pe
 
     private List<NodeState> Others() => [.. feed.Current.Nodes.Values.Where(node => node.IsLive && node.Name != self.Name)];
 
-    private void Ping(NodeLife other, CancellationToken cancellationToken)
+    private void Ping(NodeIncarnation other, CancellationToken cancellationToken)
     {
         lock (_gate)
         {
@@ -79,7 +79,7 @@ internal sealed class PeerLinks(NodeIdentity self, StateFeed feed, PeerClient pe
         _ = PingAsync(other, cancellationToken);
     }
 
-    private async Task PingAsync(NodeLife other, CancellationToken cancellationToken)
+    private async Task PingAsync(NodeIncarnation other, CancellationToken cancellationToken)
     {
         var (answered, hearsUs) = (0ul, false);
         try

@@ -211,7 +211,7 @@ internal sealed partial class DutyRunner(
         LogDiskFails(logger, set.Name, disk, reason);
         foreach (var volume in set.Volumes.Values)
         {
-            foreach (var leg in volume.Submirrors.Where(leg => leg.IsWritable && leg.Status != ControlPlane.Model.SubmirrorStatus.LastErred && leg.IsOn(disk)))
+            foreach (var leg in volume.Submirrors.Where(leg => leg.IsWritable && leg.Status != LegState.LastErred && leg.IsOn(disk)))
             {
                 await Submit(
                     new FailSubmirror(set.Name, volume.Name, leg.Name, self.Name, self.Incarnation, $"{disk}: {reason}; {judged.Evidence}"), cancellationToken);

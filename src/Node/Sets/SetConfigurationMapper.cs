@@ -57,30 +57,30 @@ internal static class SetConfigurationMapper
             : member.IsMergeOwed ? member.Slot!.Incarnation
             : node?.Incarnation ?? 0;
         var state = StateOf(node, incarnation);
-        var mayHaveMarks = member.Slot is not null && (member.IsMergeOwed || state is DataPlane.Configuration.MemberState.Suspect or DataPlane.Configuration.MemberState.Fenced);
+        var mayHaveMarks = member.Slot is not null && (member.IsMergeOwed || state is MemberPhase.Suspect or MemberPhase.Fenced);
         return new MemberConfiguration(
             member.Node, member.SlotNumber, incarnation, state, member.JoinedIncarnation != 0, mayHaveMarks);
     }
 
-    private static DataPlane.Configuration.MemberState StateOf(NodeState? node, ulong incarnation)
+    private static MemberPhase StateOf(NodeState? node, ulong incarnation)
     {
-        if (node is null) return DataPlane.Configuration.MemberState.Down;
+        if (node is null) return MemberPhase.Down;
         if (incarnation == node.Incarnation)
         {
             return node.Status switch
             {
                 // Starting waits for its predecessor's end: alive, not joined, no lease yet. It is not gone, and must not hear that it is:
                 // a data plane that was told so has fenced itself for good.
-                NodeStatus.Up or NodeStatus.Draining or NodeStatus.Starting => DataPlane.Configuration.MemberState.Up,
-                NodeStatus.Suspect => DataPlane.Configuration.MemberState.Suspect,
-                NodeStatus.Fenced => DataPlane.Configuration.MemberState.Fenced,
-                _ => DataPlane.Configuration.MemberState.Down,
+                NodeStatus.Up or NodeStatus.Draining or NodeStatus.Starting => MemberPhase.Up,
+                NodeStatus.Suspect => MemberPhase.Suspect,
+                NodeStatus.Fenced => MemberPhase.Fenced,
+                NodeStatus.Down => MemberPhase.Down,
             };
         }
 
         if (node.Predecessor is { } predecessor && predecessor.Incarnation == incarnation)
-            return predecessor.Status == PredecessorStatus.Suspect ? DataPlane.Configuration.MemberState.Suspect : DataPlane.Configuration.MemberState.Fenced;
-        return DataPlane.Configuration.MemberState.Fenced; // Older than the predecessor: gone, and only its marks are left.
+            return predecessor.Status == PredecessorStatus.Suspect ? MemberPhase.Suspect : MemberPhase.Fenced;
+        return MemberPhase.Fenced; // Older than the predecessor: gone, and only its marks are left.
     }
 
     private static VolumeConfiguration Map(SetState set, VolumeState volume, string self) => new(
@@ -88,14 +88,9 @@ internal static class SetConfigurationMapper
         $"{set.Name}/{volume.Name}",
         volume.SizeBytes,
         volume.RegionBytes,
-        volume.Recovery == RecoveryMode.Log ? RecoveryKind.Log : RecoveryKind.Application,
-        volume.Writers == WriterMode.One ? WriterKind.One : WriterKind.All,
-        volume.Read switch
-        {
-            ReadMode.Geometric => ReadPolicy.Geometric,
-            ReadMode.First => ReadPolicy.First,
-            _ => ReadPolicy.RoundRobin,
-        },
+        volume.Recovery,
+        volume.Writers,
+        volume.Read,
         [.. volume.Submirrors.Select(Map)],
         new OwnerConfiguration(
             volume.Owner.Node,
@@ -134,25 +129,12 @@ internal static class SetConfigurationMapper
 
     private static LegConfiguration Map(SubmirrorState submirror) => new(
         submirror.Name,
-        submirror.Status switch
-        {
-            SubmirrorStatus.Okay => LegState.Okay,
-            SubmirrorStatus.Attached => LegState.Attached,
-            SubmirrorStatus.Resyncing => LegState.Resyncing,
-            SubmirrorStatus.LastErred => LegState.LastErred,
-            SubmirrorStatus.Offline => LegState.Offline,
-            _ => LegState.Maintenance,
-        },
+        submirror.Status,
         [.. submirror.Extents.Select(extent =>
             new ExtentConfiguration(extent.Disk, extent.DiskOffsetBytes, extent.VolumeOffsetBytes, extent.LengthBytes))]);
 
     private static BarrierConfiguration Map(BarrierState barrier, string self) => new(
         barrier.Id,
-        barrier.Kind switch
-        {
-            BarrierType.Delete => BarrierKind.Delete,
-            BarrierType.LegReturn => BarrierKind.LegReturn,
-            _ => BarrierKind.LegLoss,
-        },
+        barrier.Kind,
         barrier.Waiting.Any(waiting => waiting.Node == self));
 }

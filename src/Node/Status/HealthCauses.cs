@@ -1,6 +1,5 @@
 using RaftMirror.Contracts;
 using RaftMirror.ControlPlane.Model;
-using LegPhase = RaftMirror.ControlPlane.Model.SubmirrorStatus;
 
 namespace RaftMirror.Node.Status;
 
@@ -42,21 +41,21 @@ internal static class HealthCauses
         foreach (var leg in volume.Submirrors)
         {
             var disks = string.Join(", ", leg.Extents.Select(extent => extent.Disk).Distinct());
-            if (leg.Status == LegPhase.Maintenance)
+            if (leg.Status == LegState.Maintenance)
             {
                 yield return new HealthCause(
                     "RM1102 LEG_FAILED", name, $"submirror {leg.Name} on {disks} failed",
                     $"check {disks}; then make a new mirror from the data, which the other legs have");
             }
 
-            if (leg.Status == LegPhase.LastErred)
+            if (leg.Status == LegState.LastErred)
             {
                 yield return new HealthCause(
                     "RM1103 LAST_GOOD_LEG", name, $"submirror {leg.Name} on {disks} fails and is the only source",
                     "copy the data away now");
             }
 
-            if (leg.Status == LegPhase.Offline)
+            if (leg.Status == LegState.Offline)
             {
                 yield return new HealthCause(
                     "RM1104 LEG_OFFLINE", name, $"submirror {leg.Name} on {disks} is offline; what it misses is kept",
@@ -70,7 +69,7 @@ internal static class HealthCauses
         var name = $"{set.Name}/{volume.Name}";
         if (volume.Resync is { } resync)
         {
-            var why = volume.Submirrors.Any(leg => leg.Status == LegPhase.Resyncing)
+            var why = volume.Submirrors.Any(leg => leg.Status == LegState.Resyncing)
                 ? resync.IsEverythingOwed ? "a submirror that came back gets a full copy" : "a submirror that came back gets what it missed"
                 : resync.Kind == ResyncKind.Submirror ? "a new submirror gets a full copy"
                 : resync.IsEverythingOwed ? "a dirty log was in doubt, so everything is compared" : "a writer crashed; its marked regions are made equal";

@@ -2,9 +2,6 @@ using RaftMirror.Contracts;
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.Mirroring.Core;
 using DiskPhase = RaftMirror.ControlPlane.Model.DiskStatus;
-using DiskStatus = RaftMirror.Contracts.DiskStatus;
-using LegPhase = RaftMirror.ControlPlane.Model.SubmirrorStatus;
-using SubmirrorStatus = RaftMirror.Contracts.SubmirrorStatus;
 
 namespace RaftMirror.Node.Status;
 
@@ -44,13 +41,13 @@ internal static class StatusBuilder
         _ => "down",
     };
 
-    public static string WordOf(LegPhase status) => status switch
+    public static string WordOf(LegState status) => status switch
     {
-        LegPhase.Okay => "okay",
-        LegPhase.Attached => "attached",
-        LegPhase.Resyncing => "resyncing",
-        LegPhase.Maintenance => "maintenance",
-        LegPhase.LastErred => "lastErred",
+        LegState.Okay => "okay",
+        LegState.Attached => "attached",
+        LegState.Resyncing => "resyncing",
+        LegState.Maintenance => "maintenance",
+        LegState.LastErred => "lastErred",
         _ => "offline",
     };
 
@@ -63,7 +60,7 @@ internal static class StatusBuilder
         if (!isServed || volume.IsDeleting || !volume.Submirrors.Any(leg => leg.IsReadable)) return "unavailable";
 
         // "stale" is a set without a majority of its set records; every reachable set has them in this version.
-        if (volume.Submirrors.Any(leg => leg.Status is LegPhase.Maintenance or LegPhase.LastErred or LegPhase.Offline))
+        if (volume.Submirrors.Any(leg => leg.Status is LegState.Maintenance or LegState.LastErred or LegState.Offline))
             return "degraded";
         return volume.Resync is not null || volume.Submirrors.Any(leg => leg.IsTarget) ? "resyncing" : "okay";
     }
@@ -116,7 +113,7 @@ internal static class StatusBuilder
                 ? (int)set.Members.Keys.Max(node => lease.HorizonMsOf(view.State, node))
                 : view.Live.HorizonMs,
             DeviceTimeoutMs = set.DeviceTimeoutMs,
-            SafeAgainstPauses = false, // No watchdog and no storage reservation exist in this version (safety rule 4).
+            SafeAgainstPauses = false, // No watchdog and no storage reservation exist in this version (design §14.4).
             Nodes = members,
             Disks = [.. set.Disks.Values.Select(disk => BuildDisk(set, disk) with
             {
@@ -157,11 +154,11 @@ internal static class StatusBuilder
         };
     }
 
-    private static DiskStatus BuildDisk(SetState set, DiskState disk)
+    private static DiskReport BuildDisk(SetState set, DiskState disk)
     {
         var used = set.Volumes.Values.SelectMany(volume => volume.Submirrors).SelectMany(leg => leg.Extents)
             .Where(extent => extent.Disk == disk.Name).Sum(extent => extent.LengthBytes);
-        return new DiskStatus
+        return new DiskReport
         {
             Name = disk.Name,
             State = disk.Status switch
@@ -198,7 +195,7 @@ internal static class StatusBuilder
                 : null,
             Submirrors =
             [
-                .. volume.Submirrors.Select(leg => new SubmirrorStatus(
+                .. volume.Submirrors.Select(leg => new SubmirrorReport(
                     leg.Name, WordOf(ShownAs(volume, leg.Status)), [.. leg.Extents.Select(extent => extent.Disk).Distinct()])),
             ],
             Resync = ResyncOf(volume, live),
@@ -216,8 +213,8 @@ internal static class StatusBuilder
     }
 
     /// <summary>A new leg shows as resyncing while its copy runs (mirrors that wait for an owner stay "attached").</summary>
-    private static LegPhase ShownAs(VolumeState volume, LegPhase status) =>
-        status == LegPhase.Attached && volume.Resync is not null && volume.Owner.Node is not null ? LegPhase.Resyncing : status;
+    private static LegState ShownAs(VolumeState volume, LegState status) =>
+        status == LegState.Attached && volume.Resync is not null && volume.Owner.Node is not null ? LegState.Resyncing : status;
 
     /// <summary>The owner's count is newer than the committed one, but where nothing is owed nothing is stale.</summary>
     private static long? StaleOf(VolumeState volume, VolumeLive? live) =>

@@ -1,11 +1,11 @@
 namespace RaftMirror.Primitives.Domain;
 
-/// <summary>What repairs a mirror after a crash.</summary>
+/// <summary>What makes a mirror's legs equal again after a writer crashed.</summary>
 public enum RecoveryMode
 {
-    /// <summary>The dirty-region log.</summary>
+    /// <summary>The dirty-region log: optimized resync.</summary>
     Log,
 
-    /// <summary>The application (ABR).</summary>
+    /// <summary>The application (ABR): no dirty log, no resync after a crash.</summary>
     App,
 }

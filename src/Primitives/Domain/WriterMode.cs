@@ -1,11 +1,11 @@
 namespace RaftMirror.Primitives.Domain;
 
-/// <summary>Who may write at one time.</summary>
+/// <summary>Who may write a mirror at one time.</summary>
 public enum WriterMode
 {
-    /// <summary>The owner.</summary>
+    /// <summary>The owner; ownership moves on demand.</summary>
     One,
 
-    /// <summary>Every joined node.</summary>
+    /// <summary>Every joined node at once; an owner only while a resync runs. Always so for ABR.</summary>
     All,
 }

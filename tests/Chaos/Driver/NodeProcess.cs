@@ -66,6 +66,7 @@ internal sealed partial class NodeProcess : IAsyncDisposable
             RedirectStandardError = true,
         };
         start.Environment["DOTNET_gcServer"] = "0";
+        start.Environment["DOTNET_EnableDiagnostics"] = "0"; // A process that is killed would leave the runtime's sockets in the temporary folder.
         var process = new NodeProcess(Process.Start(start) ?? throw new InvalidOperationException("No process was started."));
         try
         {

@@ -133,7 +133,7 @@ internal sealed class CoreCluster
     {
         var payload = new byte[bytes];
         payload[0] = value;
-        Assert.Equal(Refusal.None, this[id].Propose([(default, payload)], null, out var first));
+        Assert.Equal(ProposalRefusal.None, this[id].Propose([(default, payload)], null, out var first));
         Settle();
         return first;
     }

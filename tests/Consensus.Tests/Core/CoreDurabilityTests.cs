@@ -72,7 +72,7 @@ public sealed class CoreDurabilityTests
         Assert.Equal(ready.Write!.Sequence, reply.ReleaseAfter);
     }
 
-    [Fact] // Rule 5: whoever is behind is told.
+    [Fact] // Raft rule 5: whoever is behind is told.
     public void Append_OfAnOldLeader_IsAnsweredWithTheTerm()
     {
         var core = Core();

@@ -121,7 +121,7 @@ public sealed class CoreDutyTests
         Assert.Equal(RaftRole.Leader, cluster[1].Role);
     }
 
-    [Fact] // Rule 12.
+    [Fact] // Raft rule 12.
     public void Priority_Higher_IsHandedLeadershipOnceThingsAreCalm()
     {
         var cluster = new CoreCluster(3, new RaftCoreOptions { PriorityStableMs = 1000 }, priorities: [50, 100, 200]);
@@ -246,13 +246,13 @@ public sealed class CoreDutyTests
         cluster.Propose(1);
         cluster[1].Read(5);
         cluster.Settle();
-        Assert.Equal(new ReadState(5, 2, Refusal.None), Assert.Single(cluster.Nodes[0].Reads));
+        Assert.Equal(new ReadState(5, 2, ProposalRefusal.None), Assert.Single(cluster.Nodes[0].Reads));
         cluster.Restart(1);
         cluster.Pass(1000);
         Assert.Equal((RaftRole.Leader, 3ul), (cluster[1].Role, cluster[1].Commit));
     }
 
-    [Fact] // Rule 2: also alone, a commit is durable.
+    [Fact] // Raft rule 2: also alone, a commit is durable.
     public void SingleNode_UnfinishedWrite_CommitsNothing()
     {
         var cluster = Led(1);
@@ -284,8 +284,8 @@ public sealed class CoreDutyTests
         var cluster = new CoreCluster(3, new RaftCoreOptions { MaxUncommittedBytes = 1000 });
         cluster.Elect(1);
         cluster.Isolate(1);
-        Assert.Equal(Refusal.None, cluster[1].Propose([(default, new byte[5000])], null, out _));
-        Assert.Equal(Refusal.TooMuchPending, cluster[1].Propose([(default, new byte[1])], null, out _));
+        Assert.Equal(ProposalRefusal.None, cluster[1].Propose([(default, new byte[5000])], null, out _));
+        Assert.Equal(ProposalRefusal.TooMuchPending, cluster[1].Propose([(default, new byte[1])], null, out _));
         cluster.Settle();
         cluster.Heal();
         cluster.Holds = message => message is { Kind: MessageKind.AppendReply, Reject: false };
@@ -294,7 +294,7 @@ public sealed class CoreDutyTests
         cluster.Propose(1, bytes: 900);
         foreach (var message in cluster.Held.Where(message => message.Log.Index == cluster[1].FirstOwnIndex).ToArray()) cluster.Deliver(message);
         Assert.Equal(cluster[1].FirstOwnIndex, cluster[1].Commit);
-        Assert.Equal(Refusal.TooMuchPending, cluster[1].Propose([(default, new byte[1])], null, out _));
+        Assert.Equal(ProposalRefusal.TooMuchPending, cluster[1].Propose([(default, new byte[1])], null, out _));
     }
 
     private static CoreCluster Led(int voters, int spares = 0)

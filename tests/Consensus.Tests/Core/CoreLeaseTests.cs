@@ -5,7 +5,7 @@ using static RaftMirror.Consensus.Tests.Core.CoreCluster;
 
 namespace RaftMirror.Consensus.Tests.Core;
 
-/// <summary>Thesis 6.4.1, reference 5.3 rule 9, bugs 18 and 19.</summary>
+/// <summary>Thesis 6.4.1, raft rule 9, bugs 18 and 19.</summary>
 public sealed class CoreLeaseTests
 {
     private static readonly RaftCoreOptions Options = new() { LeaseReads = true };
@@ -20,7 +20,7 @@ public sealed class CoreLeaseTests
         cluster.Pass(50);
         cluster[1].Read(5);
         var read = Assert.Single(cluster[1].TakeReady().Reads);
-        Assert.Equal(new ReadState(5, cluster[1].Commit, Refusal.None, cluster.NowMs + LeaseMs), read);
+        Assert.Equal(new ReadState(5, cluster[1].Commit, ProposalRefusal.None, cluster.NowMs + LeaseMs), read);
     }
 
     [Fact] // Bug 16.

@@ -60,7 +60,7 @@ public sealed class CoreMembershipTests
         Assert.Equal(cluster[2].Log.LastIndex, cluster[2].Commit);
     }
 
-    [Fact] // Rule 7, bug 36.
+    [Fact] // Raft rule 7, bug 36.
     public void Remove_Leader_CommitsItsRemovalHandsOverAndFollows()
     {
         var cluster = Led(3);
@@ -231,7 +231,7 @@ public sealed class CoreMembershipTests
         Assert.True(cluster[1].Configuration.HasLeft(Id(2)));
     }
 
-    [Fact] // Rule 6, bug 30.
+    [Fact] // Raft rule 6, bug 30.
     public void Vote_CandidateThatTheVoterDoesNotKnow_IsGranted()
     {
         var cluster = new CoreCluster(3);

@@ -6,7 +6,7 @@ using static RaftMirror.Consensus.Tests.Core.CoreCluster;
 
 namespace RaftMirror.Consensus.Tests.Core;
 
-/// <summary>Raft paper section 7, reference 5.3 rule 13, bugs 12, 13 and 33.</summary>
+/// <summary>Raft paper section 7, raft rule 13, bugs 12, 13 and 33.</summary>
 public sealed class CoreSnapshotTests
 {
     private static readonly NodeId One = new(1);
@@ -91,7 +91,7 @@ public sealed class CoreSnapshotTests
         Assert.Equal(4ul, core.TakeReady().Committed.Single().Index);
     }
 
-    [Fact] // Rule 1.
+    [Fact] // Raft rule 1.
     public void Install_Acknowledgement_WaitsForTheReset()
     {
         var core = Follower([Entry(1, 1)]);

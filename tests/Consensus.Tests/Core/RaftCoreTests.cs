@@ -5,7 +5,7 @@ using RaftMirror.Primitives;
 
 namespace RaftMirror.Consensus.Tests.Core;
 
-/// <summary>Node 1 of three, stepped by hand. Sections are the Raft paper's; bugs are those of reference/raft.md 7.</summary>
+/// <summary>Node 1 of three, stepped by hand. Sections are the Raft paper's; bugs are those of docs/testing.md.</summary>
 public sealed class RaftCoreTests
 {
     private static readonly NodeId One = new(1);
@@ -72,7 +72,7 @@ public sealed class RaftCoreTests
         Assert.Equal(5ul, core.Term);
     }
 
-    [Fact] // Rule 1, bug 2.
+    [Fact] // Raft rule 1, bug 2.
     public void Append_Acknowledgement_WaitsForItsWrite()
     {
         var core = Core(1, []);
@@ -87,7 +87,7 @@ public sealed class RaftCoreTests
         Assert.Equal(ready.Write.Sequence, Assert.Single(core.TakeReady().Messages).ReleaseAfter);
     }
 
-    [Fact] // Rule 4, bug 7.
+    [Fact] // Raft rule 4, bug 7.
     public void Append_ShorterThanTheLog_TruncatesNothing()
     {
         var core = Core(1, [Entry(1, 1), Entry(1, 2), Entry(1, 3)]);
@@ -98,7 +98,7 @@ public sealed class RaftCoreTests
         Assert.Equal(2ul, core.Log.LastIndex);
     }
 
-    [Fact] // Rule 3, bug 15.
+    [Fact] // Raft rule 3, bug 15.
     public void Append_CommitBeyondWhatMatches_CommitsOnlyTheMatch()
     {
         var core = Core(1, [Entry(1, 1), Entry(1, 2)]);
@@ -116,7 +116,7 @@ public sealed class RaftCoreTests
         Assert.Equal(2ul, core.Commit);
     }
 
-    [Fact] // Rule 2: the leader's own copy counts when it is flushed.
+    [Fact] // Raft rule 2: the leader's own copy counts when it is flushed.
     public void Leader_OwnWriteUnfinished_DoesNotCount()
     {
         var core = Leader(Core(0, []), flush: false);
@@ -128,7 +128,7 @@ public sealed class RaftCoreTests
         Assert.Equal(1ul, core.Commit); // Without the leader's disk.
     }
 
-    [Fact] // Rule 1, bug 14: a completion proves nothing about what replaced the entries.
+    [Fact] // Raft rule 1, bug 14: a completion proves nothing about what replaced the entries.
     public void WriteDone_ForTruncatedEntries_ProvesNothing()
     {
         var core = Core(1, []);
@@ -154,7 +154,7 @@ public sealed class RaftCoreTests
         Assert.Empty(core.TakeReady().Reads);
         core.Step(Echo(core.Term, Three, round: 2));
         var read = Assert.Single(core.TakeReady().Reads);
-        Assert.Equal(new ReadState(77, 2, Refusal.None), read);
+        Assert.Equal(new ReadState(77, 2, ProposalRefusal.None), read);
     }
 
     [Fact] // Bug 36: reads are answered when leadership ends.
@@ -163,7 +163,7 @@ public sealed class RaftCoreTests
         var core = Leader(Core(1, []));
         core.Read(5);
         core.Step(Append(term: 9, previous: default));
-        Assert.Equal(Refusal.NotLeader, Assert.Single(core.TakeReady().Reads).Refusal);
+        Assert.Equal(ProposalRefusal.NotLeader, Assert.Single(core.TakeReady().Reads).Refusal);
     }
 
     [Fact] // Check-quorum, thesis 6.2.
@@ -182,7 +182,7 @@ public sealed class RaftCoreTests
         core.TakeReady();
         Assert.Null(core.TransferLeadership(Two));
         Assert.DoesNotContain(core.TakeReady().Messages, sent => sent.Message.Kind == MessageKind.TimeoutNow);
-        Assert.Equal(Refusal.TransferInProgress, core.Propose([(default, new byte[1])], null, out _));
+        Assert.Equal(ProposalRefusal.TransferInProgress, core.Propose([(default, new byte[1])], null, out _));
         core.Step(Ack(core.Term, Two, 1));
         Assert.Contains(core.TakeReady().Messages, sent => sent.Message.Kind == MessageKind.TimeoutNow && sent.Message.To == Two);
         for (var now = 10_050; now <= 10_700; now += 50)
@@ -192,7 +192,7 @@ public sealed class RaftCoreTests
             core.Tick(now);
         }
 
-        Assert.Equal(Refusal.None, core.Propose([(default, new byte[1])], null, out _));
+        Assert.Equal(ProposalRefusal.None, core.Propose([(default, new byte[1])], null, out _));
     }
 
     [Theory] // Bug 5: silent voters count in the majority.

@@ -84,7 +84,7 @@ internal sealed class Scenario
                 return null;
             case "propose":
                 var payload = Encoding.UTF8.GetBytes(command.Arguments[1].Key);
-                return Node(nodes[0]).Core.Propose([(default, payload)], null, out _) == Refusal.None ? "taken" : "refused";
+                return Node(nodes[0]).Core.Propose([(default, payload)], null, out _) == ProposalRefusal.None ? "taken" : "refused";
             case "propose-conf-change":
                 return ProposeChange(Node(nodes[0]), command);
             case "transfer-leadership":

@@ -3,7 +3,7 @@ using RaftMirror.Consensus.Tests.Conformance;
 
 namespace RaftMirror.Consensus.Tests.Nodes;
 
-/// <summary>A lease is looked at again when the state has been waited for (raft.md, rule 9).</summary>
+/// <summary>A lease is looked at again when the state has been waited for (raft rule 9).</summary>
 public sealed class LeaseReadTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);

@@ -37,7 +37,7 @@ public sealed class OfflineRecoveryTests
         var inside = Path.Combine(directory, "new");
         Assert.Contains("only read", Assert.Throws<ArgumentException>(() => OfflineNode.Recover(directory, inside, "test", DateTimeOffset.UnixEpoch)).Message);
 
-        var former = NodeIdentity.Read(Path.Combine(directory, NodeIdentity.FileName));
+        var former = DirectoryIdentity.Read(Path.Combine(directory, DirectoryIdentity.FileName));
         var target = directory + "-recovered";
         var result = OfflineNode.Recover(directory, target, "test", DateTimeOffset.UnixEpoch);
         Assert.Equal(newest, result.KeptLastIndex);

@@ -311,7 +311,7 @@ public sealed class HostilePeerTests
                 unknown[0] = 200;
                 return FrameBuffer.Single(FrameKind.Raft, unknown);
             case "no challenge":
-                return [.. HelloTo(leader, Lane.Raft).Encode(), .. new byte[Confirmation.Bytes], .. sound];
+                return [.. HelloTo(leader, Lane.Raft).Encode(), .. new byte[ChallengeAnswer.Bytes], .. sound];
             default:
                 throw new ArgumentException(attack);
         }

@@ -45,8 +45,8 @@ internal sealed class RawPeer : IDisposable
 
     public Task ConfirmAsync(ulong challenge)
     {
-        var bytes = new byte[Confirmation.Bytes];
-        Confirmation.Encode(challenge, bytes);
+        var bytes = new byte[ChallengeAnswer.Bytes];
+        ChallengeAnswer.Encode(challenge, bytes);
         return SendAsync(bytes);
     }
 

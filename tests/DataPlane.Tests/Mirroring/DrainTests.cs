@@ -14,7 +14,7 @@ public sealed class DrainTests
     [Fact] // Else its own drain waits for the disk, and the other node's write for its confirmation, as long as the disk hangs.
     public async Task DiskHangsDuringTheDrain_LossIsConfirmedTheOthersWriteIsAnsweredAndTheDrainEnds()
     {
-        await using var set = new TestSet(WriterKind.All, RecoveryKind.Log, "a", "b");
+        await using var set = new TestSet(WriterMode.All, RecoveryMode.Log, "a", "b");
         set.Lease();
         using var a = await set.OpenAsync("a");
         using var b = await set.OpenAsync("b");
@@ -40,7 +40,7 @@ public sealed class DrainTests
     [Fact] // Between the end of the drain and the commit of the leave lie closing beats and the log.
     public async Task NodeHasDrained_NewClientAndOwnershipElsewhereDoNotWaitForIt()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a", "b");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a", "b");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 2));

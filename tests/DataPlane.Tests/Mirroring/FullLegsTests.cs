@@ -257,13 +257,13 @@ public sealed class FullLegsTests
     private void Configure(LegState first, LegState second, LegState? third = null)
     {
         _now += 1_000_000;
-        var member = new MemberConfiguration("a", 0, 1, MemberState.Up, true, false);
+        var member = new MemberConfiguration("a", 0, 1, MemberPhase.Up, true, false);
         LegConfiguration Leg(string name, string disk, LegState state) =>
             new(name, state, [new ExtentConfiguration(disk, 0, 0, 1 << 20)]);
         LegConfiguration[] legs = [Leg("l0", "d0", first), Leg("l1", "d1", second)];
         if (third is { } state) legs = [.. legs, Leg("l2", "d2", state)];
         _core.ConfigurationChanged(_now, new VolumeView(++_index, "a", [member], new VolumeConfiguration(
-            1, "s/v", 1 << 20, 1 << 16, RecoveryKind.Application, WriterKind.All, ReadPolicy.First,
+            1, "s/v", 1 << 20, 1 << 16, RecoveryMode.App, WriterMode.All, ReadPolicy.First,
             legs, new OwnerConfiguration(null, 0, 1, null), null, false, [])));
     }
 

@@ -14,7 +14,7 @@ public sealed class HungDiskTests
     [Fact]
     public async Task WriteHangsOnALeg_LegIsCommittedAsLost_IsAnsweredAndReadsGoOn()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         var hold = new ManualResetEventSlim(); // The set lets go of it when it ends: a failed test must not hang.
@@ -33,7 +33,7 @@ public sealed class HungDiskTests
     [Fact] // The late read fills the buffer that it was given, which must not be the one that is sent.
     public async Task ReadHangsOnALeg_LegIsCommittedAsLost_IsAnsweredFromAnotherLegInAnotherBuffer()
     {
-        await using var set = new TestSet(WriterKind.All, RecoveryKind.Application, "a");
+        await using var set = new TestSet(WriterMode.All, RecoveryMode.App, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 5));
@@ -59,7 +59,7 @@ public sealed class HungDiskTests
     [Fact] // The last readable leg is waited for; within the bound the client is let go, and the range stays locked.
     public async Task WriteHangsOnTheLastLeg_ClientIsDroppedAfterTheBoundAndOverlappingWritesWait()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 1));
@@ -82,7 +82,7 @@ public sealed class HungDiskTests
     [Fact] // It has reached no leg, so nothing is waited for but its mark: it ends within the bound like every other, and holds nothing then.
     public async Task MarkInTheDirtyLogHangs_WriteIsDroppedAfterTheBoundAndTheNextGoesOnOnceItIsDurable()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 1));
@@ -101,7 +101,7 @@ public sealed class HungDiskTests
     [Fact] // A log that fails is opened anew and may fail again: each time the write starts over, and its bound is that of its arrival.
     public async Task DirtyLogFailsAgainAndAgain_WriteIsDroppedAfterTheBound()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 1));
@@ -112,7 +112,7 @@ public sealed class HungDiskTests
     [Fact] // The next data plane of the node has no port to the disk, which says nothing of what the former one left in the kernel.
     public async Task DataPlaneEndsWithACallInTheKernel_ItsSuccessorDoesNotSayThatNoneIsLeftBeforeItCameBack()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         var hold = new ManualResetEventSlim();
@@ -137,7 +137,7 @@ public sealed class HungDiskTests
     [Fact] // It counted as an error of the disk, so that one node's bad way cost the set a good submirror while others had not opened it yet.
     public async Task Probe_DiskIsBeingOpenedAndIsRefused_HasNoAnswer()
     {
-        await using var set = new TestSet(WriterKind.All, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.All, RecoveryMode.Log, "a");
         set.Lease();
         await set.PassedAsync("a");
         await set["a"].EndAsync().WaitAsync(Limit);

@@ -102,7 +102,7 @@ public sealed class LegReturnTests
     {
         ResyncConfiguration? resync = second == LegState.Resyncing ? new ResyncConfiguration(true, [], 0) : null;
         var volume = new VolumeConfiguration(
-            1, "s/v", 8 * Region, Region, RecoveryKind.Log, WriterKind.All, ReadPolicy.RoundRobin,
+            1, "s/v", 8 * Region, Region, RecoveryMode.Log, WriterMode.All, ReadPolicy.RoundRobin,
             [
                 new LegConfiguration("l0", LegState.Okay, [new ExtentConfiguration("d0", 0, 0, 8 * Region)]),
                 new LegConfiguration("l1", second, [new ExtentConfiguration("d1", 0, 0, 8 * Region)]),
@@ -111,7 +111,7 @@ public sealed class LegReturnTests
         {
             WaitsFor = waitsFor,
         };
-        _core.ConfigurationChanged(_now, new VolumeView(++_index, "a", [new("a", 0, 1, MemberState.Up, true, false)], volume));
+        _core.ConfigurationChanged(_now, new VolumeView(++_index, "a", [new("a", 0, 1, MemberPhase.Up, true, false)], volume));
         return Carry();
     }
 

@@ -22,7 +22,7 @@ public sealed class MirrorCoreTests
     [Fact] // §9: mark durable, then all writable legs, then the reply.
     public void Write_CleanRegion_MarksThenWritesThenReplies()
     {
-        Serve(WriterKind.One, Owner("a", 2));
+        Serve(WriterMode.One, Owner("a", 2));
         _core.Submit(_now, new MirrorRequest(10, RequestKind.Write, new ByteRange(4096, 4096), 0));
         var mark = Single(EffectKind.AppendMarks);
         Assert.Equal([new RegionUpdate(1, 0, true)], (RegionUpdate[])mark.Payload!);
@@ -43,19 +43,19 @@ public sealed class MirrorCoreTests
     [Fact] // §14.8: waits for ownership without range lock or count; asks once.
     public void Write_NotOwner_AsksOnceAndGoesOnWhenOwner()
     {
-        Serve(WriterKind.One, Owner("b", 5));
+        Serve(WriterMode.One, Owner("b", 5));
         _core.Submit(_now, Write(10, 0));
         _core.Submit(_now, Write(11, 0));
         Assert.Equal([new MirrorEffect(EffectKind.RequestOwnership, 5)], Take());
         Assert.Equal(0, _core.Tracker!.MarkedCount);
-        Configure(WriterKind.One, Owner("a", 7));
+        Configure(WriterMode.One, Owner("a", 7));
         Assert.Equal(EffectKind.AppendMarks, Single().Kind);
     }
 
     [Fact] // Overlapping writes of one node go one after the other, in order.
     public void Write_Overlapping_WaitsForTheFirst()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _core.Submit(_now, Write(10, 0));
         var first = Take();
         _core.Submit(_now, Write(11, 0));
@@ -67,7 +67,7 @@ public sealed class MirrorCoreTests
     [Fact] // §6.1: a completion after expiry is never a success.
     public void Write_EndsAfterLease_Drops()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _core.Submit(_now, Write(10, 0));
         var writes = Take();
         _now += 10_000 * Ms;
@@ -78,7 +78,7 @@ public sealed class MirrorCoreTests
     [Fact] // A write that the end of the lease tore is written again once there is a lease, and only then acknowledged.
     public void Write_TornByLease_IsWrittenAgain()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _core.Submit(_now, Write(10, 0));
         var writes = Take();
         Done(writes[0]);
@@ -92,28 +92,28 @@ public sealed class MirrorCoreTests
     [Fact] // §14.2: report, wait for the commit, wait for the barrier to go, then acknowledge.
     public void WriteError_WaitsForCommitAndBarrier()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _core.Submit(_now, Write(10, 0));
         var writes = Take();
         Done(writes[0]);
         _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1");
         var report = (LegFailureReport)Single(EffectKind.LegFailed).Payload!;
         Assert.Equal(new LegFailureReport("l1", "d1", LegFailureReason.WriteError, true, _index), report);
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance, barrier: true);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, LegState.Maintenance, barrier: true);
         Assert.Equal([new MirrorEffect(EffectKind.ConfirmBarrier, 77)], Take());
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, LegState.Maintenance);
         Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok)], Take());
     }
 
     [Fact] // §14.20: nothing waits without a bound, whatever keeps another node from confirming.
     public void WriteError_LossIsNeverOver_ClientIsLetGoAndTheRangeStaysLocked()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _core.Submit(_now, Write(10, 0));
         var writes = Take();
         Done(writes[0]);
         _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1");
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance, barrier: true);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, LegState.Maintenance, barrier: true);
         Take();
         var replies = new List<MirrorEffect>();
         for (var second = 0; second < 60; second++)
@@ -127,27 +127,27 @@ public sealed class MirrorCoreTests
         Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Drop)], replies);
         _core.Submit(_now, Write(11, 0));
         Assert.Empty(Take());
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, LegState.Maintenance);
         Assert.Equal([EffectKind.LegWrite], Take().Select(effect => effect.Kind));
     }
 
     [Fact] // §14.20: the disk is fine elsewhere, so its leg stays; what this write left torn only this incarnation's marks tell.
     public void WriteError_DiskUnusableOnlyHere_EndsTheIncarnation()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _core.Submit(_now, Write(10, 0));
         var writes = Take();
         Done(writes[0]);
         _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1", place: writes[1].Range);
         Assert.Equal(writes[1].Range, ((LegFailureReport)Single(EffectKind.LegFailed).Payload!).Place);
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, isUnusableHere: true);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, isUnusableHere: true);
         Assert.Equal([EffectKind.Fenced, EffectKind.DropClients, EffectKind.Reply], Take().Select(effect => effect.Kind));
     }
 
     [Fact] // A read that failed leaves nothing torn: another leg answers, and the node goes on when it can use the disk again.
     public void ReadError_DiskUnusableOnlyHere_WaitsAndGoesOn()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _core.Submit(_now, new MirrorRequest(10, RequestKind.Read, new ByteRange(0, 8192), 0));
         var read = Single();
         _core.IoCompleted(_now, read.Id, read.Leg, DeviceStatus.IoError, read.Name!);
@@ -155,11 +155,11 @@ public sealed class MirrorCoreTests
         Assert.Equal([EffectKind.LegFailed, EffectKind.LegRead], again.Select(effect => effect.Kind));
         Done(again[1]);
         Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Ok)], Take());
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, isUnusableHere: true);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, isUnusableHere: true);
         _core.Submit(_now, Write(11, 0));
         Assert.Empty(Take());
         Assert.Equal((HoldReason.Disk, 1), (_core.OldestHeld(_now)!.Value.Reason, _core.OldestHeld(_now)!.Value.Requests));
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite], Take().Select(effect => effect.Kind));
         _now += 2000 * Ms;
         _core.Tick(_now);
@@ -169,11 +169,11 @@ public sealed class MirrorCoreTests
     [Fact] // §14.13: stop, drain, flush, clean, then report with the transfer's epoch; nothing is admitted meanwhile.
     public void Transfer_DrainsFlushesThenReports()
     {
-        Serve(WriterKind.One, Owner("a", 2));
+        Serve(WriterMode.One, Owner("a", 2));
         _core.Submit(_now, Write(10, 0));
         _core.MarksAppended(_now, Single(EffectKind.AppendMarks).Id, true);
         var writes = Take();
-        Configure(WriterKind.One, Owner("a", 3) with { TransferTo = "b" });
+        Configure(WriterMode.One, Owner("a", 3) with { TransferTo = "b" });
         _core.Submit(_now, Write(11, 1 << 20));
         Assert.Empty(Take());
         foreach (var effect in writes) Done(effect);
@@ -191,7 +191,7 @@ public sealed class MirrorCoreTests
     [Fact] // A torn write below the committed position of a full resync would be lost to the next owner if it were not named.
     public void Transfer_TornWriteUnderFullResync_IsHandedOverAsOwed()
     {
-        Serve(WriterKind.One, Owner("a", 2));
+        Serve(WriterMode.One, Owner("a", 2));
         _core.Submit(_now, Write(10, 0));
         foreach (var effect in Take())
         {
@@ -200,7 +200,7 @@ public sealed class MirrorCoreTests
 
         var writes = Take().Where(effect => effect.Kind == EffectKind.LegWrite).ToArray();
         _resync = new ResyncConfiguration(true, [], 7 << 20, 1);
-        Configure(WriterKind.One, Owner("a", 3) with { TransferTo = "b" });
+        Configure(WriterMode.One, Owner("a", 3) with { TransferTo = "b" });
         Take();
         Done(writes[0]);
         _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1", isLeaseLost: true);
@@ -225,11 +225,11 @@ public sealed class MirrorCoreTests
     public void Read_LateAnswerToAnEarlierAsk_StillWaits()
     {
         _resync = new ResyncConfiguration(false, [new ByteRange(0, 1)], 0, 5);
-        Serve(WriterKind.One, Owner("b", 2));
+        Serve(WriterMode.One, Owner("b", 2));
         _core.Submit(_now, new MirrorRequest(10, RequestKind.Read, new ByteRange(0, 4096), 0));
         var first = (PeerMessage)Single(EffectKind.Send).Payload!;
         _resync = _resync with { ChangedAtIndex = 6 };
-        Configure(WriterKind.One, Owner("b", 2));
+        Configure(WriterMode.One, Owner("b", 2));
         var second = (PeerMessage)Single(EffectKind.Send).Payload!;
         Assert.Equal((first.Sequence, PeerMessageKind.RepairRequest), (second.Sequence, second.Kind));
         var done = new PeerMessage(PeerMessageKind.RepairDone, 1, 1, 1, 2, first.Sequence, first.Index, first.Range);
@@ -242,15 +242,15 @@ public sealed class MirrorCoreTests
     [Fact] // A resync's end, committed before the failure of a target, must not make this node forget that the target lacks a write.
     public void WriteError_OnTargetThatBecomesOkay_IsReportedAgain()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Resyncing);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, LegState.Resyncing);
         Take();
         _core.Submit(_now, Write(10, 0));
         var writes = Take();
         Done(writes[0]);
         _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1");
         Single(EffectKind.LegFailed);
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         Take();
         _now += 1500 * Ms;
         _core.Tick(_now);
@@ -260,15 +260,15 @@ public sealed class MirrorCoreTests
     [Fact] // The leg was lost and came back while this node had no lease to decide under: nobody will report or commit anything more.
     public void WriteError_LegReplacedWhileLeaseWasOver_IsWrittenAgain()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _core.Submit(_now, Write(10, 0));
         var writes = Take();
         Done(writes[0]);
         _core.IoCompleted(_now, writes[1].Id, 1, DeviceStatus.IoError, "d1");
         Assert.Equal(EffectKind.LegFailed, Single().Kind);
         _now += 2500 * Ms;
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Maintenance);
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Resyncing);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, LegState.Maintenance);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, LegState.Resyncing);
         Assert.Empty(Take());
         _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index, 1, 1));
         _core.Tick(_now);
@@ -281,7 +281,7 @@ public sealed class MirrorCoreTests
     [Fact] // Only a proven clean end lets the node's slot be retired without a merge.
     public void Shutdown_AllCleaned_IsClean()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _core.Shutdown(_now);
         foreach (var effect in Take().Where(effect => effect.Kind == EffectKind.LegFlush)) Done(effect);
         Assert.Contains(Take(), effect => effect.Kind == EffectKind.Drained);
@@ -293,7 +293,7 @@ public sealed class MirrorCoreTests
     [InlineData(false)]
     public void Shutdown_FlushFailedOrLeaseOver_IsNotClean(bool hasLease)
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         if (!hasLease) _now += 10_000 * Ms;
         _core.Shutdown(_now);
         foreach (var effect in _core.Effects.ToArray().Where(effect => effect.Kind == EffectKind.LegFlush))
@@ -305,18 +305,18 @@ public sealed class MirrorCoreTests
     [Fact] // §14.6: from suspicion to merge nobody reads what the dead writer may have torn.
     public void Read_OwnerSuspect_Waits()
     {
-        Serve(WriterKind.One, Owner("b", 2), suspect: true);
+        Serve(WriterMode.One, Owner("b", 2), suspect: true);
         _core.Submit(_now, new MirrorRequest(10, RequestKind.Read, new ByteRange(0, 4096), 0));
         Assert.Empty(Take());
-        Configure(WriterKind.One, Owner(null, 3));
+        Configure(WriterMode.One, Owner(null, 3));
         Assert.Equal(EffectKind.LegRead, Single().Kind);
     }
 
     [Fact] // I-SRC: a target is written and never read.
     public void Read_WithTarget_NeverReadsIt()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, LegState.Resyncing);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, LegState.Resyncing);
         for (ulong id = 10; id < 16; id++)
         {
             _core.Submit(_now, new MirrorRequest(id, RequestKind.Read, new ByteRange(0, 4096), 0));
@@ -327,7 +327,7 @@ public sealed class MirrorCoreTests
     [Fact] // §14.12: confirmed when this node has enacted what the owner has, and nothing overlapping is under way.
     public void Window_ConfirmedAfterOverlappingWriteEnded_ThenBlocksWrites()
     {
-        Serve(WriterKind.All, Owner("b", 4), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner("b", 4), RecoveryMode.App);
         _core.Submit(_now, Write(10, 0));
         var writes = Take();
         var open = new PeerMessage(
@@ -335,7 +335,7 @@ public sealed class MirrorCoreTests
         _core.PeerMessageReceived(_now, "b", open);
         foreach (var effect in writes) Done(effect);
         Assert.Equal([EffectKind.Reply], Take().Select(effect => effect.Kind));
-        Configure(WriterKind.All, Owner("b", 4), RecoveryKind.Application);
+        Configure(WriterMode.All, Owner("b", 4), RecoveryMode.App);
         Assert.Equal(PeerMessageKind.WindowAck, ((PeerMessage)Single(EffectKind.Send).Payload!).Kind);
         _core.Submit(_now, Write(11, 4096));
         Assert.Empty(Take());
@@ -346,7 +346,7 @@ public sealed class MirrorCoreTests
     [Fact] // §14.9: a new connection writes only after every live member has drained.
     public void Session_NewConnection_WritesAfterPeersDrained()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         var ask = OpenFirst();
         _core.Submit(_now, Write(10, 0) with { Session = 1 });
         Assert.Empty(Take());
@@ -357,7 +357,7 @@ public sealed class MirrorCoreTests
     [Fact] // §14.9: who the live members are must be known as of the opening; the client may come from one that joined just before.
     public void Session_NewConnection_WaitsForAGrantThatWasAskedForSince()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _now += 10 * Ms;
         var ask = OpenFirst();
         _core.Submit(_now, Write(10, 0) with { Session = 1 });
@@ -367,14 +367,14 @@ public sealed class MirrorCoreTests
         Assert.Empty(Take());
         _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index + 1, 1, 1));
         Assert.Empty(Take());
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         Assert.Equal([EffectKind.LegWrite, EffectKind.LegWrite, EffectKind.SessionAdmitted], Take().Select(effect => effect.Kind));
     }
 
     [Fact] // §14.9: a dropped connection's bytes may be in the kernel when its node is asked.
     public void Drain_UnreadBytes_WaitsUntilTheyAreRead()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         OpenFirst();
         var ask = new PeerMessage(PeerMessageKind.DrainRequest, 1, 1, 1, Sequence: 9);
         _core.Sampled(_now + (5 * Ms), new IntakeSample(_now + (5 * Ms), [(1, _now)]));
@@ -388,7 +388,7 @@ public sealed class MirrorCoreTests
     [Fact] // §14.25: a write that is held for order and whose client hung up was given up; it has touched nothing.
     public void Write_HeldForOrder_EndsWhenItsClientHangsUp()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         OpenFirst();
         _core.Sampled(_now, new IntakeSample(_now, [(1, _now)]));
         _now += 1000 * Ms;
@@ -408,15 +408,15 @@ public sealed class MirrorCoreTests
     [InlineData(5)]
     public void Session_OneConditionMissing_IsAdmittedOnlyOnceItIsThere(int last)
     {
-        Configure(WriterKind.All, Owner(null, 1), isJoined: false, suspect: true);
+        Configure(WriterMode.All, Owner(null, 1), isJoined: false, suspect: true);
         _now += 10 * Ms;
         _core.SessionOpened(_now, 7, _now);
         var isMerged = false;
         var isJoined = false;
         Action[] steps =
         [
-            () => Configure(WriterKind.All, Owner(null, 1), isJoined: isJoined = true, suspect: !isMerged),
-            () => Configure(WriterKind.All, Owner(null, 1), isJoined: isJoined, suspect: !(isMerged = true)),
+            () => Configure(WriterMode.All, Owner(null, 1), isJoined: isJoined = true, suspect: !isMerged),
+            () => Configure(WriterMode.All, Owner(null, 1), isJoined: isJoined, suspect: !(isMerged = true)),
             () => _core.LeaseGranted(_now, new LeaseGrant(_now, 5000 * Ms, 1, 1, 1)),
             () =>
             {
@@ -442,7 +442,7 @@ public sealed class MirrorCoreTests
     [Fact] // §14.26: what is lacking is told, and seen as soon as time alone takes it away.
     public void Service_LeaseRunsOut_IsSeenAtTheNextTick()
     {
-        Serve(WriterKind.All, Owner(null, 1));
+        Serve(WriterMode.All, Owner(null, 1));
         Assert.Equal(ServiceState.Serving, _core.Service);
         _core.Tick(_now += 2000 * Ms);
         Assert.Equal(ServiceState.NoLease, _core.Service);
@@ -456,10 +456,10 @@ public sealed class MirrorCoreTests
     [Fact] // §14.9: nobody asks a node that has not joined; its client may have written elsewhere meanwhile.
     public void Write_FromBeforeJoining_IsDroppedWhenJoined()
     {
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application, isJoined: false);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App, isJoined: false);
         _core.Submit(_now, Write(10, 0));
         Assert.Empty(Take());
-        Configure(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Configure(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         Assert.Equal([new MirrorEffect(EffectKind.Reply, 10, Status: IoStatus.Drop)], Take());
         _core.LeaseGranted(_now, new LeaseGrant(_now, 2000 * Ms, _index, 1, 1));
         Assert.Empty(Take());
@@ -470,7 +470,7 @@ public sealed class MirrorCoreTests
     [Fact] // §6.5
     public void Fenced_ByStorage_DropsEverything()
     {
-        Serve(WriterKind.All, Owner(null, 1), RecoveryKind.Application);
+        Serve(WriterMode.All, Owner(null, 1), RecoveryMode.App);
         _core.Submit(_now, Write(10, 0));
         var writes = Take();
         _core.IoCompleted(_now, writes[0].Id, 0, DeviceStatus.Fenced, "d0");
@@ -524,7 +524,7 @@ public sealed class MirrorCoreTests
 
     private static OwnerConfiguration Owner(string? node, ulong epoch) => new(node, node is null ? 0UL : 1UL, epoch, null);
 
-    private void Serve(WriterKind writers, OwnerConfiguration owner, RecoveryKind recovery = RecoveryKind.Log, bool suspect = false)
+    private void Serve(WriterMode writers, OwnerConfiguration owner, RecoveryMode recovery = RecoveryMode.Log, bool suspect = false)
     {
         Configure(writers, owner, recovery, suspect: suspect);
         _core.LogOpened(_now);
@@ -538,7 +538,7 @@ public sealed class MirrorCoreTests
     }
 
     private void Configure(
-        WriterKind writers, OwnerConfiguration owner, RecoveryKind recovery = RecoveryKind.Log, LegState second = LegState.Okay,
+        WriterMode writers, OwnerConfiguration owner, RecoveryMode recovery = RecoveryMode.Log, LegState second = LegState.Okay,
         bool barrier = false, bool suspect = false, bool isJoined = true, bool isUnusableHere = false)
     {
         var volume = new VolumeConfiguration(
@@ -554,8 +554,8 @@ public sealed class MirrorCoreTests
         };
         MemberConfiguration[] members =
         [
-            new("a", 0, 1, MemberState.Up, isJoined, false),
-            new("b", 1, 1, suspect ? MemberState.Suspect : MemberState.Up, true, suspect),
+            new("a", 0, 1, MemberPhase.Up, isJoined, false),
+            new("b", 1, 1, suspect ? MemberPhase.Suspect : MemberPhase.Up, true, suspect),
         ];
         _core.ConfigurationChanged(_now, new VolumeView(++_index, "a", members, volume));
     }

@@ -10,10 +10,10 @@ namespace RaftMirror.DataPlane.Tests.Mirroring;
 public sealed class MirrorVolumeTests
 {
     [Theory]
-    [InlineData(WriterKind.One, RecoveryKind.Log)]
-    [InlineData(WriterKind.All, RecoveryKind.Log)]
-    [InlineData(WriterKind.All, RecoveryKind.Application)]
-    public async Task WriteReadFlush_EachKind_BothLegsEqual(WriterKind writers, RecoveryKind recovery)
+    [InlineData(WriterMode.One, RecoveryMode.Log)]
+    [InlineData(WriterMode.All, RecoveryMode.Log)]
+    [InlineData(WriterMode.All, RecoveryMode.App)]
+    public async Task WriteReadFlush_EachKind_BothLegsEqual(WriterMode writers, RecoveryMode recovery)
     {
         await using var set = new TestSet(writers, recovery, "a", "b");
         set.Lease();
@@ -28,14 +28,14 @@ public sealed class MirrorVolumeTests
         Assert.Equal(IoStatus.Ok, await b.TrimAsync(8192, 4096, false));
         Assert.Equal(new byte[8192], await ReadAsync(b, 4096, 8192));
         Assert.Equal(set.Disks["d0"].Content(), set.Disks["d1"].Content());
-        if (writers == WriterKind.One) Assert.Contains("a released", set.Reports);
-        if (recovery == RecoveryKind.Log) Assert.NotEmpty(set.Marks);
+        if (writers == WriterMode.One) Assert.Contains("a released", set.Reports);
+        if (recovery == RecoveryMode.Log) Assert.NotEmpty(set.Marks);
     }
 
     [Fact] // ADR 0008: giving the slot up takes the ownership away at once, so nothing of this node may reach a leg after it.
     public async Task LogFails_WriteUnderWay_ReportedAfterItEnded()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 1));
@@ -57,7 +57,7 @@ public sealed class MirrorVolumeTests
     [Fact] // A log that works is given up for one on more disks by the same steps; what was marked is written to the new one first.
     public async Task LogIsGivenUp_WriteUnderWay_ReportedOnceItEndedAndWritesGoOnWithTheNextLog()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 1));
@@ -88,7 +88,7 @@ public sealed class MirrorVolumeTests
     [Fact] // The same for copies: after the report another node may own the volume and write there.
     public async Task LogFails_CopyUnderWay_ReportedAfterItEndedAndNoOtherBegins()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 1));
@@ -115,7 +115,7 @@ public sealed class MirrorVolumeTests
     public async Task Write_PausedBetweenLeaseCheckAndDisk_LandsLateAndIsNeverAcknowledged()
     {
         const long leaseMs = 1500;
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a");
         using var a = await set.OpenAsync("a");
         var leaseEndsNs = BootTimeLeaseClock.Instance.NowNs + (leaseMs * 1_000_000);
         set.Lease("a", leaseMs);
@@ -137,7 +137,7 @@ public sealed class MirrorVolumeTests
     [Fact] // Design §13: marks go away once the region has been idle for two passes and the legs are flushed.
     public async Task Cleaning_IdleRegion_ClearsItsMark()
     {
-        await using var set = new TestSet(WriterKind.All, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.All, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 1));
@@ -148,7 +148,7 @@ public sealed class MirrorVolumeTests
     [Fact] // Design §14.2: not acknowledged before the loss is committed and every node stopped reading that leg.
     public async Task WriteError_AcknowledgedOnlyAfterLossIsCommitted()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a", "b") { CommitsLegFailures = false };
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a", "b") { CommitsLegFailures = false };
         set.Lease();
         using var a = await set.OpenAsync("a");
         set.Disks["d1"].FailsWrites = true;
@@ -165,7 +165,7 @@ public sealed class MirrorVolumeTests
     [Fact]
     public async Task WriteError_OnLastLeg_IsAnIoError()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         set.Disks["d0"].FailsWrites = true;
@@ -176,7 +176,7 @@ public sealed class MirrorVolumeTests
     [Fact]
     public async Task ReadError_OtherLegAnswers()
     {
-        await using var set = new TestSet(WriterKind.All, RecoveryKind.Application, "a");
+        await using var set = new TestSet(WriterMode.All, RecoveryMode.App, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 3));
@@ -188,7 +188,7 @@ public sealed class MirrorVolumeTests
     [Fact] // Design §6.1: the call ended after the lease, so nobody may be told that it worked.
     public async Task Write_EndsAfterLease_IsDropped()
     {
-        await using var set = new TestSet(WriterKind.All, RecoveryKind.Application, "a");
+        await using var set = new TestSet(WriterMode.All, RecoveryMode.App, "a");
         using var a = await set.OpenAsync("a");
         var hold = new ManualResetEventSlim(); // The set lets go of it when it ends: a failed test must not hang.
         set.Disks["d0"].Hold = hold;
@@ -204,7 +204,7 @@ public sealed class MirrorVolumeTests
     [Fact]
     public async Task Write_NoLease_IsDroppedAfterItsWait()
     {
-        await using var set = new TestSet(WriterKind.All, RecoveryKind.Application, "a");
+        await using var set = new TestSet(WriterMode.All, RecoveryMode.App, "a");
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Drop, await WriteAsync(a, 0, 4096, 3));
     }
@@ -212,7 +212,7 @@ public sealed class MirrorVolumeTests
     [Fact] // Design §6.5: a reservation conflict is the end of this incarnation, not a disk error.
     public async Task Fenced_DropsClientsAndIsNoDiskError()
     {
-        await using var set = new TestSet(WriterKind.All, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.All, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 3));
@@ -224,11 +224,11 @@ public sealed class MirrorVolumeTests
     }
 
     [Theory]
-    [InlineData(WriterKind.One)]
-    [InlineData(WriterKind.All)]
-    public async Task Resync_OwedRegions_MakesLegsEqualAndCountsWhatItCopied(WriterKind writers)
+    [InlineData(WriterMode.One)]
+    [InlineData(WriterMode.All)]
+    public async Task Resync_OwedRegions_MakesLegsEqualAndCountsWhatItCopied(WriterMode writers)
     {
-        await using var set = new TestSet(writers, RecoveryKind.Log, "a", "b");
+        await using var set = new TestSet(writers, RecoveryMode.Log, "a", "b");
         using var a = await set.OpenAsync("a");
         using var b = await set.OpenAsync("b");
         set.Disks["d1"].Inner.Flip((3 << 20) + 5); // The legs differ in region 3.
@@ -252,7 +252,7 @@ public sealed class MirrorVolumeTests
     [Fact]
     public async Task Ownership_MovesUnderLoad_NothingIsLost()
     {
-        await using var set = new TestSet(WriterKind.One, RecoveryKind.Log, "a", "b");
+        await using var set = new TestSet(WriterMode.One, RecoveryMode.Log, "a", "b");
         set.Lease();
         using var a = await set.OpenAsync("a");
         using var b = await set.OpenAsync("b");
@@ -277,7 +277,7 @@ public sealed class MirrorVolumeTests
     [Fact]
     public async Task Statistics_AfterWrites_CountOpenRegionsAndClients()
     {
-        await using var set = new TestSet(WriterKind.All, RecoveryKind.Log, "a");
+        await using var set = new TestSet(WriterMode.All, RecoveryMode.Log, "a");
         set.Lease();
         using var a = await set.OpenAsync("a");
         Assert.Equal(IoStatus.Ok, await WriteAsync(a, 0, 4096, 3));

@@ -33,13 +33,13 @@ internal sealed class TestSet : IAsyncDisposable
     private volatile bool _isOpeningUnproven;
     private TaskCompletionSource? _holdLog;
 
-    public TestSet(WriterKind writers, RecoveryKind recovery, params string[] nodes)
+    public TestSet(WriterMode writers, RecoveryMode recovery, params string[] nodes)
         : this(null, writers, recovery, nodes)
     {
     }
 
     /// <summary>With a failure, no dirty log can be opened.</summary>
-    public TestSet(DirtyLogFailure? logFailure, WriterKind writers, RecoveryKind recovery, params string[] nodes)
+    public TestSet(DirtyLogFailure? logFailure, WriterMode writers, RecoveryMode recovery, params string[] nodes)
     {
         LogFailure = logFailure;
         Disks["d0"] = new FaultyDisk(new MemoryBlockDevice("d0", VolumeBytes));
@@ -47,7 +47,7 @@ internal sealed class TestSet : IAsyncDisposable
         Volume = new VolumeConfiguration(
             1, "s/v", VolumeBytes, RegionBytes, recovery, writers, ReadPolicy.RoundRobin,
             [Leg("a", "d0"), Leg("b", "d1")], new OwnerConfiguration(null, 0, 1, null), null, false, []);
-        for (var i = 0; i < nodes.Length; i++) _members.Add(new(nodes[i], i, 1, MemberState.Up, true, false));
+        for (var i = 0; i < nodes.Length; i++) _members.Add(new(nodes[i], i, 1, MemberPhase.Up, true, false));
         foreach (var node in nodes) _nodes[node] = Begin(node);
         lock (_gate) Commit();
     }

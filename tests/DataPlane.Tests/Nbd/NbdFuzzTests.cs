@@ -43,7 +43,7 @@ public sealed class NbdFuzzTests : NbdServerFixture
     public void Rules_RandomRequests_ExecuteOnlyWhatFits()
     {
         var random = new Xoshiro(4);
-        var rules = new RequestRules(Export.Info, structuredReplies: true, allocationContext: true);
+        var rules = new NbdRequestRules(Export.Info, structuredReplies: true, allocationContext: true);
         for (var i = 0; i < 200_000; i++)
         {
             var request = new RequestHeader(

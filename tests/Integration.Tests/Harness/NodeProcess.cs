@@ -66,6 +66,7 @@ internal sealed class NodeProcess(string name, string directory, int apiPort, in
             UseShellExecute = false,
         };
         foreach (var argument in command.Skip(1)) start.ArgumentList.Add(argument);
+        start.Environment["DOTNET_EnableDiagnostics"] = "0"; // A process that is killed would leave the runtime's sockets in the temporary folder.
         foreach (var (variable, value) in environment.Concat(Environment)) start.Environment[variable] = value;
         Note($"--- start: {string.Join(' ', command)}");
         _process?.Dispose();

@@ -8,7 +8,7 @@ using RaftMirror.Simulation.Harness;
 namespace RaftMirror.Simulation.Consensus;
 
 /// <summary>One real bug that can be put back.</summary>
-/// <param name="Number">In the catalogue (reference/raft.md 7), 1 to 36; then ours.</param>
+/// <param name="Number">In docs/testing.md: 1 to 36 are other engines' bugs, then ours.</param>
 /// <param name="Name">What --only takes.</param>
 /// <param name="Bug">One sentence.</param>
 /// <param name="Run">Runs one seed with it; throws if the simulator sees it.</param>
@@ -25,7 +25,7 @@ internal sealed record MutantResult(Mutant Mutant, ulong? Seed, int Tried, strin
 /// <summary>Runs the simulator against each mutant until it sees it.</summary>
 internal static class MutantHunt
 {
-    /// <summary>36 of reference/raft.md 7, and ours: 37 and on are those of design §14.24.</summary>
+    /// <summary>36 of other engines, and ours: 37 and on are those of design §14.24.</summary>
     public const int CatalogueSize = 40;
 
     private const int PutBack = 37;

@@ -80,7 +80,7 @@ internal sealed partial class CommandDrawer
         ImmutableArray<string> disks = [.. set.Disks.Keys.Where(_ => random.Chance(0.7))];
         return new CreateMirror(
             set.Name, VolumeNames[random.Next(VolumeNames.Length)], (1L + random.Next(60)) << 20, disks, recovery, writers,
-            1 << (18 + random.Next(4)), (ReadMode)random.Next(3), (WriteMode)random.Next(2), random.Next(10),
+            1 << (18 + random.Next(4)), (ReadPolicy)random.Next(3), (WriteMode)random.Next(2), random.Next(10),
             random.Chance(0.5) ? Pick(state.Nodes.Values).Name : null, random.Chance(0.7) ? Evidence(state, set) : null);
     }
 

@@ -130,7 +130,7 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
             if (!barrier.Waiting.Contains(new NodeIncarnation(self.Name, self.Incarnation))) continue;
             return new ConfirmBarrier(set.Name, volume.Name, barrier.Id, self.Name, self.Incarnation)
             {
-                Runs = barrier.Kind == BarrierType.LegReturn && random.Chance(0.5) ? [new RegionRun(random.NextInt64(volume.Regions), 1)] : [],
+                Runs = barrier.Kind == BarrierKind.LegReturn && random.Chance(0.5) ? [new RegionRun(random.NextInt64(volume.Regions), 1)] : [],
             };
         }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using RaftMirror.ControlPlane.Leases;
+using RaftMirror.ControlPlane.Model;
 
 namespace RaftMirror.Simulation.ControlPlane;
 
@@ -168,11 +169,11 @@ internal sealed class EntryStory
             return key.Append(CultureInfo.InvariantCulture, $"{_turns} {_restarts}").ToString();
         }
 
-        private NodeLife Other(int node) => new("ac"[1 - node].ToString(), _lives[1 - node]);
+        private NodeIncarnation Other(int node) => new("ac"[1 - node].ToString(), _lives[1 - node]);
 
         private void Ping(int node)
         {
-            var (other, own) = (Other(node), new NodeLife("ac"[node].ToString(), _lives[node]));
+            var (other, own) = (Other(node), new NodeIncarnation("ac"[node].ToString(), _lives[node]));
             if (!_tables[node].BeginPing(other)) return;
             var hears = _canReach[node] && _tables[1 - node].Hears(own);
             _tables[node].PingEnded(other, _canReach[node] ? other.Incarnation : 0, hears);

@@ -86,7 +86,7 @@ internal sealed class KeptMarksChecker
         if (!e.IsEverythingOwed) return;
         foreach (var volume in machine.State.Sets[e.Set].Volumes.Values)
         {
-            foreach (var leg in volume.Submirrors.Where(leg => leg.IsOn(e.Disk) && leg.Status == SubmirrorStatus.Resyncing))
+            foreach (var leg in volume.Submirrors.Where(leg => leg.IsOn(e.Disk) && leg.Status == LegState.Resyncing))
             {
                 ClusterChecker.Require(
                     volume.Resync is { IsEverythingOwed: true, PositionBytes: 0 }, $"§14.19: {leg.Name} is on {e.Disk}, which is old, and is not owed everything at {index}");
@@ -114,7 +114,7 @@ internal sealed class KeptMarksChecker
             var marks = merge.Marks.FirstOrDefault(entry => entry.Volume == volume.Number)?.Runs ?? [];
             foreach (var leg in volume.Submirrors)
             {
-                if (leg is not { Status: SubmirrorStatus.Offline, IsEverythingKept: false }) continue;
+                if (leg is not { Status: LegState.Offline, IsEverythingKept: false }) continue;
                 ClusterChecker.Require(
                     !merge.IsEverything && IsSubset(marks, leg.KeptRuns), $"§14.5: what {merge.Node} marked is not kept for {leg.Name} of {merge.Set}/{name} at {index}");
             }
@@ -125,14 +125,14 @@ internal sealed class KeptMarksChecker
     {
         foreach (var leg in volume.Submirrors)
         {
-            if (leg is { Status: SubmirrorStatus.Offline, IsEverythingKept: false } && volume.Resync is { } owed)
+            if (leg is { Status: LegState.Offline, IsEverythingKept: false } && volume.Resync is { } owed)
                 ClusterChecker.Require(IsSubset(owed.OwedRuns, leg.KeptRuns), $"§14.5: {leg.Name} is not kept what is owed: {where}");
             if (before?.Number != volume.Number) continue;
             var old = before.Submirrors.First(former => former.Name == leg.Name);
-            if (old.Status == SubmirrorStatus.Offline && leg.Status != SubmirrorStatus.Offline) CheckReturn(old, volume, where);
-            if (leg.Status != SubmirrorStatus.Okay || !old.IsTarget) continue;
+            if (old.Status == LegState.Offline && leg.Status != LegState.Offline) CheckReturn(old, volume, where);
+            if (leg.Status != LegState.Okay || !old.IsTarget) continue;
             ClusterChecker.Require(
-                !before.Barriers.Any(barrier => barrier.Kind == BarrierType.LegReturn), $"§14.5: {leg.Name} is a source before all told their marks: {where}");
+                !before.Barriers.Any(barrier => barrier.Kind == BarrierKind.LegReturn), $"§14.5: {leg.Name} is a source before all told their marks: {where}");
         }
     }
 

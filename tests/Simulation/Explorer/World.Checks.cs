@@ -60,7 +60,7 @@ internal sealed partial class World
     {
         var place = read.Token - 1;
         Require(_readers[place] == node.Value, Rule.ReadsAreAnswered, $"read {read.Token} is answered twice");
-        Require(read.Refusal != Refusal.None || read.Index >= _readFloors[place], Rule.ReadsAreCurrent, $"read {read.Token} misses entry {read.Index + 1}");
+        Require(read.Refusal != ProposalRefusal.None || read.Index >= _readFloors[place], Rule.ReadsAreCurrent, $"read {read.Token} misses entry {read.Index + 1}");
         _readers = [.. _readers];
         _readers[place] = 0;
     }
@@ -189,7 +189,7 @@ internal sealed partial class World
         }
     }
 
-    /// <summary>Rule 7: one change at a time, voters change by a joint configuration only, and not before an own commit.</summary>
+    /// <summary>Raft rule 7: one change at a time, voters change by a joint configuration only, and not before an own commit.</summary>
     private void CheckChange(RaftCore core, ulong index)
     {
         var previous = core.ConfigurationAt(index - 1);

@@ -122,7 +122,7 @@ internal sealed partial class World
                 Crash(node, index, action.Argument);
                 return true;
             case ActionKind.Propose:
-                return core.Propose([(default, new[] { (byte)_used.Proposals })], null, out _) == Refusal.None;
+                return core.Propose([(default, new[] { (byte)_used.Proposals })], null, out _) == ProposalRefusal.None;
             case ActionKind.Change:
                 return core.ChangeMembers(_scenario.Changes[_used.Changes - 1], out _) is null;
             case ActionKind.Snapshot:

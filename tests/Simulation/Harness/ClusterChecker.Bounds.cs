@@ -97,7 +97,7 @@ internal sealed partial class ClusterChecker
         while (index > core.Log.Base.Index && core.Log[index].Type == EntryType.Configuration) index--;
         var last = new EntryId(core.Log.TermAt(index), index);
         if (!nodes[target].Shadow.Has(last) && nodes[target].Former?.Has(last) != true) // What it was known to have before it was put back.
-            throw new SimulationException($"rule 10, transfer: node {core.Self} hands over to node {target}, which does not have {last} on disk");
+            throw new SimulationException($"raft rule 10, transfer: node {core.Self} hands over to node {target}, which does not have {last} on disk");
     }
 
     /// <summary>"I have everything up to there": the same entries, on disk.</summary>

@@ -9,7 +9,7 @@ namespace RaftMirror.Simulation.Harness;
 /// <summary>
 /// Watches the whole cluster from outside and remembers across restarts. What is durable it knows from the flushes of the
 /// simulated disks, who votes from the configurations in the logs, not from the cores. Each check names the invariant of
-/// reference/raft.md 4.2 that it is. All are incremental: a step costs what it changed.
+/// docs/testing.md that it is. All are incremental: a step costs what it changed.
 /// </summary>
 internal sealed partial class ClusterChecker(IReadOnlyDictionary<NodeId, SimNode> nodes, Configuration initial, RaftCoreOptions options)
 {

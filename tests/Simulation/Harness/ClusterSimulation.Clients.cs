@@ -52,7 +52,7 @@ internal sealed partial class ClusterSimulation
         var isTaken = false;
         Step(node, core =>
         {
-            isTaken = core.Propose([(id, command)], expectedTerm, out _) == Refusal.None;
+            isTaken = core.Propose([(id, command)], expectedTerm, out _) == ProposalRefusal.None;
             if (isTaken) _checker.Proposed(core);
         });
         return isTaken;
@@ -98,7 +98,7 @@ internal sealed partial class ClusterSimulation
         var token = ++node.ReadToken;
         node.Reads.Add(token, state =>
         {
-            if (state.Refusal != Refusal.None) return;
+            if (state.Refusal != ProposalRefusal.None) return;
             if (state.ValidUntilMs >= node.LocalTime(_now)) confirmed(state.Index);
             else At(0, () => AskAgain(node, confirmed));
         });

@@ -31,7 +31,7 @@ internal enum DrainStep
 /// <summary>A node drains while a write waits for a disk that hangs: all orders of what else concerns the set, on the real core. Until the leave is
 /// committed the others count on the node, so it must hear and answer all of that; and its disks are closed once it has drained (design §14.1,
 /// §14.9, §14.20).</summary>
-internal sealed class DrainStory(WriterKind writers, RecoveryKind recovery, bool hasWrite, MirrorFaults faults)
+internal sealed class DrainStory(WriterMode writers, RecoveryMode recovery, bool hasWrite, MirrorFaults faults)
 {
     private const long Ms = 1_000_000;
     private const long Bytes = 8 << 20;
@@ -139,7 +139,7 @@ internal sealed class DrainStory(WriterKind writers, RecoveryKind recovery, bool
             ],
             new OwnerConfiguration("a", 1, _isTransfer ? 3UL : 2UL, _isTransfer ? "b" : null), null, false,
             _isBarrier ? [new BarrierConfiguration(77, BarrierKind.LegLoss, true)] : []);
-        MemberConfiguration[] members = [new("a", 0, 1, MemberState.Up, true, false), new("b", 1, 1, MemberState.Up, true, false)];
+        MemberConfiguration[] members = [new("a", 0, 1, MemberPhase.Up, true, false), new("b", 1, 1, MemberPhase.Up, true, false)];
         _core.ConfigurationChanged(_now, new VolumeView(++_index, "a", members, volume));
     }
 

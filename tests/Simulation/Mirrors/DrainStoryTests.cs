@@ -8,10 +8,10 @@ namespace RaftMirror.Simulation.Mirrors;
 public sealed class DrainStoryTests(ITestOutputHelper output)
 {
     [Theory]
-    [InlineData(WriterKind.One, RecoveryKind.Log)]
-    [InlineData(WriterKind.All, RecoveryKind.Log)]
-    [InlineData(WriterKind.All, RecoveryKind.Application)]
-    public void Story_AllOrders_WhoLeavesAnswersAllThatConcernsTheSet(WriterKind writers, RecoveryKind recovery)
+    [InlineData(WriterMode.One, RecoveryMode.Log)]
+    [InlineData(WriterMode.All, RecoveryMode.Log)]
+    [InlineData(WriterMode.All, RecoveryMode.App)]
+    public void Story_AllOrders_WhoLeavesAnswersAllThatConcernsTheSet(WriterMode writers, RecoveryMode recovery)
     {
         foreach (var hasWrite in (bool[])[false, true]) Assert.Null(Find(writers, recovery, hasWrite, MirrorFaults.None));
     }
@@ -22,13 +22,13 @@ public sealed class DrainStoryTests(ITestOutputHelper output)
     [InlineData(nameof(MirrorFaults.ReleaseOnClosedDisks), false, "whose device is closed")]
     public void Story_WithABug_IsBroken(string name, bool hasWrite, string by)
     {
-        var found = Find(WriterKind.One, RecoveryKind.Log, hasWrite, Enum.Parse<MirrorFaults>(name));
+        var found = Find(WriterMode.One, RecoveryMode.Log, hasWrite, Enum.Parse<MirrorFaults>(name));
         output.WriteLine($"{name}: {found}");
         Assert.NotNull(found);
         Assert.Contains(by, found, StringComparison.Ordinal);
     }
 
-    private static string? Find(WriterKind writers, RecoveryKind recovery, bool hasWrite, MirrorFaults faults)
+    private static string? Find(WriterMode writers, RecoveryMode recovery, bool hasWrite, MirrorFaults faults)
     {
         foreach (var order in DrainStory.Orders())
         {

@@ -35,9 +35,9 @@ internal static class MirrorSimulation
         var random = new Xoshiro(seed);
         var (recovery, writers) = random.Next(5) switch
         {
-            0 or 1 => (RecoveryKind.Log, WriterKind.One),
-            2 or 3 => (RecoveryKind.Log, WriterKind.All),
-            _ => (RecoveryKind.Application, WriterKind.All),
+            0 or 1 => (RecoveryMode.Log, WriterMode.One),
+            2 or 3 => (RecoveryMode.Log, WriterMode.All),
+            _ => (RecoveryMode.App, WriterMode.All),
         };
         var world = new MirrorWorld(random, recovery, writers, faults, log);
         if (seed % 2 == 0) world.FillDisks(new Xoshiro(seed ^ 0x46554c4c)); // Of its own numbers, so that a seed's other faults stay what they are.

@@ -3,7 +3,7 @@ using RaftMirror.Primitives;
 
 namespace RaftMirror.Simulation.Mirrors;
 
-// The invariants of reference/mirrors.md B.13 that concern mirrors.
+// The invariants of design §16 that concern mirrors.
 internal sealed partial class MirrorWorld
 {
     private const long Slack = 600 * Ms; // A reader may be late by half a second, a tick by the rest.
@@ -12,7 +12,7 @@ internal sealed partial class MirrorWorld
     {
         var member = _control.Member(node);
         var isGone = member.Incarnation > incarnation
-            || (member.Incarnation == incarnation && member.State is MemberState.Fenced or MemberState.Down);
+            || (member.Incarnation == incarnation && member.State is MemberPhase.Fenced or MemberPhase.Down);
         if (isGone) Fail($"I-FENCE {node} acts after the receipt");
     }
 
@@ -43,7 +43,7 @@ internal sealed partial class MirrorWorld
         var volume = _control.Volume;
         var member = _control.Member(node.Name);
         if (member.Incarnation != node.Incarnation || !member.IsJoined) Fail($"I-MERGE {node.Name} writes before its former life is merged");
-        if (volume.Writers == WriterKind.One)
+        if (volume.Writers == WriterMode.One)
         {
             if (volume.Owner.Node != node.Name || volume.Owner.Incarnation != node.Incarnation)
             {
@@ -54,7 +54,7 @@ internal sealed partial class MirrorWorld
             if (other is not null) Fail($"I-OWN {node.Name} writes while {other.Node} has writes under way");
         }
 
-        if (volume.Recovery == RecoveryKind.Log)
+        if (volume.Recovery == RecoveryMode.Log)
         {
             for (var block = io.Blocks.Start; block < io.Blocks.End; block++)
             {
@@ -78,7 +78,7 @@ internal sealed partial class MirrorWorld
     private bool IsUnresolved(SimIo io)
     {
         var member = _control.Member(io.Node);
-        return member.Incarnation == io.Incarnation && member.State is MemberState.Up or MemberState.Suspect;
+        return member.Incarnation == io.Incarnation && member.State is MemberPhase.Up or MemberPhase.Suspect;
     }
 
     private void CheckRead(SimNode node, SimDisk disk)
@@ -167,7 +167,7 @@ internal sealed partial class MirrorWorld
 
     private void CheckReleased(string node)
     {
-        if (_control.Volume.Owner.Node != node || _control.Volume.Writers != WriterKind.One) return;
+        if (_control.Volume.Owner.Node != node || _control.Volume.Writers != WriterMode.One) return;
         if (_ios.Exists(io => io is { IsWrite: true, IsGivenUp: false } && io.Node == node && !IsHungAndGone(io))) Fail($"I-OWN {node} released ownership with writes under way");
     }
 
@@ -192,7 +192,7 @@ internal sealed partial class MirrorWorld
                     Fail($"I-SAME block {block}: {_disks[0].Cached[block]} on {_disks[0].Name}, {disk.Cached[block]} on {disk.Name}");
                 }
 
-                if (_control.Volume.Recovery == RecoveryKind.Application && disk != _disks[0]) continue;
+                if (_control.Volume.Recovery == RecoveryMode.App && disk != _disks[0]) continue;
                 var wrong = _history.Check(block, disk.Cached[block], Now, Now);
                 if (wrong is not null) Fail($"{wrong} (on {disk.Name} at the end)");
             }

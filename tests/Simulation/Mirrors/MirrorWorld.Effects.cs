@@ -70,7 +70,7 @@ internal sealed partial class MirrorWorld
 
     private void Report(string node, ulong life, MirrorEffect effect)
     {
-        if (_control.Member(node).Incarnation != life || _control.Member(node).State != MemberState.Up) return;
+        if (_control.Member(node).Incarnation != life || _control.Member(node).State != MemberPhase.Up) return;
         switch (effect.Kind)
         {
             case EffectKind.RequestOwnership:

@@ -132,7 +132,7 @@ internal sealed partial class MirrorWorld
     {
         After(BeatNs, Beat, "beat");
         var isServed = Array.Exists(_nodes, node => node.IsAlive && node.PausedUntilNs <= Now
-            && _control.Member(node.Name) is { State: MemberState.Up, IsJoined: true } member && member.Incarnation == node.Incarnation);
+            && _control.Member(node.Name) is { State: MemberPhase.Up, IsJoined: true } member && member.Incarnation == node.Incarnation);
         if (!isServed) return;
         var stamped = new List<string>();
         foreach (var leg in _control.Volume.Legs.Where(static leg => leg.IsWritable))
@@ -339,7 +339,7 @@ internal sealed partial class MirrorWorld
 
     private void MendPaths(SimNode node)
     {
-        if (_control.Member(node.Name) is { IsJoined: true, State: MemberState.Up } member && member.Incarnation == node.Incarnation) return;
+        if (_control.Member(node.Name) is { IsJoined: true, State: MemberPhase.Up } member && member.Incarnation == node.Incarnation) return;
         node.Copies.Clear();
     }
 

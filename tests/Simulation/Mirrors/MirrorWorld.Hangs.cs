@@ -28,7 +28,7 @@ internal sealed partial class MirrorWorld
     }
 
     private bool AreAllServing => Array.TrueForAll(
-        _nodes, node => node.IsAlive && node.PausedUntilNs < Now && _control.Member(node.Name) is { State: MemberState.Up, IsJoined: true });
+        _nodes, node => node.IsAlive && node.PausedUntilNs < Now && _control.Member(node.Name) is { State: MemberPhase.Up, IsJoined: true });
 
     /// <summary>Long enough to be lost: what hangs for a shorter time is a slow device within its bound.</summary>
     private void Hang(SimDisk disk) => Hang(disk, Now + ((600 + _random.Next(4000)) * Ms));
@@ -60,7 +60,7 @@ internal sealed partial class MirrorWorld
     private void CheckLossEnds()
     {
         if (_control.OldestLossNs is not { } since || Now - since < 3000 * Ms) return;
-        if (!Array.TrueForAll(_nodes, node => node.IsAlive && node.PausedUntilNs <= Now - (2500 * Ms) && _control.Member(node.Name).State == MemberState.Up)) return;
+        if (!Array.TrueForAll(_nodes, node => node.IsAlive && node.PausedUntilNs <= Now - (2500 * Ms) && _control.Member(node.Name).State == MemberPhase.Up)) return;
         Fail($"I-LIVE the loss of a leg has not ended for {(Now - since) / Ms} ms, while its disk hangs{DescribeNodes()}");
     }
 }

@@ -56,7 +56,7 @@ internal sealed partial class MirrorWorld
     private int _callsGivenUp;
     private int _longWaits;
 
-    public MirrorWorld(Xoshiro random, RecoveryKind recovery, WriterKind writers, MirrorFaults faults, Action<string>? log)
+    public MirrorWorld(Xoshiro random, RecoveryMode recovery, WriterMode writers, MirrorFaults faults, Action<string>? log)
     {
         (_random, _faults, _log) = (random, faults, log);
         var legs = random.Chance(0.25) ? 3 : 2;
@@ -70,7 +70,7 @@ internal sealed partial class MirrorWorld
         _clientsPerNode = _isSparse ? 0 : 2;
         var mergeMs = random.Chance(0.5) ? 1000 : 1; // Reading a dead node's log takes its time.
         _disks = Enumerable.Range(0, legs).Select(static i => new SimDisk($"d{i}", Blocks)).ToArray();
-        _history = new BlockHistory(Blocks, checksRepeat: recovery == RecoveryKind.Log);
+        _history = new BlockHistory(Blocks, checksRepeat: recovery == RecoveryMode.Log);
         var policy = (ReadPolicy)random.Next(3);
         var volume = new VolumeConfiguration(
             1, "s/v", (long)Blocks * BlockBytes, RegionBlocks * BlockBytes, recovery, writers, policy,
@@ -82,7 +82,7 @@ internal sealed partial class MirrorWorld
         for (var i = 0; i < _nodes.Length; i++)
         {
             _nodes[i].Incarnation = _nextIncarnation++;
-            _control.Members.Add(new(_nodes[i].Name, i, _nodes[i].Incarnation, MemberState.Up, true, false));
+            _control.Members.Add(new(_nodes[i].Name, i, _nodes[i].Incarnation, MemberPhase.Up, true, false));
         }
 
         foreach (var node in _nodes) Start(node);
@@ -217,11 +217,11 @@ internal sealed partial class MirrorWorld
             if (!open.IsAbandoned && open.Client is null) Abandon(open);
             // A life that never joined never wrote, and one that is proven gone already writes no more.
             var member = _control.Member(node.Name);
-            var isOver = member.Incarnation != node.Incarnation || member.State is MemberState.Fenced or MemberState.Down;
+            var isOver = member.Incarnation != node.Incarnation || member.State is MemberPhase.Fenced or MemberPhase.Down;
             if (isOver) Close(open, isAcknowledged: false);
         }
 
-        if (_control.Volume.Recovery == RecoveryKind.Application) _history.ChecksRepeat = false;
+        if (_control.Volume.Recovery == RecoveryMode.App) _history.ChecksRepeat = false;
         After((300 + _random.Next(1500)) * Ms, () => Restart(node), "restart");
     }
 

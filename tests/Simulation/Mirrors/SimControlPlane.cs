@@ -15,7 +15,7 @@ internal sealed class SimControlPlane(
     private readonly Dictionary<string, long> _mergeAtNs = [];
     private readonly Dictionary<ulong, SortedSet<string>> _barriers = [];
     private readonly Dictionary<ulong, string> _returning = [];
-    private readonly SimKeptMarks _kept = new(volume.Recovery == RecoveryKind.Log);
+    private readonly SimKeptMarks _kept = new(volume.Recovery == RecoveryMode.Log);
     private readonly Dictionary<(string, string), long> _apartSince = [];
     private readonly SortedDictionary<ulong, long> _lossSince = [];
     private readonly Dictionary<string, (LegState State, ulong Index)> _legs = new(StringComparer.Ordinal);
@@ -55,13 +55,13 @@ internal sealed class SimControlPlane(
     public int Cuts { get; private set; }
 
     public bool IsQuiet => Volume.Resync is null && _barriers.Count == 0 && Volume.Owner.TransferTo is null
-        && Members.TrueForAll(static member => member is { State: MemberState.Up, IsMergeOwed: false })
+        && Members.TrueForAll(static member => member is { State: MemberPhase.Up, IsMergeOwed: false })
         && AreAllOkay;
 
     public bool AreAllOkay => Volume.Legs.All(static leg => leg.State == LegState.Okay);
 
     /// <summary>True while any member may have the volume.</summary>
-    public bool IsServed => Members.Exists(static member => member is { IsJoined: true, State: MemberState.Up or MemberState.Suspect });
+    public bool IsServed => Members.Exists(static member => member is { IsJoined: true, State: MemberPhase.Up or MemberPhase.Suspect });
 
     public MemberConfiguration Member(string node) => Members.Find(member => member.Node == node)!;
 
@@ -89,7 +89,7 @@ internal sealed class SimControlPlane(
     public LeaseGrant? Renew(string node, ulong incarnation, long sentNs, long now)
     {
         var member = Member(node);
-        if (member.Incarnation != incarnation || member.State != MemberState.Up || !member.IsJoined) return null;
+        if (member.Incarnation != incarnation || member.State != MemberPhase.Up || !member.IsJoined) return null;
         _grantedUntil[node] = Math.Max(_grantedUntil.GetValueOrDefault(node), now + leaseNs);
         return new LeaseGrant(sentNs, leaseNs, Index, 1, incarnation);
     }
@@ -101,16 +101,16 @@ internal sealed class SimControlPlane(
         {
             var member = Members[i];
             var until = _grantedUntil.GetValueOrDefault(member.Node);
-            if (member.State == MemberState.Up && until > 0 && now > until + (leaseNs / 2)) Suspect(member.Node, now);
-            else if (member.State == MemberState.Suspect && IsHorizonOver(until, _suspectSince[member.Node], now)) Fence(member.Node, now);
-            else if (member.State == MemberState.Fenced && member.IsMergeOwed) MergeInTime(member.Node, now);
-            else if (member.State == MemberState.Fenced) Set(member with { State = MemberState.Down, IsJoined = false });
+            if (member.State == MemberPhase.Up && until > 0 && now > until + (leaseNs / 2)) Suspect(member.Node, now);
+            else if (member.State == MemberPhase.Suspect && IsHorizonOver(until, _suspectSince[member.Node], now)) Fence(member.Node, now);
+            else if (member.State == MemberPhase.Fenced && member.IsMergeOwed) MergeInTime(member.Node, now);
+            else if (member.State == MemberPhase.Fenced) Set(member with { State = MemberPhase.Down, IsJoined = false });
         }
 
         EndSilence(now);
         if (Volume.Resync is not null && Volume.Owner is { Node: null, TransferTo: null })
         {
-            var candidate = Members.Find(static member => member.State == MemberState.Up && member.IsJoined);
+            var candidate = Members.Find(static member => member.State == MemberPhase.Up && member.IsJoined);
             if (candidate is not null && !IsOwnerUncertain()) SetOwner(candidate.Node, candidate.Incarnation);
         }
     }
@@ -128,7 +128,7 @@ internal sealed class SimControlPlane(
             for (var j = i + 1; j < Members.Count; j++)
             {
                 var (a, b) = (Members[i], Members[j]);
-                var areApart = world.IsCut(a.Node, b.Node) && a is { State: MemberState.Up, IsJoined: true } && b is { State: MemberState.Up, IsJoined: true };
+                var areApart = world.IsCut(a.Node, b.Node) && a is { State: MemberPhase.Up, IsJoined: true } && b is { State: MemberPhase.Up, IsJoined: true };
                 if (!areApart) _apartSince.Remove((a.Node, b.Node));
                 else if (_apartSince.TryAdd((a.Node, b.Node), now) || now - _apartSince[(a.Node, b.Node)] < 400_000_000) continue;
                 else
@@ -148,30 +148,30 @@ internal sealed class SimControlPlane(
     public void Suspect(string node, long now)
     {
         _suspectSince[node] = now;
-        Set(Member(node) with { State = MemberState.Suspect, IsMergeOwed = true });
+        Set(Member(node) with { State = MemberPhase.Suspect, IsMergeOwed = true });
     }
 
     public void Join(string node, ulong incarnation, long now)
     {
         var member = Member(node);
-        if (member.State == MemberState.Up && member.Incarnation != incarnation)
+        if (member.State == MemberPhase.Up && member.Incarnation != incarnation)
         {
             Suspect(node, now); // Its former life is unaccounted for.
             return;
         }
 
-        if (member.State != MemberState.Down || member.IsMergeOwed || incarnation <= member.Incarnation) return;
-        if (Members.Exists(other => other is { State: MemberState.Up } && world.IsCut(node, other.Node))) return; // It hears them first.
+        if (member.State != MemberPhase.Down || member.IsMergeOwed || incarnation <= member.Incarnation) return;
+        if (Members.Exists(other => other is { State: MemberPhase.Up } && world.IsCut(node, other.Node))) return; // It hears them first.
         if (!world.MayEnter(node, isFirst: !IsServed)) return;
         _grantedUntil[node] = now;
-        Set(member with { State = MemberState.Up, Incarnation = incarnation, IsJoined = true });
+        Set(member with { State = MemberPhase.Up, Incarnation = incarnation, IsJoined = true });
     }
 
     public void RequestOwnership(string node, ulong incarnation, ulong epochSeen)
     {
         var owner = Volume.Owner;
         var member = Member(node);
-        if (member.Incarnation != incarnation || member.State != MemberState.Up || owner.Epoch != epochSeen) return;
+        if (member.Incarnation != incarnation || member.State != MemberPhase.Up || owner.Epoch != epochSeen) return;
         if (owner.TransferTo is not null || owner.Node == node || IsOwnerUncertain()) return;
         if (owner.Node is null)
         {
@@ -179,7 +179,7 @@ internal sealed class SimControlPlane(
             return;
         }
 
-        if (Member(owner.Node).State != MemberState.Up) return;
+        if (Member(owner.Node).State != MemberPhase.Up) return;
         Volume = Volume with { Owner = owner with { Epoch = owner.Epoch + 1, TransferTo = node } };
         Commit();
     }
@@ -196,7 +196,7 @@ internal sealed class SimControlPlane(
             owed = new ResyncConfiguration(false, SimKeptMarks.Union(owed?.OwedRegions ?? [], report.Owed), 0);
         }
         var to = Member(owner.TransferTo);
-        var isThere = to.State == MemberState.Up;
+        var isThere = to.State == MemberPhase.Up;
         Volume = Volume with
         {
             Resync = owed,
@@ -287,7 +287,7 @@ internal sealed class SimControlPlane(
     }
 
     private SortedSet<string> MayDoIo() => new(
-        Members.Where(m => m.IsJoined && m.State is MemberState.Up or MemberState.Suspect).Select(m => m.Node), StringComparer.Ordinal);
+        Members.Where(m => m.IsJoined && m.State is MemberPhase.Up or MemberPhase.Suspect).Select(m => m.Node), StringComparer.Ordinal);
 
     private void EndReturn(string leg)
     {
@@ -370,13 +370,13 @@ internal sealed class SimControlPlane(
             };
         }
 
-        Set(Member(node) with { State = MemberState.Fenced });
+        Set(Member(node) with { State = MemberPhase.Fenced });
     }
 
     private void Merge(string node)
     {
         Merges++;
-        if (Volume.Recovery == RecoveryKind.Application)
+        if (Volume.Recovery == RecoveryMode.App)
         {
             Volume = Volume with { IsReadPinned = true };
         }

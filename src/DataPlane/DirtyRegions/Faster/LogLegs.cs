@@ -16,7 +16,7 @@ internal sealed class LogLegs : IDisposable
     private readonly SemaphoreSlim _start = new(0);
     private readonly SemaphoreSlim _done = new(0);
     private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Func<Leg, DeviceStatus>? _work;
+    private Func<LogLeg, DeviceStatus>? _work;
     // What a write to a volume on other disks may wait for this log is below a second; leaving a disk is one commit.
     private static readonly TimeSpan SlowAfter = TimeSpan.FromMilliseconds(400);
 
@@ -43,7 +43,7 @@ internal sealed class LogLegs : IDisposable
 
     /// <summary>Does the work on every disk.</summary>
     /// <returns>False if it, or anything before it, failed anywhere.</returns>
-    public bool Do(Func<Leg, DeviceStatus> work)
+    public bool Do(Func<LogLeg, DeviceStatus> work)
     {
         if (Failure is not null) return false;
         if (_second is not null)
@@ -106,13 +106,13 @@ internal sealed class LogLegs : IDisposable
     }
 
 #pragma warning disable CA1031 // A device that throws has failed, whatever it throws; its thread must answer all the same.
-    private void DoOn(int index, Func<Leg, DeviceStatus> work)
+    private void DoOn(int index, Func<LogLeg, DeviceStatus> work)
     {
         var device = _devices[index];
         if (Volatile.Read(ref _isLeft[index])) return;
         try
         {
-            var status = work(new Leg(device, _slotOffset));
+            var status = work(new LogLeg(device, _slotOffset));
             if (device is PortDevice { IsGivenUp: true }) Volatile.Write(ref _isLeft[index], true);
             else if (status == DeviceStatus.NoSpace) Fail($"there is no space for the dirty log on disk {device.Name}", disk: null, isFull: true);
             else if (status != DeviceStatus.Ok) Fail($"the dirty log could not be written to disk {device.Name}: {status}", device.Name, isUnreachable: status == DeviceStatus.Unreachable);
@@ -125,7 +125,7 @@ internal sealed class LogLegs : IDisposable
 #pragma warning restore CA1031
 
     /// <summary>A disk, with offsets counted from the slot.</summary>
-    internal readonly struct Leg(IBlockDevice device, long slotOffset)
+    internal readonly struct LogLeg(IBlockDevice device, long slotOffset)
     {
         public DeviceStatus Write(long offset, ReadOnlySpan<byte> buffer) => device.Write(slotOffset + offset, buffer);
 

@@ -45,7 +45,7 @@ internal sealed partial class MirrorCore
         if (!IsLogged || !IsMergePending) return (HoldReason.Repair, Volume.Owner.Node);
         foreach (var member in _view!.Members)
         {
-            if (member.IsMergeOwed || (member.State == MemberState.Suspect && member.IsJoined)) return (HoldReason.Merge, member.Node);
+            if (member.IsMergeOwed || (member.State == MemberPhase.Suspect && member.IsJoined)) return (HoldReason.Merge, member.Node);
         }
 
         return (HoldReason.Merge, null);
@@ -56,7 +56,7 @@ internal sealed partial class MirrorCore
         if (IsOrdered(operation) && !operation.IsInOrder && operation.OrderHold is { } hold)
             return (hold.IsSilent ? HoldReason.Answer : HoldReason.OlderWrite, hold.Node ?? _self);
         if (IsLogged && !_hasLog) return (HoldReason.Log, null);
-        if (Volume.Writers == WriterKind.One && !MayOwnerAdmit) return (HoldReason.Owner, Volume.Owner.Node);
+        if (Volume.Writers == WriterMode.One && !MayOwnerAdmit) return (HoldReason.Owner, Volume.Owner.Node);
         if (!IsSessionDrained(operation.Session)) return (HoldReason.FormerConnection, UndrainedOf(operation.Session));
         if (!HasWindows || IsUnderRemoteWindow(operation.Range)) return (HoldReason.Copy, Volume.Owner.Node);
         return (HoldReason.Overlap, _self);

@@ -81,8 +81,8 @@ internal sealed partial class MirrorCore
         _role = OwnerRole.None;
         _release = null;
         EndWindows();
-        if (Volume.Writers == WriterKind.One && wasReleased) _taints.Clear(); // Handed over as owed.
-        if (Volume.Writers != WriterKind.One || wasReleased) return;
+        if (Volume.Writers == WriterMode.One && wasReleased) _taints.Clear(); // Handed over as owed.
+        if (Volume.Writers != WriterMode.One || wasReleased) return;
         foreach (var operation in SortedOperations())
         {
             if (!operation.IsClientWrite) continue;
@@ -148,7 +148,7 @@ internal sealed partial class MirrorCore
                     continue;
                 }
 
-                if (!operation.IsClientWrite || Volume.Writers != WriterKind.One) continue;
+                if (!operation.IsClientWrite || Volume.Writers != WriterMode.One) continue;
                 if (operation.HasPhysicalIo) return;
                 // Nothing on the legs yet, or parked on a leg error (quiesced): start over under a later ownership.
                 if (operation.State is OperationState.Marking or OperationState.AwaitingLeg) Withdraw(operation);

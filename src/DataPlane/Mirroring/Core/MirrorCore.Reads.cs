@@ -105,10 +105,10 @@ internal sealed partial class MirrorCore
             var owner = Volume.Owner;
             foreach (var member in _view!.Members)
             {
-                var isUncertain = (member.State == MemberState.Suspect && member.IsJoined) || member.IsMergeOwed;
+                var isUncertain = (member.State == MemberPhase.Suspect && member.IsJoined) || member.IsMergeOwed;
                 if (!isUncertain || (member.Node == _self && member.Incarnation == _incarnation)) continue;
                 // One writer: only the owner has marks that count. With no owner it may be any of them.
-                if (Volume.Writers == WriterKind.One && owner.Node is not null && owner.Node != member.Node) continue;
+                if (Volume.Writers == WriterMode.One && owner.Node is not null && owner.Node != member.Node) continue;
                 return true;
             }
 

@@ -54,7 +54,7 @@ internal sealed partial class MirrorCore
         Finish();
     }
 
-    private bool NeedsWindows => Volume.Writers == WriterKind.All;
+    private bool NeedsWindows => Volume.Writers == WriterMode.All;
 
     private void BeginWindows()
     {
@@ -116,7 +116,7 @@ internal sealed partial class MirrorCore
     {
         var member = FindMember(node);
         if (member is null || member.Incarnation < incarnation) return false; // The committed state here is older than its message.
-        return member.Incarnation > incarnation || member.State is MemberState.Fenced or MemberState.Down || !member.IsJoined;
+        return member.Incarnation > incarnation || member.State is MemberPhase.Fenced or MemberPhase.Down || !member.IsJoined;
     }
 
     private void WindowConfirmed(string from, PeerMessage message)

@@ -148,7 +148,7 @@ internal sealed partial class MirrorCore
     {
         if (!MayServe(operation) || !IsInOrder(operation)) return false;
         if (IsLogged && !_hasLog) return ParkAndRefuse(operation);
-        if (Volume.Writers == WriterKind.One && !MayOwnerAdmit)
+        if (Volume.Writers == WriterMode.One && !MayOwnerAdmit)
         {
             WantOwnership();
             return ParkAndRefuse(operation);
@@ -332,7 +332,7 @@ internal sealed partial class MirrorCore
         }
 
         var isLost = operation.MustDrop || !HasLease
-            || (operation.IsClientWrite && Volume.Writers == WriterKind.One && operation.Epoch != Volume.Owner.Epoch
+            || (operation.IsClientWrite && Volume.Writers == WriterMode.One && operation.Epoch != Volume.Owner.Epoch
                 && !Has(MirrorFaults.KeepServingAfterTransfer) && !IsReleasing);
         End(operation, isLost ? IoStatus.Drop : IoStatus.Ok);
     }

@@ -65,7 +65,7 @@ internal sealed partial class MirrorCore
 
     private VolumeConfiguration Volume => _view!.Volume;
 
-    private bool IsLogged => Volume.Recovery == RecoveryKind.Log;
+    private bool IsLogged => Volume.Recovery == RecoveryMode.Log;
 
     /// <summary>A bug that was one: whoever drained heard nothing any more, though the others went on waiting for its word.</summary>
     private bool IsDeaf => _isShutDown && Has(MirrorFaults.DeafWhileDraining);
@@ -99,7 +99,7 @@ internal sealed partial class MirrorCore
         if (old is null && IsLogged) Tracker = new RegionTracker(Number, Volume.SizeBytes, Volume.RegionBytes);
         if (Tracker is not null && Volume.SizeBytes > Tracker.SizeBytes) Tracker.Grow(Volume.SizeBytes);
         var self = FindMember(_self);
-        var isGone = self is { State: MemberState.Fenced or MemberState.Down } && self.Incarnation == _incarnation;
+        var isGone = self is { State: MemberPhase.Fenced or MemberPhase.Down } && self.Incarnation == _incarnation;
         if (isGone || self?.Incarnation > _incarnation)
         {
             FenceSelf(null);
@@ -345,7 +345,7 @@ internal sealed partial class MirrorCore
 
     /// <summary>Another node that may have leg I/O under way: joined and not proven gone.</summary>
     private bool IsLivePeer(MemberConfiguration member) =>
-        member.Node != _self && member is { IsJoined: true, State: MemberState.Up or MemberState.Suspect };
+        member.Node != _self && member is { IsJoined: true, State: MemberPhase.Up or MemberPhase.Suspect };
 
     private static string Refusal(string? disk) => $"disk '{disk}' refuses this node";
 

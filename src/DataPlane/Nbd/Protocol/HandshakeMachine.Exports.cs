@@ -116,7 +116,7 @@ internal sealed partial class HandshakeMachine
     private void PutExport(ExportInfo info)
     {
         PutUInt64((ulong)info.SizeBytes);
-        PutUInt16((ushort)RequestRules.FlagsOf(info, StructuredReplies));
+        PutUInt16((ushort)NbdRequestRules.FlagsOf(info, StructuredReplies));
         if ((_clientFlags & HandshakeFlags.NoZeroes) != 0) return;
         _output.GetSpan(ExportNamePadding)[..ExportNamePadding].Clear();
         _output.Advance(ExportNamePadding);
@@ -127,7 +127,7 @@ internal sealed partial class HandshakeMachine
         PutReply(option, OptionReply.Info, 12);
         PutUInt16((ushort)InfoType.Export);
         PutUInt64((ulong)info.SizeBytes);
-        PutUInt16((ushort)RequestRules.FlagsOf(info, StructuredReplies));
+        PutUInt16((ushort)NbdRequestRules.FlagsOf(info, StructuredReplies));
 
         PutStringInfo(option, InfoType.Name, Encoding.UTF8.GetBytes(info.Name));
         PutStringInfo(option, InfoType.Description, ExportNames.Shorten(info.Description));

@@ -38,7 +38,7 @@ internal static class ReplyEncoder
 
     /// <summary>Writes an error, with text where the client understands chunks.</summary>
     /// <returns>Bytes written.</returns>
-    public static int WriteError(Span<byte> target, in RequestHeader request, Refusal refusal, bool structured)
+    public static int WriteError(Span<byte> target, in RequestHeader request, NbdRefusal refusal, bool structured)
     {
         var error = NbdErrors.Number(refusal);
         if (!structured) return WriteSimple(target, request.Cookie, error);

@@ -66,7 +66,7 @@ internal sealed partial class NbdConnection
 
     private IExportSession? Attach(HandshakeMachine machine, ServiceWait wait)
     {
-        _rules = new RequestRules(machine.Info!, machine.StructuredReplies, machine.AllocationContext);
+        _rules = new NbdRequestRules(machine.Info!, machine.StructuredReplies, machine.AllocationContext);
         _intake.Expect(Position + NbdWire.RequestBytes); // Before the client may send.
         return SendHandshake(machine) ? wait.TakeSession() : EndWith("it left during the handshake");
     }

@@ -18,7 +18,7 @@ internal sealed partial class NbdConnection
     private AlignedBuffer? _buffer;
     private int _start;
     private int _end;
-    private RequestRules? _rules;
+    private NbdRequestRules? _rules;
     private bool _isHolding;
     private NbdRequest? _free;
 
@@ -73,7 +73,7 @@ internal sealed partial class NbdConnection
     public int WriteReply(NbdRequest request, Span<byte> target)
     {
         var structured = _rules!.StructuredReplies;
-        if (request.Refusal != Refusal.None) return ReplyEncoder.WriteError(target, request.Header, request.Refusal, structured);
+        if (request.Refusal != NbdRefusal.None) return ReplyEncoder.WriteError(target, request.Header, request.Refusal, structured);
         return request.Header.Command switch
         {
             NbdCommand.Read => ReplyEncoder.WriteReadHeader(target, request.Header, structured),
@@ -90,7 +90,7 @@ internal sealed partial class NbdConnection
         {
             if (request.IsCreditShared) shared += request.CreditBytes;
             else credit += request.CreditBytes;
-            if (request.Refusal != Refusal.None) errors++;
+            if (request.Refusal != NbdRefusal.None) errors++;
             else if (request.SendsData && !request.IsSilent) read += request.Header.Length;
             else if (request.Header.Command == NbdCommand.Write && !request.IsSilent) written += request.Header.Length;
             request.Buffer?.Dispose();
@@ -162,7 +162,7 @@ internal sealed partial class NbdConnection
 
         Interlocked.Increment(ref _requestCount);
         var executes = verdict.Action == RequestAction.Execute;
-        var payloadBytes = (int)RequestRules.PayloadBytes(header);
+        var payloadBytes = (int)NbdRequestRules.PayloadBytes(header);
         var endPosition = Position + payloadBytes;
         _intake.Expect(endPosition);
         var holdsData = executes && (header.Command is NbdCommand.Read or NbdCommand.Write);

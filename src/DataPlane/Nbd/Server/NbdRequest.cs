@@ -37,7 +37,7 @@ internal sealed class NbdRequest : IReadBuffer
     }
 
     /// <summary>Why it is answered with an error.</summary>
-    public Refusal Refusal { get; set; }
+    public NbdRefusal Refusal { get; set; }
 
     /// <summary>No reply at all (<see cref="IoStatus.Drop"/>).</summary>
     public bool IsSilent { get; set; }
@@ -52,5 +52,5 @@ internal sealed class NbdRequest : IReadBuffer
     public NbdRequest? Next { get; set; }
 
     /// <summary>True if data follows the reply's header.</summary>
-    public bool SendsData => Refusal == Refusal.None && Header.Command == NbdCommand.Read && Header.Length > 0;
+    public bool SendsData => Refusal == NbdRefusal.None && Header.Command == NbdCommand.Read && Header.Length > 0;
 }

@@ -14,7 +14,7 @@ namespace RaftMirror.Consensus.Core;
 /// <param name="graceMs">How long voters that do not answer are waited for.</param>
 /// <param name="longestStepMs">At most so much of the time between two looks counts as waiting: a node that was paused has not waited, since
 /// what the others said meanwhile is still in its queues.</param>
-internal sealed class Admission(long startedMs, int graceMs, int longestStepMs)
+internal sealed class StartAdmission(long startedMs, int graceMs, int longestStepMs)
 {
     /// <summary>So many times the while for silent voters, a majority of them is waited for.</summary>
     private const int MajorityGraces = 4;

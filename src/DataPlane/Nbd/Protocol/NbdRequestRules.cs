@@ -24,10 +24,10 @@ internal enum RequestAction
 /// <summary>The verdict on one request.</summary>
 /// <param name="Action">What to do.</param>
 /// <param name="Refusal">Why not, for <see cref="RequestAction.Refuse"/>.</param>
-internal readonly record struct RequestVerdict(RequestAction Action, Refusal Refusal = Refusal.None);
+internal readonly record struct RequestVerdict(RequestAction Action, NbdRefusal Refusal = NbdRefusal.None);
 
 /// <summary>Decides about requests of one connection, before any of them reaches a volume. Pure.</summary>
-internal sealed class RequestRules
+internal sealed class NbdRequestRules
 {
     private readonly ulong _sizeBytes;
     private readonly ulong _blockMask;
@@ -37,7 +37,7 @@ internal sealed class RequestRules
     /// <param name="info">The export that the client attached.</param>
     /// <param name="structuredReplies">The client asked for structured replies.</param>
     /// <param name="allocationContext">The client selected base:allocation for this export.</param>
-    public RequestRules(ExportInfo info, bool structuredReplies, bool allocationContext)
+    public NbdRequestRules(ExportInfo info, bool structuredReplies, bool allocationContext)
     {
         _sizeBytes = (ulong)info.SizeBytes;
         _blockMask = (ulong)info.MinimumBlockBytes - 1;
@@ -79,17 +79,17 @@ internal sealed class RequestRules
                 or NbdCommand.WriteZeroes or NbdCommand.BlockStatus:
                 break;
             default:
-                return Refuse(Refusal.UnknownCommand);
+                return Refuse(NbdRefusal.UnknownCommand);
         }
 
         if (PayloadBytes(request) > NbdWire.MaxSkippedPayloadBytes) return new RequestVerdict(RequestAction.Drop);
-        if ((request.Flags & ~AllowedFlags(request.Command)) != 0) return Refuse(Refusal.UnknownFlag);
+        if ((request.Flags & ~AllowedFlags(request.Command)) != 0) return Refuse(NbdRefusal.UnknownFlag);
 
         // Offset and length of a FLUSH are reserved; flushing whatever they say harms nobody.
         if (request.Command == NbdCommand.Flush) return new RequestVerdict(RequestAction.Execute);
         if (_isReadOnly && (request.Command is NbdCommand.Write or NbdCommand.Trim or NbdCommand.WriteZeroes))
         {
-            return Refuse(Refusal.ReadOnly);
+            return Refuse(NbdRefusal.ReadOnly);
         }
 
         return CheckRange(request);
@@ -99,25 +99,25 @@ internal sealed class RequestRules
     {
         if ((request.Command is NbdCommand.Read or NbdCommand.Write) && request.Length > NbdWire.MaxPayloadBytes)
         {
-            return Refuse(Refusal.TooLong);
+            return Refuse(NbdRefusal.TooLong);
         }
 
         // Written so that no sum can wrap.
         if (request.Offset > _sizeBytes || request.Length > _sizeBytes - request.Offset)
         {
             return Refuse(request.Command is NbdCommand.Write or NbdCommand.WriteZeroes
-                ? Refusal.WritePastEnd
-                : Refusal.PastEnd);
+                ? NbdRefusal.WritePastEnd
+                : NbdRefusal.PastEnd);
         }
 
         if (request.Command == NbdCommand.BlockStatus)
         {
-            if (!AllocationContext) return Refuse(Refusal.NoContext);
-            if (request.Length == 0) return Refuse(Refusal.EmptyStatus);
+            if (!AllocationContext) return Refuse(NbdRefusal.NoContext);
+            if (request.Length == 0) return Refuse(NbdRefusal.EmptyStatus);
         }
 
         if (request.Length == 0) return new RequestVerdict(RequestAction.Succeed);
-        if (((request.Offset | request.Length) & _blockMask) != 0) return Refuse(Refusal.Unaligned);
+        if (((request.Offset | request.Length) & _blockMask) != 0) return Refuse(NbdRefusal.Unaligned);
         return new RequestVerdict(RequestAction.Execute);
     }
 
@@ -129,5 +129,5 @@ internal sealed class RequestRules
         _ => CommandFlags.None,
     };
 
-    private static RequestVerdict Refuse(Refusal refusal) => new(RequestAction.Refuse, refusal);
+    private static RequestVerdict Refuse(NbdRefusal refusal) => new(RequestAction.Refuse, refusal);
 }

@@ -29,13 +29,13 @@ internal sealed record SeedRecord(ulong FloorTerm, ulong FloorIndex, ulong Forgi
 internal sealed partial class NodeRecordJson : JsonSerializerContext;
 
 /// <summary>Takes the lock of a data directory and counts the process life up, durably, before anything is said to a peer.</summary>
-internal sealed class NodeIdentity : IDisposable
+internal sealed class DirectoryIdentity : IDisposable
 {
     public const string FileName = "node.json";
     private const int Format = 1;
     private readonly SafeFileHandle _lock;
 
-    private NodeIdentity(SafeFileHandle fileLock, NodeRecord record)
+    private DirectoryIdentity(SafeFileHandle fileLock, NodeRecord record)
     {
         _lock = fileLock;
         Record = record;
@@ -58,7 +58,7 @@ internal sealed class NodeIdentity : IDisposable
     }
 
     /// <exception cref="InvalidOperationException">Locked, damaged, or of another node or cluster.</exception>
-    public static NodeIdentity Open(RaftNodeOptions options)
+    public static DirectoryIdentity Open(RaftNodeOptions options)
     {
         Directory.CreateDirectory(options.DataDirectory);
         var fileLock = Linux.Open(Path.Combine(options.DataDirectory, "LOCK"), writable: true, create: true);
@@ -72,7 +72,7 @@ internal sealed class NodeIdentity : IDisposable
             record = Reseeding.Finish(options, record);
             record = Next(record, LifeNote.Load(options.DataDirectory).Old?.KnownIncarnation ?? 0);
             Save(path, record);
-            return new NodeIdentity(fileLock, record);
+            return new DirectoryIdentity(fileLock, record);
         }
         catch
         {
