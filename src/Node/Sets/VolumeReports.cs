@@ -155,7 +155,7 @@ internal sealed partial class VolumeReports(
     {
         if (failure.IsChosen) LogDirtyLogGivenUp(logger, set, slot.Generation, failure.Message);
         else LogDirtyLogFailed(logger, set, slot.Generation, failure.Message);
-        Run(0, "slot", async _ =>
+        Run(0, $"slot {slot.Generation}", async _ => // Another log may fail before the word of this one is through.
         {
             // Reported once, so it is repeated here until it is decided: without it this node would never write again.
             while (true)
