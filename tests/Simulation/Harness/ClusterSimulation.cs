@@ -224,8 +224,7 @@ internal sealed partial class ClusterSimulation
         if (ready.Write is { } write)
         {
             _checker.Writing(node, write, ready.Installed?.Configuration);
-            if (node.WriteQueue.Count == 0) node.QueueSinceMs = node.LocalTime(_now);
-            node.WriteQueue.Add(write);
+            node.WriteQueue.Add((write, node.LocalTime(_now)));
             StartWriting(node);
         }
 
@@ -257,7 +256,7 @@ internal sealed partial class ClusterSimulation
     private void StartWriting(SimNode node)
     {
         if (node.IsFlushing || node.WriteQueue.Count == 0) return;
-        node.WriteSinceMs = node.QueueSinceMs;
+        node.WriteSinceMs = node.WriteQueue[0].SinceMs;
         var wal = node.Wal!;
         ulong last = 0;
         try
@@ -294,7 +293,7 @@ internal sealed partial class ClusterSimulation
     {
         ulong last = 0;
         var count = 0;
-        foreach (var batch in node.WriteQueue)
+        foreach (var (batch, _) in node.WriteQueue)
         {
             if (node.WrittenSequence < batch.Sequence) node.Shadow.Written(batch);
             node.WrittenSequence = Math.Max(node.WrittenSequence, batch.Sequence); // Of one that does not fit, the beginning may be written.
@@ -352,7 +351,7 @@ internal sealed partial class ClusterSimulation
         node.WrittenLives = null;
         ClusterChecker.Flushed(node);
         node.IsFlushing = false;
-        if (node.WriteQueue.Count > 0) node.WriteSinceMs = node.QueueSinceMs;
+        if (node.WriteQueue.Count > 0) node.WriteSinceMs = node.WriteQueue[0].SinceMs;
         Step(node, core =>
         {
             core.WriteDone(sequence);

@@ -115,7 +115,8 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
 
     public bool IsWritingSnapshot { get; set; }
 
-    public List<WriteBatch> WriteQueue { get; } = [];
+    /// <summary>What is to be written, each with the own time at which it was wanted.</summary>
+    public List<(WriteBatch Batch, long SinceMs)> WriteQueue { get; } = [];
 
     public ulong CompactTo { get; set; }
 
@@ -132,8 +133,6 @@ internal sealed class SimNode(NodeId id, Configuration initial, int ratePermille
 
     /// <summary>Own time at which the oldest unfinished write was wanted.</summary>
     public long WriteSinceMs { get; set; }
-
-    public long QueueSinceMs { get; set; }
 
     public bool IsPaused { get; set; }
 
