@@ -33,6 +33,9 @@ internal static class CommandTypes
     /// <summary>Body <see cref="MarkRecoveredOperation"/>: the application has repaired an ABR volume.</summary>
     public const string MarkRecovered = "markRecovered";
 
+    /// <summary>Body <see cref="ConfirmNodeOffOperation"/>: an operator knows that the machine is off.</summary>
+    public const string ConfirmNodeOff = "confirmNodeOff";
+
     /// <summary>Body <see cref="MoveOwnerOperation"/>. Applied once the transfer is committed as started (or the node owns
     /// already); the client waits for OwnerChanged or TransferCancelled. Result data: epoch.</summary>
     public const string MoveOwner = "moveOwner";
@@ -83,6 +86,9 @@ internal sealed record DeleteMirrorOperation(string Set, string Volume);
 /// <param name="AsOfIndex">Refused if a writer died after this log index; null: after the leader looked.</param>
 internal sealed record MarkRecoveredOperation(string Set, string Volume, ulong? AsOfIndex = null);
 
+/// <param name="Node">Node whose machine is off.</param>
+internal sealed record ConfirmNodeOffOperation(string Node);
+
 /// <param name="Set">Set.</param>
 /// <param name="Volume">Volume.</param>
 /// <param name="To">Node that shall own.</param>
@@ -102,4 +108,5 @@ internal sealed record MoveOwnerOperation(string Set, string Volume, string To);
 [JsonSerializable(typeof(DeleteMirrorOperation))]
 [JsonSerializable(typeof(MoveOwnerOperation))]
 [JsonSerializable(typeof(MarkRecoveredOperation))]
+[JsonSerializable(typeof(ConfirmNodeOffOperation))]
 internal sealed partial class OperationJson : JsonSerializerContext;

@@ -251,6 +251,20 @@ public sealed class CommandLineTests
         Assert.True(exit == (int)code, $"{code}: {error}");
     }
 
+    [Theory] // Were its machine running, data would be lost: the name is typed twice.
+    [InlineData("node confirm-off b", 4, 0)]
+    [InlineData("node confirm-off b --confirm c", 2, 0)]
+    [InlineData("node confirm-off b --confirm b", 0, 1)]
+    public async Task ConfirmOff_IsSentOnlyIfConfirmed(string line, int exit, int sent)
+    {
+        var node = new FakeNode("a");
+        await using var server = await StartAsync(node);
+        var (code, output, error) = await RunAsync($"{line} --node {server.Endpoint}");
+        Assert.True(exit == (int)code, $"{code}: {output}{error}");
+        Assert.Equal(sent, node.Received.Count(static request => request.Type == CommandTypes.ConfirmNodeOff));
+        if (code == ExitCode.Refused) Assert.Contains("--confirm b", error, StringComparison.Ordinal);
+    }
+
     internal static Task<ApiServer> StartAsync(FakeNode node, string? socket = null) =>
         ApiServer.StartAsync(node, new HostPort(IPAddress.Loopback, 0), socket, CancellationToken.None);
 

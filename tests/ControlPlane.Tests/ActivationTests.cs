@@ -65,6 +65,32 @@ public sealed class ActivationTests
         bench.No(new CompleteActivation("s", first, "a", 21, ["d1", "d2", "d3"]), "staleActivation");
     }
 
+    [Fact] // It is up, and so bars the others, until it says that it cannot.
+    public void Activation_ItsNodeGivesUp_AnotherMayTry()
+    {
+        var bench = KilledWhole();
+        var first = bench.Ok(new StartActivation("s", "a", 20)).Data!.Generation!.Value;
+        Assert.False(Stamps.IsEnterable(bench.State, Set(bench), "b", 20));
+        var refused = new DiskComplaint("d1", DiskLossReason.Unreachable, "EIO");
+        var giveUp = new GiveUpActivation("s", first, "a", 20, "no disk took the label", [refused]);
+        bench.No(giveUp with { Activation = first + 1 }, "staleActivation");
+        bench.No(giveUp with { Node = "b" }, "staleActivation");
+        bench.No(giveUp with { Why = "" }, "badDetail");
+        bench.Ok(giveUp);
+        Assert.Equal(["ActivationGivenUp", "DisksReported"], bench.Types);
+        Assert.Equal(refused, Set(bench).Members["a"].ComplaintOf("d1", 20));
+        bench.No(giveUp, "staleActivation");
+        Assert.True(Stamps.IsEnterable(bench.State, Set(bench), "b", 20));
+
+        // The label of the first one may be on a disk: the next number is a later one, and both are known.
+        var opened = Set(bench).NextStamp!;
+        var second = bench.Ok(new StartActivation("s", "b", 20)).Data!.Generation!.Value;
+        Assert.Equal(first + 1, second);
+        Assert.Contains(opened, Set(bench).OpenedStamps);
+        bench.No(new CompleteActivation("s", first, "a", 20, ["d1", "d2", "d3"]), "staleActivation");
+        bench.Ok(new CompleteActivation("s", second, "b", 20, ["d1", "d2", "d3"]));
+    }
+
     [Fact] // To serve without a disk that is ahead of the state would be to go back in time, whoever found it.
     public void Activation_DiskNewerByAnothersWord_IsRefused()
     {

@@ -272,6 +272,87 @@ public sealed class DiskLifeTests
         bench.Ok(Return(bench, "d2"));
     }
 
+    [Fact] // Every node pays for the path of the one that reads everything, unless another one goes on.
+    public void ReportDisks_OwnerOfAResync_HandsItOver()
+    {
+        var bench = Bench.Cluster().WithMirror(WriterMode.All);
+        bench.Fence("c", 10);
+        bench.Ok(bench.MergeOf("c", 10, "a", new VolumeMarks(1, [new RegionRun(5, 2)])));
+        Assert.Equal("a", bench.Volume().Owner.Node);
+        ImmutableArray<DiskComplaint> fails = [new DiskComplaint("d1", DiskLossReason.FailsHere, "EIO")];
+        bench.Ok(new ReportDisks("s", "a", 10, fails));
+        Assert.Equal(["DisksReported", "OwnershipTransferStarted"], bench.Types);
+        Assert.Equal(("b", TransferReason.Resync), (bench.Volume().Transfer!.To, bench.Volume().Transfer!.Reason));
+        bench.Ok(new ReleaseOwner("s", "v", "a", 10, bench.Volume().Transfer!.Epoch, []));
+        Assert.Equal("b", bench.Volume().Owner.Node);
+
+        // Nobody can: it stays, and moves as soon as one can again.
+        bench.Ok(new ReportDisks("s", "b", 10, fails));
+        Assert.Equal(["DisksReported"], bench.Types);
+        bench.Ok(new ReportDisks("s", "a", 10, []));
+        Assert.Equal("a", bench.Volume().Transfer!.To);
+    }
+
+    [Fact] // It is up, serves, and can use no disk for a log: nobody would ever hear its marks, which are merged already.
+    public void ReturnDisk_NodeGivesItsLogUp_IsWaitedForUntilItIsMerged()
+    {
+        var bench = Bench.Cluster().WithMirror(WriterMode.All);
+        bench.Ok(Lose(bench, "d2"));
+        Settle(bench);
+        bench.Ok(Return(bench, "d2"));
+        var barrier = Assert.Single(bench.Volume().Barriers).Id;
+        foreach (var node in (string[])["a", "b"]) bench.Ok(new ConfirmBarrier("s", "v", barrier, node, 10));
+        bench.Ok(new AbandonSlot("s", "c", 10, bench.State.Sets["s"].Members["c"].SlotGeneration, "EIO"));
+        Assert.Single(bench.Volume().Barriers);
+        bench.Ok(bench.MergeOf("c", 10, "a", new VolumeMarks(1, [new RegionRun(4, 1)])));
+        Assert.Empty(bench.Volume().Barriers);
+        Assert.Equal([new RegionRun(4, 1)], bench.Volume().Resync!.OwedRuns.ToArray());
+
+        // It had none when the disk came back: there is nothing to wait for.
+        bench.Ok(Lose(bench, "d2"));
+        Settle(bench);
+        bench.Ok(Return(bench, "d2"));
+        Assert.Equal(["a", "b"], Assert.Single(bench.Volume().Barriers).Waiting.Select(static node => node.Node));
+    }
+
+    [Fact] // Its next incarnation came before it was fenced, and the machine is rebooted only then, or was before.
+    public void LoseDisk_FormerIncarnationMayUseIt_ItsBootIsKnown()
+    {
+        var bench = Bench.Cluster();
+        bench.Ok(new RegisterNode("c", 3, 11, "h:1", "h:2", "h:3") { BootId = "boot 1" });
+        bench.Fence("c", 10);
+        bench.Ok(bench.MergeOf("c", 10, "a"));
+        bench.Ok(new JoinSet("s", "c", 11));
+        bench.Ok(new OpenSlot("s", "c", 11, ["d1", "d2"]));
+        bench.Ok(new RegisterNode("c", 3, 12, "h:1", "h:2", "h:3") { BootId = "boot 1" });
+        bench.Fence("c", 11);
+        bench.Ok(Lose(bench, "d2"));
+        Assert.Equal(new DiskUser("c", 11, "boot 1"), bench.State.Sets["s"].Disks["d2"].Users.Single(static user => user.Node == "c"));
+        bench.Ok(new RegisterNode("c", 3, 13, "h:1", "h:2", "h:3") { BootId = "boot 2" });
+        Assert.DoesNotContain(bench.State.Sets["s"].Disks["d2"].Users, static user => user.Node == "c");
+        bench.Ok(Lose(bench, "d3"));
+        Assert.DoesNotContain(bench.State.Sets["s"].Disks["d3"].Users, static user => user.Node == "c");
+    }
+
+    [Fact] // Scrapped: no reboot and no later incarnation will ever tell.
+    public void ConfirmNodeOff_NodeIsDown_EndsWhatItHadUnderWay()
+    {
+        var bench = Bench.Cluster().WithMirror();
+        bench.No(new ConfirmNodeOff("c", 10), "notGone");
+        bench.Ok(Lose(bench, "d2"));
+        bench.Ok(new SuspectNode("c", 10, "silent"));
+        bench.No(new ConfirmNodeOff("c", 10), "notGone");
+        bench.Fence("c", 10);
+        bench.No(new ConfirmNodeOff("c", 9), "staleIncarnation");
+        bench.Ok(new ConfirmNodeOff("c", 10));
+        Assert.Equal(["DiskIoEnded"], bench.Types);
+        Assert.Equal(["a", "b"], bench.State.Sets["s"].Disks["d2"].Users.Select(static user => user.Node));
+        bench.No(new ConfirmNodeOff("c", 10), "nothingAwaited");
+        bench.Register("c", 3, 11);
+        bench.No(new ConfirmNodeOff("c", 10), "staleIncarnation");
+        bench.No(new ConfirmNodeOff("c", 11), "notGone");
+    }
+
     [Fact]
     public void JoinSet_WithoutADisk_TellsSo()
     {

@@ -75,6 +75,42 @@ public sealed class ActivationTests(ITestOutputHelper output)
         },
         arguments: await DiskFaults.PrepareAsync());
 
+    [ToolFact("gcc", "cmp")] // It read every label well, was up, and barred all others from then on: the set was served by nobody.
+    public async Task NodesThatCannotWriteALabel_GiveTheirActivationsUpAndAnotherServes() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await CreateAsync(cluster);
+            var since = await cluster.LastEventAsync();
+            KillAll(cluster);
+            NodeProcess[] unable = [cluster["a"], cluster["b"]];
+            faults.Fail("act-d", "w", 5, unable); // EIO
+            foreach (var node in unable) cluster.Start(node);
+            await cluster.WaitUntilReadyAsync(unable);
+            await Eventually.TrueAsync("each of them has tried, and let the other try", Limit, async () =>
+                (await cluster.EventsAsync(since)).Where(record => (string?)record["type"] == "ActivationGivenUp")
+                    .Select(record => (string?)record["node"]).Distinct().Count() == unable.Length);
+            await CauseAsync(cluster, cluster["b"], "RM1205 DISK_NOT_SEEN", "act/d0:a", "node a cannot use disk d0");
+
+            cluster.Start(cluster["c"]);
+            await WriteAsync(cluster["c"], "act/v", 2);
+            Assert.All(unable, node => Assert.True(faults.Hits(node) > 0, "the fault was met"));
+            Assert.Equal("c", (string?)(await cluster.EventsAsync(since)).Single(record => (string?)record["type"] == "ActivationCompleted")["node"]);
+
+            faults.End(unable);
+            await cluster.WaitUntilHealthyAsync("act/v");
+            foreach (var node in cluster.Nodes)
+            {
+                await OkayAsync(cluster, node);
+                await AssertReadsAsync(node, "act/v", 2);
+            }
+
+            await Legs.AssertIdenticalAsync(cluster, "act/v", 16 << 20);
+            Assert.DoesNotContain(await cluster.EventsAsync(since), record => (string?)record["type"] == "DiskLost");
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
     private static async Task<IReadOnlyList<string>> CreateAsync(TestCluster cluster)
     {
         var paths = await cluster.CreateSetAsync("act", disks: 2, megabytes: 96);

@@ -352,6 +352,45 @@ public sealed class DeadDiskTests(ITestOutputHelper output)
         },
         arguments: await DiskFaults.PrepareAsync());
 
+    [ToolFact("gcc", "cmp")] // It kept the resync, and every node's reads of what was owed waited for it, were dropped, and waited again.
+    public async Task OwnerOfAResyncCannotReadADisk_AnotherNodeEndsIt() => await TestCluster.RunAsync(
+        output,
+        async cluster =>
+        {
+            var faults = DiskFaults.Of(cluster);
+            await using var writers = await TwoWriters.StartAsync(cluster, "owed");
+            var (onA, onB, since) = writers;
+            await using (var dying = await NbdClient.ConnectAsync(cluster["c"], "owed/v"))
+            {
+                for (var i = 0; i < 16; i++) Assert.Equal(0u, await dying.WriteAsync((long)i << 20, Enumerable.Repeat((byte)3, 4096).ToArray()));
+            }
+
+            // The label reads well, and no client reads there: only what copies the data meets it.
+            cluster["c"].Kill();
+            var master = await Eventually.GetAsync("one of the others is to merge, and will resync", Limit, async () =>
+                (string?)(await cluster.StatusAsync(cluster["b"]))["disksets"]![0]!["master"] is { } name && name != "c" ? name : null);
+            var other = master == "a" ? "b" : "a";
+            faults.FailFrom("owed-d0", "r", Eio, (await Legs.MapAsync(cluster, "owed/v"))[0][0].DiskOffset, cluster[master]);
+            var owner = await Eventually.GetAsync("somebody resyncs", Limit, async () =>
+                (await cluster.EventsAsync(since)).FirstOrDefault(item => (string?)item["type"] == "OwnerChanged"));
+            Assert.Equal(master, (string?)owner["to"]);
+            var read = new byte[4096];
+            await (master == "a" ? onB : onA).ReadAsync(5 << 20, read).WaitAsync(Limit);
+            Assert.All(read, value => Assert.Equal(3, value));
+            Assert.True(faults.Hits(cluster[master]) > 0, "the fault was met");
+            var events = await Eventually.GetAsync("the resync has ended", Limit, async () =>
+                await cluster.EventsAsync(since) is var all && all.Any(item => (string?)item["type"] == "ResyncFinished") ? all : null);
+            output.WriteLine(string.Join('\n', events.Select(static item => item.ToJsonString())));
+            Assert.Contains(events, item => (string?)item["type"] == "OwnershipTransferStarted" && (string?)item["from"] == master && (string?)item["to"] == other);
+            Assert.Equal(other, (string?)events.Last(item => (string?)item["type"] == "ResyncFinished")["node"]);
+
+            faults.End(cluster[master]);
+            await cluster.RestartAsync(cluster["c"]);
+            await cluster.WaitUntilHealthyAsync("owed/v");
+            await Legs.AssertIdenticalAsync(cluster, "owed/v", 16 << 20);
+        },
+        arguments: await DiskFaults.PrepareAsync());
+
     private static async Task<bool> HasCauseAsync(TestCluster cluster, string code, string word)
     {
         var set = (await cluster.StatusAsync(cluster["b"]))["disksets"]![0]!;

@@ -75,6 +75,38 @@ internal sealed partial class CommandTree
             else StatusRenderer.NodeTable(document.AnsweredBy, document.Nodes).Write(context.Terminal);
             return ExitCode.Ok;
         });
+        AddConfirmOff(group);
+    }
+
+    private void AddConfirmOff(Command group)
+    {
+        var node = new Argument<string>("NODE") { Description = "A node that is down." };
+        var confirm = new Option<string>("--confirm") { HelpName = "NODE", Description = "Its name once more, to say that you have seen that its machine is off." };
+        var command = new Command(
+            "confirm-off",
+            "Says that the machine of a node that is down is switched off for good, or was rebooted: lost disks wait for its calls no more (RM1204).") { node, confirm };
+        Add(group, command, (parsed, context, token) =>
+        {
+            var name = Arguments.Name(parsed.GetRequiredValue(node), "node");
+            var confirmed = parsed.GetValue(confirm);
+            if (confirmed is not null && confirmed != name) throw CliFailure.Usage($"--confirm: the node is '{name}', not '{confirmed}'.");
+            if (confirmed is null && !context.IsDryRun)
+            {
+                throw new CliFailure(ExitCode.Refused, new Problem
+                {
+                    Title = "Not confirmed",
+                    Status = 409,
+                    Detail = $"If the machine of '{name}' still runs, calls of it may land on disks after newer data was written there, and acknowledged data is lost.",
+                    Code = "notConfirmed",
+                    Applied = "no",
+                    Help = $"See that it is switched off, or was rebooted; then give --confirm {name}.",
+                });
+            }
+
+            return context.SubmitAsync(
+                CommandTypes.ConfirmNodeOff, new ConfirmNodeOffOperation(name), OperationJson.Default.ConfirmNodeOffOperation,
+                result => $"the machine of {name} counts as off: no disk waits for calls of it any more (index {result.Index})", token);
+        });
     }
 
     private static NodeRunOptions CheckNode(NodeRunOptions options)

@@ -28,13 +28,19 @@ internal static class ActivationRules
     /// <summary>The activation is the one under way, and a disk carries it.</summary>
     public static void CheckComplete(ClusterState state, SetState set, CompleteActivation c)
     {
-        if (set.Activating is not { } running || running.Number != c.Activation || running.Node != c.Node || running.Incarnation != c.Incarnation)
-            Reject("staleActivation", $"Activation {c.Activation} of '{set.Name}' by '{c.Node}' is not under way any more.");
+        CheckUnderWay(set, c.Activation, c.Node, c.Incarnation);
         CheckDisks(set, c.Disks);
         if (c.Disks.IsEmpty && !Stamps.DisksToStamp(set).IsEmpty) // With all of them lost, somebody must join to bring them back.
             Reject("noDisk", $"No disk of '{set.Name}' could be stamped, so it cannot be served.");
         if (FindNewer(state, set, c) is { } newer)
             Reject("diskNewer", $"'{newer.Disk}' is newer than the cluster's state, so to serve '{set.Name}' without it would be to go back in time: {newer.Detail}.");
+    }
+
+    /// <summary>The activation is the one under way, and the node's.</summary>
+    public static void CheckUnderWay(SetState set, ulong activation, string node, ulong incarnation)
+    {
+        if (set.Activating is not { } running || running.Number != activation || running.Node != node || running.Incarnation != incarnation)
+            Reject("staleActivation", $"Activation {activation} of '{set.Name}' by '{node}' is not under way any more.");
     }
 
     /// <summary>What the activating node found, or another live one that has looked.</summary>

@@ -155,6 +155,12 @@ public sealed record DeleteMirror(string Set, string Volume) : CommandBody;
 /// <param name="AsOfIndex">Log index of the newest crash that the repair knows of, or later: a crash after it is not covered.</param>
 public sealed record MarkRecovered(string Set, string Volume, ulong AsOfIndex) : CommandBody;
 
+/// <summary>An operator says that the machine of a node that is gone is off, or was rebooted since: nothing is left in its kernel. It may never come
+/// back to say so itself.</summary>
+/// <param name="Node">Which.</param>
+/// <param name="Incarnation">The newest one that is known; a later one has come back.</param>
+public sealed record ConfirmNodeOff(string Node, ulong Incarnation) : CommandBody;
+
 /// <summary>Asks for ownership.</summary>
 public sealed record MoveOwner(string Set, string Volume, string To, ulong ToIncarnation, TransferReason Reason) : CommandBody;
 
@@ -252,6 +258,16 @@ public sealed record StampLabels(
 /// <param name="Incarnation">Its incarnation.</param>
 /// <param name="IsByOperator">As in <see cref="JoinSet"/>.</param>
 public sealed record StartActivation(string Set, string Node, ulong Incarnation, bool IsByOperator = false) : CommandBody;
+
+/// <summary>The node that activates a set cannot complete it, and none of its labels can land any more: another may try.</summary>
+/// <param name="Set">Which.</param>
+/// <param name="Activation">The activation under way.</param>
+/// <param name="Node">Who activates.</param>
+/// <param name="Incarnation">Its incarnation.</param>
+/// <param name="Why">For people, one line.</param>
+/// <param name="Complaints">The disks that it cannot use, as in <see cref="ReportDisks"/>.</param>
+public sealed record GiveUpActivation(
+    string Set, ulong Activation, string Node, ulong Incarnation, string Why, ImmutableArray<DiskComplaint> Complaints) : CommandBody;
 
 /// <summary>The disks named carry the activation: the set is active, and the node has joined.</summary>
 /// <param name="Set">Which.</param>

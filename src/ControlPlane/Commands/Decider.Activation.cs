@@ -40,6 +40,18 @@ public sealed partial class Decider
         return new ResultData(Generation: c.Activation);
     }
 
+    private ResultData? GiveUp(GiveUpActivation c)
+    {
+        var set = SetOf(c.Set);
+        var member = MemberOf(set, c.Node);
+        NodeOf(c.Node, c.Incarnation);
+        ActivationRules.CheckUnderWay(set, c.Activation, c.Node, c.Incarnation);
+        CheckDetail(c.Why);
+        Emit(new ActivationGivenUp(c.Set, c.Node, c.Activation, c.Why));
+        Complain(_state.Sets[c.Set], member, c.Incarnation, c.Complaints.IsDefault ? [] : c.Complaints);
+        return null;
+    }
+
     private ResultData Stamp(StampLabels c)
     {
         var set = SetOf(c.Set);

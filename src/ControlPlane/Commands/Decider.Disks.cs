@@ -29,6 +29,7 @@ public sealed partial class Decider
         string setName, string disk, DiskLossReason reason, string detail, string node, ImmutableArray<string> slow = default, NodeIncarnation? fenced = null)
     {
         var users = Joined(_state.Sets[setName]).Concat(Dead(_state.Sets[setName])).Concat(fenced is { } just ? [just] : []).Distinct()
+            .Where(user => !HasRebootedSince(user))
             .Select(user => new DiskUser(user.Node, user.Incarnation, BootIdOf(user)));
         Emit(new DiskLost(setName, disk, reason, detail, node, [.. users]));
         LeaveDisk(setName, disk, slow.IsDefault ? [] : slow);
@@ -177,11 +178,18 @@ public sealed partial class Decider
             if (!leg.Extents.All(extent => _state.Sets[setName].Disks[extent.Disk].Status != DiskStatus.Lost)) continue;
             var (isEverything, runs) = (leg.IsEverythingKept, leg.KeptRuns);
             Emit(new SubmirrorStateChanged(setName, volumeName, name, leg.Status, LegState.Resyncing, $"disk '{disk}' is back"));
-            Emit(new LegReturning(setName, volumeName, _state.NextBarrierId, name, Joined(_state.Sets[setName])));
+            Emit(new LegReturning(setName, volumeName, _state.NextBarrierId, name, WithMarks(_state.Sets[setName], volume)));
             Owe(setName, volumeName, isEverything, runs, isEverything ? ResyncKind.Submirror : ResyncKind.Optimized, isForced: true);
             CompleteBarriers(setName, volumeName);
         }
     }
+
+    /// <summary>Who serves the set and may have marked what a returning submirror misses. A node without a slot writes no logged volume: what
+    /// it marked before is merged, and what it will mark goes to the submirror too.</summary>
+    private static ImmutableArray<NodeIncarnation> WithMarks(SetState set, VolumeState volume) =>
+    [
+        .. Joined(set).Where(joined => volume.Recovery == RecoveryMode.App || set.Members[joined.Node].Slot is not null || StateMutants.LegReturnsWaitForMergedLogs),
+    ];
 
     private ResultData? Report(ReportDisks c)
     {
@@ -278,6 +286,30 @@ public sealed partial class Decider
         }
     }
 
+    /// <summary>Design §14.20: nobody but an operator can tell that a machine which does not come back runs no more.</summary>
+    private ResultData? ConfirmOff(ConfirmNodeOff c)
+    {
+        var node = NodeOf(c.Node, c.Incarnation);
+        Check(node.Predecessor is null && node.Status is NodeStatus.Fenced or NodeStatus.Down, "notGone",
+            $"Node '{c.Node}' (incarnation {c.Incarnation}) is {node.Status}: its machine runs, or it is not known yet that it does not. Stop it, or wait until it is down.",
+            isRetryable: true);
+        var isAwaited = false;
+        foreach (var (setName, set) in _state.Sets)
+        {
+            foreach (var (diskName, disk) in set.Disks)
+            {
+                foreach (var user in disk.Users.Where(user => user.Node == c.Node))
+                {
+                    isAwaited = true;
+                    Emit(new DiskIoEnded(setName, diskName, c.Node, user.Incarnation, "an operator confirmed that its machine is off"));
+                }
+            }
+        }
+
+        Check(isAwaited, "nothingAwaited", $"No lost disk waits for calls of '{c.Node}'.");
+        return null;
+    }
+
     /// <summary>An incarnation that left cleanly asserted that all its I/O has ended.</summary>
     private void EndIoOf(string setName, string node, ulong incarnation)
     {
@@ -294,8 +326,19 @@ public sealed partial class Decider
         .Where(static member => member is { IsMergeOwed: true, Slot: not null } && member.Slot.Incarnation != member.JoinedIncarnation)
         .Select(static member => new NodeIncarnation(member.Node, member.Slot!.Incarnation));
 
-    private string BootIdOf(NodeIncarnation joined) =>
-        _state.Nodes[joined.Node] is { } node && node.Incarnation == joined.Incarnation ? node.BootId : "";
+    private string BootIdOf(NodeIncarnation joined)
+    {
+        var node = _state.Nodes[joined.Node];
+        if (node.Incarnation == joined.Incarnation) return node.BootId;
+        return node.Predecessor is { } former && former.Incarnation == joined.Incarnation && !StateMutants.FormerBootsAreForgotten ? former.BootId : "";
+    }
+
+    /// <summary>Its machine runs another boot by now, which said so when it registered: it will not say so again.</summary>
+    private bool HasRebootedSince(NodeIncarnation former)
+    {
+        var (then, now) = (BootIdOf(former), _state.Nodes[former.Node].BootId);
+        return then.Length > 0 && now.Length > 0 && then != now;
+    }
 
     private static DiskState DiskOf(SetState set, string name)
     {

@@ -113,9 +113,27 @@ public sealed partial class Decider
         }
 
         Emit(new DirtyLogMerged(c.Set, c.Node, c.SlotIncarnation, c.By, regions, c.IsEverything, c.Doubt));
+        ConfirmLegReturns(c.Set, new NodeIncarnation(c.Node, c.SlotIncarnation));
         Settle(c.Node);
         AssignOrphans(c.By);
         return new ResultData(Regions: regions);
+    }
+
+    /// <summary>All that the slot told is owed now, and without a log the node makes no mark: it has nothing left to tell of submirrors that
+    /// came back. It may be up and never open a log again, if it can use no disk.</summary>
+    private void ConfirmLegReturns(string setName, NodeIncarnation node)
+    {
+        foreach (var (name, volume) in _state.Sets[setName].Volumes)
+        {
+            if (volume.Recovery != RecoveryMode.Log || StateMutants.LegReturnsWaitForMergedLogs) continue;
+            foreach (var barrier in volume.Barriers)
+            {
+                if (barrier.Kind == BarrierKind.LegReturn && barrier.Waiting.Contains(node))
+                    Emit(new BarrierConfirmed(setName, name, barrier.Id, node.Node, node.Incarnation));
+            }
+
+            CompleteBarriers(setName, name);
+        }
     }
 
     private ResultData Report(ReportResync c)
@@ -225,23 +243,37 @@ public sealed partial class Decider
     }
 
     /// <summary>Gives an owner to every volume that owes a resync and has none: the preferred node if it is up and joined, else the set's
-    /// lowest one. So no resync waits for somebody to think of it.</summary>
+    /// lowest one. One that has an owner which cannot use a disk of it moves to a node that can. So no resync waits for somebody to think
+    /// of it, or for one node's path.</summary>
     private void AssignOrphans(string? preferred)
     {
         foreach (var (setName, set) in _state.Sets)
         {
             foreach (var (name, volume) in set.Volumes)
             {
-                if (volume.Resync is null || !Duties.IsGrantable(set, volume)) continue;
-                var node = preferred is not null && _state.Node(preferred) is { Status: NodeStatus.Up } wished
-                    && set.Members.GetValueOrDefault(preferred) is { } member && Duties.IsJoined(wished, member)
-                    && Duties.CanServe(_state, set, volume, preferred)
-                        ? wished
-                        : Duties.LowestUpJoined(_state, set, volume);
-                if (node is null) continue;
-                Emit(new OwnerChanged(setName, name, null, node.Name, node.Incarnation, volume.Owner.Epoch + 1, TransferReason.Resync));
+                if (volume.Resync is null) continue;
+                if (Duties.IsGrantable(set, volume)) Grant(setName, set, volume, preferred);
+                else if (Duties.IsStuck(_state, set, volume)) HandOver(setName, set, volume);
             }
         }
+    }
+
+    private void Grant(string setName, SetState set, VolumeState volume, string? preferred)
+    {
+        var node = preferred is not null && _state.Node(preferred) is { Status: NodeStatus.Up } wished
+            && set.Members.GetValueOrDefault(preferred) is { } member && Duties.IsJoined(wished, member)
+            && Duties.CanServe(_state, set, volume, preferred)
+                ? wished
+                : Duties.LowestUpJoined(_state, set, volume);
+        if (node is null) return;
+        Emit(new OwnerChanged(setName, volume.Name, null, node.Name, node.Incarnation, volume.Owner.Epoch + 1, TransferReason.Resync));
+    }
+
+    private void HandOver(string setName, SetState set, VolumeState volume)
+    {
+        if (StateMutants.StuckResyncsStay || Duties.LowestUpJoined(_state, set, volume) is not { } node) return;
+        Emit(new OwnershipTransferStarted(
+            setName, volume.Name, volume.Owner.Node!, node.Name, node.Incarnation, volume.Owner.Epoch + 1, TransferReason.Resync));
     }
 
     private static void CheckRuns(VolumeState volume, ImmutableArray<RegionRun> runs)

@@ -82,6 +82,7 @@ public sealed partial class Decider
             CreateMirror c => Create(c),
             DeleteMirror c => Delete(c),
             MarkRecovered c => Recover(c),
+            ConfirmNodeOff c => ConfirmOff(c),
             MoveOwner c => Move(c),
             ReleaseOwner c => Release(c),
             CancelTransfer c => Cancel(c),
@@ -98,6 +99,7 @@ public sealed partial class Decider
             SetDiskPath c => SetPath(c),
             StartActivation c => Activate(c),
             CompleteActivation c => Activate(c),
+            GiveUpActivation c => GiveUp(c),
             LeaveLogDisk c => Leave(c),
             _ => throw new InvariantException($"No command of type {body.GetType().Name} is known to this version."),
         };

@@ -32,7 +32,7 @@ public static class Evolver
             case NodeFenced e:
                 return WithNode(state, e.Node, n => n.Incarnation == e.Incarnation
                     ? Enter(n, NodeStatus.Fenced, index, at)
-                    : n with { Predecessor = new PredecessorState(e.Incarnation, PredecessorStatus.Fenced, at, index) })
+                    : n with { Predecessor = n.Predecessor! with { Status = PredecessorStatus.Fenced, SinceMs = at, SinceIndex = index } })
                     with
                 { MembershipEpoch = e.MembershipEpoch };
             case NodeStopped e:
@@ -176,6 +176,7 @@ public static class Evolver
             case BarrierCompleted e:
                 return WithVolume(state, e.Set, e.Volume, index, v => v with { Barriers = [.. v.Barriers.Where(b => b.Id != e.Barrier)] });
             case ActivationStarted e: return WithSet(state, e.Set, index, s => StampEvolution.After(s, e));
+            case ActivationGivenUp e: return WithSet(state, e.Set, index, s => StampEvolution.After(s, e));
             case ActivationCompleted e: return WithSet(state, e.Set, index, s => StampEvolution.After(s, e, at));
             case BeatCompleted e: return WithSet(state, e.Set, index, s => StampEvolution.After(s, e, at));
             case LabelsStamped e:
@@ -218,9 +219,10 @@ public static class Evolver
         PredecessorState? predecessor = null;
         if (e.PredecessorStatus is { } status)
         {
-            predecessor = state.Node(e.Node)?.Predecessor is { } kept && kept.Incarnation == e.PredecessorIncarnation
+            var former = state.Nodes[e.Node];
+            predecessor = former.Predecessor is { } kept && kept.Incarnation == e.PredecessorIncarnation
                 ? kept
-                : new PredecessorState(e.PredecessorIncarnation, status, at, index);
+                : new PredecessorState(e.PredecessorIncarnation, status, at, index) { BootId = former.BootId };
         }
 
         var node = new NodeState(

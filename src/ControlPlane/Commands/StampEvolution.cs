@@ -12,6 +12,10 @@ internal static class StampEvolution
         Activating = new ActivationState(e.Activation, e.Node, e.Incarnation),
     };
 
+    /// <summary>Its stamp stays open: it may be on disks, and the next activation takes a later one.</summary>
+    public static SetState After(SetState set, ActivationGivenUp e) =>
+        set.Activating?.Number == e.Activation ? set with { Activating = null } : set;
+
     /// <summary>Another stamp may be written from now on.</summary>
     public static SetState Open(SetState set, StampState? stamp)
     {

@@ -215,6 +215,9 @@ public sealed record LabelsStamped(string Set, ulong Generation, string Node) : 
 /// <summary>A node may stamp a set's disks for a new activation. Nobody serves the set until it is completed.</summary>
 public sealed record ActivationStarted(string Set, string Node, ulong Incarnation, ulong Activation, StampState Stamp) : ClusterEvent;
 
+/// <summary>The node that activated a set could not, and serves it no more than others do: whoever can starts another activation.</summary>
+public sealed record ActivationGivenUp(string Set, string Node, ulong Activation, string Why) : ClusterEvent;
+
 /// <summary>A set is active: its disks carry the activation.</summary>
 /// <param name="Set">Set.</param>
 /// <param name="Node">Who stamped.</param>

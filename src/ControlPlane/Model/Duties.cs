@@ -76,6 +76,14 @@ public static class Duties
         && !volume.IsDeleting
         && (volume.Recovery == RecoveryMode.App || !set.IsMergeOwed);
 
+    /// <summary>True if a volume's owner is up and cannot use a disk of it, so that another is to take over what the owner has to do. While a sealed
+    /// slot waits no ownership moves (design §14.7); a silent owner is fenced first.</summary>
+    public static bool IsStuck(ClusterState state, SetState set, VolumeState volume) =>
+        volume is { Owner.Node: { } owner, Transfer: null, IsDeleting: false }
+        && state.Node(owner) is { IsLive: true } node && node.Incarnation == volume.Owner.Incarnation
+        && (volume.Recovery == RecoveryMode.App || !set.IsMergeOwed)
+        && !CanServe(state, set, volume, owner);
+
     /// <summary>Oban's rule: the master stays while it is joined (a suspect one too: only its fencing hands over); then the joined node with
     /// the lowest id; then the last one stays; then the member with the lowest id.</summary>
     public static string? ChooseMaster(ClusterState state, SetState set)

@@ -42,4 +42,8 @@ public sealed record NodeState(
 /// <param name="Status">Whether it is proven gone.</param>
 /// <param name="SinceMs">Log time at which the status was entered, unix ms.</param>
 /// <param name="SinceIndex">Log index at which the status was entered.</param>
-public sealed record PredecessorState(ulong Incarnation, PredecessorStatus Status, long SinceMs, ulong SinceIndex);
+public sealed record PredecessorState(ulong Incarnation, PredecessorStatus Status, long SinceMs, ulong SinceIndex)
+{
+    /// <summary>Identifies the boot of the machine that it ran on; empty if it did not say.</summary>
+    public string BootId { get; init; } = "";
+}

@@ -18,7 +18,7 @@ namespace RaftMirror.ControlPlane.Model;
 /// <param name="Volumes">By volume name.</param>
 /// <param name="NextVolumeNumber">Given to the next volume; numbers are never reused.</param>
 /// <param name="Activation">Newest activation, started or completed; 0 before the first.</param>
-/// <param name="Activating">The activation under way; null if the newest is completed.</param>
+/// <param name="Activating">The activation under way; null if the newest is completed, or given up.</param>
 /// <param name="NextStamp">The stamp that may be written to the labels now; completed by the next beat or activation.</param>
 /// <param name="StampedAtMs">Log time at which a stamp was completed last, unix ms.</param>
 public sealed record SetState(

@@ -13,7 +13,7 @@ public sealed record StampState(ulong Number, Guid Nonce, ulong Activation)
     public static StampState None { get; } = new(0, Guid.Empty, 0);
 }
 
-/// <summary>An activation that has started and is not completed: its node stamps the disks, and nobody serves the set.</summary>
+/// <summary>An activation that has started and is neither completed nor given up: its node stamps the disks, and nobody serves the set.</summary>
 /// <param name="Number">Which.</param>
 /// <param name="Node">Who stamps and then joins.</param>
 /// <param name="Incarnation">Of that node.</param>

@@ -29,6 +29,15 @@ internal static class StateMutants
 
     /// <summary>A node is fenced, and disks that hang in its kernel stay in use.</summary>
     public static bool HangingDisksStay => _active == nameof(HangingDisksStay);
+
+    /// <summary>A resync whose owner cannot use a disk stays with it.</summary>
+    public static bool StuckResyncsStay => _active == nameof(StuckResyncsStay);
+
+    /// <summary>A returned submirror waits for the marks of a log that is merged already.</summary>
+    public static bool LegReturnsWaitForMergedLogs => _active == nameof(LegReturnsWaitForMergedLogs);
+
+    /// <summary>The boot of an incarnation that has a successor is not known any more.</summary>
+    public static bool FormerBootsAreForgotten => _active == nameof(FormerBootsAreForgotten);
 }
 #else
 /// <summary>See the configuration "Mutants".</summary>
@@ -39,5 +48,8 @@ internal static class StateMutants
     public const bool EntersHalfHeard = false;
     public const bool SilenceOfEntrantsUntold = false;
     public const bool HangingDisksStay = false;
+    public const bool StuckResyncsStay = false;
+    public const bool LegReturnsWaitForMergedLogs = false;
+    public const bool FormerBootsAreForgotten = false;
 }
 #endif

@@ -21,7 +21,7 @@ public static class CommandCodec
         typeof(AbandonSlot), typeof(CreateMirror), typeof(DeleteMirror), typeof(MoveOwner), typeof(ReleaseOwner),
         typeof(CancelTransfer), typeof(MergeDirtyLog), typeof(ReportResync), typeof(FinishResync), typeof(FailSubmirror),
         typeof(ConfirmBarrier), typeof(StampLabels), typeof(LoseDisk), typeof(ReturnDisk), typeof(ReportDisks),
-        typeof(ReportDiskIoEnded), typeof(SetDiskPath), typeof(StartActivation), typeof(CompleteActivation),
+        typeof(ReportDiskIoEnded), typeof(SetDiskPath), typeof(StartActivation), typeof(CompleteActivation), typeof(GiveUpActivation), typeof(ConfirmNodeOff),
         typeof(MarkRecovered), typeof(LeaveLogDisk),
     }.ToFrozenDictionary(static t => t.Name, static t => ControlPlaneJson.Contract.GetTypeInfo(t), StringComparer.Ordinal);
 

@@ -27,6 +27,7 @@ internal static class CommandTranslator
                 CommandTypes.CreateMirror => CreateMirror(Read(request, OperationJson.Default.CreateMirrorOperation)),
                 CommandTypes.DeleteMirror => DeleteMirror(Read(request, OperationJson.Default.DeleteMirrorOperation)),
                 CommandTypes.MarkRecovered => MarkRecovered(state, Read(request, OperationJson.Default.MarkRecoveredOperation)),
+                CommandTypes.ConfirmNodeOff => ConfirmNodeOff(state, Read(request, OperationJson.Default.ConfirmNodeOffOperation)),
                 CommandTypes.MoveOwner => MoveOwner(state, Read(request, OperationJson.Default.MoveOwnerOperation)),
                 _ => Refuse(request, $"There is no command '{request.Type}'."),
             };
@@ -125,6 +126,9 @@ internal static class CommandTranslator
     // A writer that dies between this look and the commit is not covered.
     private static Translation MarkRecovered(ClusterState state, MarkRecoveredOperation operation) =>
         new(new MarkRecovered(operation.Set, operation.Volume, operation.AsOfIndex ?? state.Index), null);
+
+    private static Translation ConfirmNodeOff(ClusterState state, ConfirmNodeOffOperation operation) =>
+        new(new ConfirmNodeOff(operation.Node, state.Node(operation.Node)?.Incarnation ?? 0), null);
 
     private static Translation MoveOwner(ClusterState state, MoveOwnerOperation operation) => new(
         new MoveOwner(

@@ -30,6 +30,7 @@ internal sealed class SetStamps(
     private readonly ConcurrentDictionary<string, SemaphoreSlim> _gates = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, (ulong Number, long SeenMs)> _seen = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, long> _missingSinceMs = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, long> _gaveUpMs = new(StringComparer.Ordinal); // Last activation that failed here, by set.
 
     /// <summary>True if this node is to stamp the set's disks now.</summary>
     public bool IsBeatDue(ClusterState state, SetState set)
@@ -49,6 +50,7 @@ internal sealed class SetStamps(
         var state = feed.Current;
         if (state.Set(setName) is not { } set || !Stamps.IsEnterable(state, set, self.Name, self.Incarnation)) return null;
         if (!mayEnter(state, set)) return null; // Who serves would wait for this node's word.
+        if (Stamps.NeedsActivation(set) && IsOthersTurn(setName)) return null;
         // The lost ones too: a disk is taken back only once each member that serves has seen it.
         var (usable, lost) = (await disks.AdmitAsync(setName, cancellationToken), await disks.LookAsync(setName, cancellationToken));
         var complaints = StateWords.Complaints(usable.Concat(lost).ToDictionary());
@@ -56,7 +58,8 @@ internal sealed class SetStamps(
         if (Stamps.NeedsActivation(set))
         {
             // One node's word takes no disk from the others: they hear what is missed here, and whoever misses less goes first.
-            if (complaints.Length > 0) await TellAsync(setName, complaints, cancellationToken);
+            // A node that gave an activation up takes back what it told then: its turn has come again.
+            if (complaints.Length > 0 || HasComplaints(set)) await TellAsync(setName, complaints, cancellationToken);
             if (feed.Current.Set(setName) is not { } told || !DiskLossRules.MayEnterFirst(feed.Current, told, self.Name, hasWaited)) return null;
             return await ActivateAsync(setName, cancellationToken);
         }
@@ -76,6 +79,13 @@ internal sealed class SetStamps(
 
         return Environment.TickCount64 - _missingSinceMs.GetOrAdd(setName, Environment.TickCount64) >= DiskDuties.WaitForOthers.TotalMilliseconds;
     }
+
+    /// <summary>True for a while after this node has failed to activate the set: whoever can do it is not to wait for whoever cannot.</summary>
+    private bool IsOthersTurn(string setName) =>
+        _gaveUpMs.TryGetValue(setName, out var since) && Environment.TickCount64 - since < DiskDuties.WaitForOthers.TotalMilliseconds;
+
+    private bool HasComplaints(SetState set) =>
+        set.Members.GetValueOrDefault(self.Name) is { Disks.IsEmpty: false } member && member.DisksBy == self.Incarnation;
 
     /// <summary>Says why this node does not serve the set, once.</summary>
     private async Task<ApiResult?> TellAsync(string setName, ImmutableArray<DiskComplaint> complaints, CancellationToken cancellationToken)
@@ -145,20 +155,47 @@ internal sealed class SetStamps(
         if (started.Outcome != ApiOutcome.Applied) return started;
         var verdicts = await disks.AdmitAsync(setName, cancellationToken);
         var complaints = StateWords.Complaints(verdicts);
-        // A disk that is newer than the state: to go on with the others would be to go back in time.
-        if ((complaints.Length == verdicts.Count && complaints.Length > 0) || complaints.Any(complaint => complaint.Reason == DiskLossReason.Newer))
-            return await TellAsync(setName, complaints, cancellationToken);
         var state = feed.Current;
         if (state.Set(setName) is not { Activating: { } activating } set) return null;
         if (activating.Node != self.Name || activating.Incarnation != self.Incarnation) return null; // Another node was given it meanwhile.
+        // A disk that is newer than the state: to go on with the others would be to go back in time.
+        if ((complaints.Length == verdicts.Count && complaints.Length > 0) || complaints.Any(complaint => complaint.Reason == DiskLossReason.Newer))
+            return await GiveUpAsync(set, activating, "it cannot use the disks that it needs", complaints, cancellationToken);
         // Here a disk that is too slow is lost by one node's word: it has as long as any other call.
         var limit = TimeSpan.FromMilliseconds(Math.Max(set.DeviceTimeoutMs, NodeDisk.Limit.TotalMilliseconds));
         var stamped = await disks.StampAsync(
             state, set, logPosition(), () => hasLease() && feed.Current.Set(setName)?.Activating == activating, limit, cancellationToken);
-        if (stamped.Count > 0 && Done(stamped).IsEmpty) throw new IOException($"no disk of '{setName}' could be stamped, so nobody can serve it");
-        return await submit(
+        if (stamped.Count > 0 && Done(stamped).IsEmpty)
+        {
+            // Not the disks' fault: without a lease for long, the node is fenced and another one activates the set.
+            if (!hasLease()) throw new IOException($"no disk of '{setName}' could be stamped without a lease, so nobody can serve it");
+            var refused = stamped.Select(static one => StateWords.Complaint(one.Disk, one.Verdict));
+            complaints = [.. complaints.Concat(refused).DistinctBy(static complaint => complaint.Disk)];
+            return await GiveUpAsync(set, activating, "no disk took the label", complaints, cancellationToken);
+        }
+
+        var completed = await submit(
             new CompleteActivation(setName, activating.Number, self.Name, self.Incarnation, Done(stamped)) { Complaints = complaints },
             cancellationToken);
+        return completed.Outcome == ApiOutcome.Rejected ? await GiveUpAsync(set, activating, completed.Message, complaints, cancellationToken) : completed;
+    }
+
+    /// <summary>Lets another node try, and this one again after a pause. While a label of this node may still land, over a later one of
+    /// another, nobody else may: the call that hangs is told instead.</summary>
+    private async Task<ApiResult?> GiveUpAsync(
+        SetState set, ActivationState activating, string why, ImmutableArray<DiskComplaint> complaints, CancellationToken cancellationToken)
+    {
+        if (await LateWrites.WaitAsync(self.Name, set, NodeDisk.Limit, cancellationToken) is { } late)
+        {
+            var hanging = new DiskComplaint(
+                late, DiskLossReason.TimedOut,
+                $"a label that {self.Name} writes to activate '{set.Name}' hangs there; nobody serves the set before that call, or node {self.Name}, has ended");
+            return await TellAsync(set.Name, [.. complaints.Where(other => other.Disk != late), hanging], cancellationToken);
+        }
+
+        _gaveUpMs[set.Name] = Environment.TickCount64;
+        return await submit(
+            new GiveUpActivation(set.Name, activating.Number, self.Name, self.Incarnation, StateWords.Line(why), complaints), cancellationToken);
     }
 
     /// <summary>True while a stamp is open and this node's to write: late, it would stand over a newer one.</summary>

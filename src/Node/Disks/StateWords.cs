@@ -51,10 +51,13 @@ internal static class StateWords
             DiskFinding.Cloned => DiskLossReason.Cloned,
             _ => DiskLossReason.Unreachable,
         },
-        verdict.Message.Length <= MaxDetail ? verdict.Message : verdict.Message[..MaxDetail])
+        Line(verdict.Message))
     {
         MayBeRefilled = verdict.MayBeRefilled,
     };
+
+    /// <summary>As much of a text as a command takes.</summary>
+    public static string Line(string text) => text.Length <= MaxDetail ? text : text[..MaxDetail];
 
     /// <summary>The label that a disk of a set is to carry now: it follows from the state, so that whoever writes it writes the same.</summary>
     /// <exception cref="IOException">The disk does not fit its set.</exception>

@@ -53,7 +53,7 @@ internal static class DiskCauses
         var users = string.Join(", ", disk.Users.Select(user => Waits(name, user, live)));
         yield return new HealthCause(
             "RM1204 DISK_IO_OUTSTANDING", name, $"calls to the lost disk {disk.Name} may still land: {users}; until they have ended it is not used again",
-            "none if it answers again; else reboot the machines named, which ends them");
+            "none if it answers again; else reboot the machines named, which ends them; of one that stays off for good: raftmirror node confirm-off NODE");
     }
 
     private static string Waits(string disk, DiskUser user, LiveFigures live)

@@ -6,7 +6,7 @@ using RaftMirror.Simulation.Harness;
 namespace RaftMirror.Simulation.ControlPlane;
 
 /// <summary>Keeps its own book of who must confirm a barrier, from commands alone: a barrier ends once every node that had joined when it
-/// began has confirmed, or can do no more I/O, and the labels carry its generation (§14.2, §14.10).</summary>
+/// began has confirmed, or can do no more I/O, or has had its log merged if marks are waited for, and the labels carry its generation (§14.2, §14.10).</summary>
 internal sealed class BarrierChecker
 {
     private readonly SortedDictionary<ulong, Open> _open = [];
@@ -64,8 +64,10 @@ internal sealed class BarrierChecker
     private void Begin(ClusterState before, string set, string volume, ulong id, ulong generation, string? returning = null)
     {
         Count++;
-        _open.Add(id, new Open(set, volume, generation, returning, [.. before.Sets[set].Members.Values
-            .Where(static member => member.JoinedIncarnation != 0)
+        // Marks of a logged volume are in a log: who has none, and none that waits to be merged, has nothing to tell.
+        var isOfLogs = returning is not null && before.Volume(set, volume)!.Recovery == RecoveryMode.Log;
+        _open.Add(id, new Open(set, volume, generation, returning, isOfLogs, [.. before.Sets[set].Members.Values
+            .Where(member => member.JoinedIncarnation != 0 && (!isOfLogs || member.Slot is not null))
             .Select(static member => new NodeIncarnation(member.Node, member.JoinedIncarnation))]));
     }
 
@@ -78,11 +80,12 @@ internal sealed class BarrierChecker
                 ConfirmBarrier c when c.Barrier == id => open.Waiting.Remove(new NodeIncarnation(c.Node, c.Incarnation)),
                 FenceNode c => open.Waiting.Remove(new NodeIncarnation(c.Node, c.Incarnation)),
                 StopNode c => open.Waiting.Remove(new NodeIncarnation(c.Node, c.Incarnation)),
+                MergeDirtyLog c when c.Set == open.Set && open.IsOfLogs => open.Waiting.Remove(new NodeIncarnation(c.Node, c.SlotIncarnation)),
                 LeaveSet c when c.Set == open.Set => open.Waiting.Remove(new NodeIncarnation(c.Node, c.Incarnation)),
                 _ => false,
             };
         }
     }
 
-    private sealed record Open(string Set, string Volume, ulong Generation, string? Returning, HashSet<NodeIncarnation> Waiting);
+    private sealed record Open(string Set, string Volume, ulong Generation, string? Returning, bool IsOfLogs, HashSet<NodeIncarnation> Waiting);
 }

@@ -36,7 +36,11 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         var name = Name(node);
         var incarnation = cluster.IncarnationOf(node);
         if (state.Node(name) is not { } self || self.Incarnation != incarnation)
-            return new RegisterNode(name, node.Value, incarnation, $"{name}:1", $"{name}:2", $"{name}:3");
+        {
+            // Each second restart is one of the machine.
+            return new RegisterNode(name, node.Value, incarnation, $"{name}:1", $"{name}:2", $"{name}:3") { BootId = $"boot {incarnation / 2}" };
+        }
+
         if (self.Status is NodeStatus.Fenced or NodeStatus.Down) return null;
         if (!cluster.IsHealed && random.Chance(0.004)) return new StopNode(name, incarnation, [.. state.Sets.Keys.Where(_ => random.Chance(0.9))]);
         var sets = state.Sets.Values.ToList();
@@ -63,10 +67,13 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         set.Name, set.Generation, self.Name, self.Incarnation, set.NextStamp!.Number,
         [.. Stamps.DisksToStamp(set).Where(_ => cluster.IsHealed || random.Chance(0.9))]);
 
-    private static CommandBody Enter(SetState set, string node, ulong incarnation)
+    /// <summary>Sometimes no disk takes the label of an activation.</summary>
+    private CommandBody Enter(SetState set, string node, ulong incarnation)
     {
-        if (set.Activating is { } own && own.Node == node && own.Incarnation == incarnation)
-            return new CompleteActivation(set.Name, own.Number, node, incarnation, Stamps.DisksToStamp(set));
+        if (set.Activating is { } own && own.Node == node && own.Incarnation == incarnation && !cluster.IsHealed && random.Chance(0.2))
+            return new GiveUpActivation(set.Name, own.Number, node, incarnation, "drawn", []);
+        if (set.Activating is { } same && same.Node == node && same.Incarnation == incarnation)
+            return new CompleteActivation(set.Name, same.Number, node, incarnation, Stamps.DisksToStamp(set));
         return Stamps.NeedsActivation(set) ? new StartActivation(set.Name, node, incarnation) : new JoinSet(set.Name, node, incarnation);
     }
 
@@ -128,6 +135,9 @@ internal sealed partial class CommandDrawer(IClusterAccess cluster, Xoshiro rand
         foreach (var barrier in volume.Barriers)
         {
             if (!barrier.Waiting.Contains(new NodeIncarnation(self.Name, self.Incarnation))) continue;
+            // As the data plane: marks are told from an open log only.
+            var hasLog = set.Members[self.Name] is { Slot: not null, IsMergeOwed: false };
+            if (barrier.Kind == BarrierKind.LegReturn && volume.Recovery == RecoveryMode.Log && !hasLog) continue;
             return new ConfirmBarrier(set.Name, volume.Name, barrier.Id, self.Name, self.Incarnation)
             {
                 Runs = barrier.Kind == BarrierKind.LegReturn && random.Chance(0.5) ? [new RegionRun(random.NextInt64(volume.Regions), 1)] : [],

@@ -69,6 +69,7 @@ internal sealed class StateChecker(RequestLedger requests, Action<NodeId, ulong>
                 $"I-FENCE: {node.Name} is {node.Status} at {index} in incarnation {node.Incarnation}, which was fenced or stopped");
         }
 
+        WaitChecker.Check(state, index);
         foreach (var (name, set) in state.Sets) CheckSet(machine.Before.Set(name), set, state, envelope.Body, index);
     }
 
