@@ -144,11 +144,26 @@ public sealed class CommandLineTests
         await using var server = await StartAsync(node);
         var (code, _, error) = await RunAsync($"set create s --nodes a --timeout 1s --node {server.Endpoint}");
         Assert.Equal(ExitCode.OutcomeUnknown, code);
-        Assert.True(node.Received.Count > 1);
-        Assert.Single(node.Received.Select(request => request.RequestId).Distinct());
         Assert.Contains(
             $"raftmirror set create s --nodes a --timeout 1s --node {server.Endpoint} --request-id {node.Received[0].RequestId}",
             error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Command_OutcomeUnknownAtFirst_IsRepeatedUnderTheSameId()
+    {
+        var tries = 0;
+        var node = new FakeNode("a")
+        {
+            OnSubmit = (_, _) => ValueTask.FromResult(++tries == 1
+                ? new ApiResult { Outcome = ApiOutcome.Unknown, Code = "outcomeUnknown", Message = "?" }
+                : new ApiResult { Outcome = ApiOutcome.Applied, Index = 9 }),
+        };
+        await using var server = await StartAsync(node);
+        var (code, _, error) = await RunAsync($"set create s --nodes a --node {server.Endpoint}");
+        Assert.True(code == ExitCode.Ok, error);
+        Assert.Equal(2, node.Received.Count);
+        Assert.Single(node.Received.Select(request => request.RequestId).Distinct());
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using RaftMirror.ControlPlane.Model;
 using RaftMirror.DataPlane.DiskIo;
+using RaftMirror.DataPlane.Metadata;
 using RaftMirror.Node.Disks;
 using Xunit;
 
@@ -21,6 +22,20 @@ public sealed class DiskDutiesTests
         IReadOnlyList<DiskStatistics> figures = phase is null ? [] : [new DiskStatistics("d1", 0, 0, phase), new DiskStatistics("d2", 9000, 1, "hangs")];
 
         Assert.Equal(stands, DiskDuties.StandsThoughUsable(new DiskComplaint("d1", reason, "said"), figures));
+    }
+
+    [Theory] // The trial of a slow disk takes its time, and a look that met it said "absent": the next one took that back, unproven.
+    [InlineData(DiskLossReason.FailsHere, DiskFinding.Silent, "said")]
+    [InlineData(DiskLossReason.FailsHere, DiskFinding.Missing, "found")]
+    [InlineData(DiskLossReason.FailsHere, DiskFinding.Foreign, "found")]
+    [InlineData(DiskLossReason.Absent, DiskFinding.Silent, "found")]
+    [InlineData(DiskLossReason.Absent, DiskFinding.Usable, null)]
+    public void ToTell_DiskFailsHere_StandsWhileTheDiskIsSilent(DiskLossReason reason, DiskFinding finding, string? told)
+    {
+        var verdicts = new Dictionary<string, DiskVerdict> { ["d1"] = new(finding, "found") };
+        Assert.Equal(
+            told is null ? [] : [told],
+            DiskDuties.ToTell([new DiskComplaint("d1", reason, "said")], verdicts, null).Select(static complaint => complaint.Detail));
     }
 
     [Fact]

@@ -13,7 +13,7 @@ public sealed class LateWritesTests
         var id = Guid.NewGuid();
         var disk = new NodeDisk("d0", "late", id);
         using var hold = new ManualResetEventSlim();
-        await Assert.ThrowsAsync<IOException>(() => disk.RunAsync(
+        await Assert.ThrowsAsync<DiskSilentException>(() => disk.RunAsync(
             () =>
             {
                 hold.Wait();

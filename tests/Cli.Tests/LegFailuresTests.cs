@@ -56,22 +56,23 @@ public sealed class LegFailuresTests
     public async Task Complaint_DiskIsLostLater_IsTakenBackWhenTheDiskCanBeUsed()
     {
         var feed = new StateFeed(Samples.View().State);
-        var trials = Channel.CreateUnbounded<TaskCompletionSource<bool>>();
+        var trials = Channel.CreateUnbounded<(string Disk, ByteRange Place, TaskCompletionSource<bool> Outcome)>();
         var (failures, told) = Start(feed, async (disk, place, token) =>
         {
-            Assert.Equal(("d0", new ByteRange(4096, 4096)), (disk, place));
-            var trial = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
-            await trials.Writer.WriteAsync(trial, token);
-            return await trial.Task;
+            var outcome = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+            await trials.Writer.WriteAsync((disk, place, outcome), token);
+            return await outcome.Task;
         });
         await failures.JudgeAsync("d0", new ByteRange(4096, 4096), false, "IoError");
         Assert.Equal("d0", Assert.Single(Assert.Single(told).Disks).Disk);
 
         feed.Publish(With(feed.Current, DiskStatus.Lost));
-        (await trials.Reader.ReadAsync().AsTask().WaitAsync(Limit)).SetResult(false);
-        var next = await trials.Reader.ReadAsync().AsTask().WaitAsync(Limit); // It is asked again.
+        var trial = await trials.Reader.ReadAsync().AsTask().WaitAsync(Limit);
+        Assert.Equal(("d0", new ByteRange(4096, 4096)), (trial.Disk, trial.Place));
+        trial.Outcome.SetResult(false);
+        trial = await trials.Reader.ReadAsync().AsTask().WaitAsync(Limit); // It is asked again.
         Assert.Single(told);
-        next.SetResult(true);
+        trial.Outcome.SetResult(true);
         await feed.WaitAsync(static state => state.Sets["demo"].Members["a"].Disks.IsEmpty, CancellationToken.None).WaitAsync(Limit);
         Assert.Equal(2, told.Count);
     }
@@ -90,6 +91,22 @@ public sealed class LegFailuresTests
         failures.LookAgain("d0");
         await feed.WaitAsync(static state => state.Sets["demo"].Members["a"].Disks.IsEmpty, CancellationToken.None).WaitAsync(Limit);
         Assert.Single(told);
+    }
+
+    [Fact] // Weeks later one error while another node was silent for a second lost the disk, by this node's word alone.
+    public async Task Judge_WaitEndedWithoutAVerdict_DoesNotCountForALaterFailure()
+    {
+        var feed = new StateFeed(Samples.View().State);
+        var clock = new Clock();
+        var (failures, told) = Start(feed, NoTrial, DiskAnswer.Unknown, clock);
+        Assert.Equal(FailureVerdict.Wait, (await JudgeAsync()).Verdict);
+        clock.Advance(TimeSpan.FromMinutes(10));
+        Assert.Equal(FailureVerdict.Wait, (await JudgeAsync()).Verdict);
+        clock.Advance(TimeSpan.FromSeconds(10)); // The same failure: it has waited.
+        Assert.Equal(FailureVerdict.Medium, (await JudgeAsync()).Verdict);
+        Assert.Empty(told);
+
+        Task<LegJudgement> JudgeAsync() => failures.JudgeAsync("d0", new ByteRange(4096, 4096), true, "IoError");
     }
 
     [Fact] // Design §14.5: the disk is lost with the node only for what hangs on it, and a call that hangs may land after the node is fenced.
@@ -111,8 +128,9 @@ public sealed class LegFailuresTests
 
     private static Task<bool> NoTrial(string disk, ByteRange place, CancellationToken cancellationToken) => throw new InvalidOperationException("Not lost.");
 
-    /// <summary>Node a, which others tell that they can use each disk, and what it has committed of its own disks.</summary>
-    private (LegFailures Failures, List<ReportDisks> Told) Start(StateFeed feed, LostDiskTrial trial)
+    /// <summary>Node a, which others tell of each disk what they are to, and what it has committed of its own disks.</summary>
+    private (LegFailures Failures, List<ReportDisks> Told) Start(
+        StateFeed feed, LostDiskTrial trial, DiskAnswer answer = DiskAnswer.Fine, TimeProvider? clock = null)
     {
         var told = new List<ReportDisks>();
         var members = new FirstMember[] { new("a", 1, "127.0.0.1:1"), new("b", 2, "127.0.0.1:2"), new("c", 3, "127.0.0.1:3") };
@@ -132,8 +150,8 @@ public sealed class LegFailuresTests
             return Task.FromResult(new ApiResult { Outcome = ApiOutcome.Applied });
         };
         var failures = new LegFailures(
-            "demo", new NodeIdentity("a", new NodeId(1), 7), feed, new PeerClient(new Others(id => _asked.Add(directory.NameOf(id)!)), directory), () => null,
-            trial, _submit, new Lines(), CancellationToken.None);
+            "demo", new NodeIdentity("a", new NodeId(1), 7), feed, new PeerClient(new Others(answer, id => _asked.Add(directory.NameOf(id)!)), directory), () => null,
+            trial, _submit, new Lines(), CancellationToken.None, clock);
         return (failures, told);
     }
 
@@ -146,8 +164,19 @@ public sealed class LegFailuresTests
         };
     }
 
-    /// <summary>Nodes that can use every disk.</summary>
-    private sealed class Others(Action<NodeId> asked) : IPeerRpc
+    private sealed class Clock : TimeProvider
+    {
+        private long _ticks;
+
+        public void Advance(TimeSpan time) => _ticks += time.Ticks;
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override long GetTimestamp() => _ticks;
+    }
+
+    /// <summary>Nodes that say the same of every disk.</summary>
+    private sealed class Others(DiskAnswer answer, Action<NodeId> asked) : IPeerRpc
     {
         public ValueTask<ReadOnlyMemory<byte>> CallAsync(
             NodeId node, string method, ReadOnlyMemory<byte> request, CancellationToken cancellationToken)
@@ -155,7 +184,7 @@ public sealed class LegFailuresTests
             Assert.Equal(PeerMethods.ProbeDisk, method);
             asked(node);
             return ValueTask.FromResult<ReadOnlyMemory<byte>>(
-                JsonSerializer.SerializeToUtf8Bytes(new ProbeDiskReply(DiskAnswer.Fine), DaemonJson.Default.ProbeDiskReply));
+                JsonSerializer.SerializeToUtf8Bytes(new ProbeDiskReply(answer), DaemonJson.Default.ProbeDiskReply));
         }
 
         public void Handle(string method, Func<NodeId, ReadOnlyMemory<byte>, CancellationToken, ValueTask<ReadOnlyMemory<byte>>> handler) =>

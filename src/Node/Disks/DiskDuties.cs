@@ -78,15 +78,31 @@ internal sealed partial class DiskDuties(
             if (member.DisksBy == self.Incarnation && told.Reason == DiskLossReason.FailsHere) lookAgain(setName, told.Disk);
         }
 
-        var standing = member.DisksBy == self.Incarnation
-            ? member.Disks.Where(told => verdicts.GetValueOrDefault(told.Disk) is { IsUsable: true } && StandsThoughUsable(told, figures))
-            : [];
-        ImmutableArray<DiskComplaint> complaints =
-            [.. StateWords.Complaints(verdicts).Concat(standing).OrderBy(static told => told.Disk, StringComparer.Ordinal)];
+        var complaints = ToTell(member.DisksBy == self.Incarnation ? member.Disks : [], verdicts, figures);
         if (member.DisksBy == self.Incarnation && member.Disks.SequenceEqual(complaints)) return null;
         foreach (var complaint in complaints.Except(member.Disks)) LogMissing(logger, setName, complaint.Disk, complaint.Detail);
         return await submit(new ReportDisks(setName, self.Name, self.Incarnation, complaints), cancellationToken);
     }
+
+    /// <summary>What this node says of its disks after a look.</summary>
+    /// <param name="told">As committed, of this incarnation.</param>
+    /// <param name="verdicts">Of the look, by disk.</param>
+    /// <param name="figures">Of the present data plane; null if there is none.</param>
+    internal static ImmutableArray<DiskComplaint> ToTell(
+        ImmutableArray<DiskComplaint> told, IReadOnlyDictionary<string, DiskVerdict> verdicts, IReadOnlyList<DiskStatistics>? figures)
+    {
+        var standing = told.Where(known => verdicts.GetValueOrDefault(known.Disk) is { } verdict && Stands(known, verdict, figures)).ToList();
+        return
+        [
+            .. StateWords.Complaints(verdicts).Where(found => standing.TrueForAll(known => known.Disk != found.Disk)).Concat(standing)
+                .OrderBy(static complaint => complaint.Disk, StringComparer.Ordinal),
+        ];
+    }
+
+    /// <summary>A disk that fails here and gives a look no answer may be busy with the trial that is to take the word back.</summary>
+    private static bool Stands(DiskComplaint told, DiskVerdict verdict, IReadOnlyList<DiskStatistics>? figures) =>
+        (verdict.IsUsable && StandsThoughUsable(told, figures))
+        || (verdict.Finding == DiskFinding.Silent && told.Reason == DiskLossReason.FailsHere);
 
     /// <summary>Whether what this node told of a disk stands although the disk looks well. One that is open and hangs or fails is the data plane's to tell;
     /// but the data plane that told of a hanging call may have ended since, or its word that the call came back was overtaken by the complaint. So nothing

@@ -108,13 +108,14 @@ internal sealed class NodeDisk(string name, string node, Guid id)
     /// <param name="late">Gets the result if nobody waits for it any more.</param>
     /// <param name="limit">How long it is waited for; null for <see cref="Limit"/>.</param>
     /// <param name="isReading">It writes nothing: what of it comes late does no harm.</param>
-    /// <exception cref="IOException">It did not end in time, or another one still has not; or the call's own.</exception>
+    /// <exception cref="DiskSilentException">It did not end in time, or another one still has not.</exception>
+    /// <exception cref="IOException">The call's own.</exception>
     public async Task<T> RunAsync<T>(
         Func<T> call, CancellationToken cancellationToken, Action<T>? late = null, TimeSpan? limit = null, bool isReading = false)
     {
         var most = limit ?? Limit;
         if (!await _one.WaitAsync(most, cancellationToken))
-            throw new IOException($"disk '{name}' does not answer: an earlier call has not ended");
+            throw new DiskSilentException($"disk '{name}' does not answer: an earlier call has not ended");
         if (!isReading) LateWrites.Begin(node, id);
         var ended = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         new Thread(() => Run(call, ended, isReading)) { IsBackground = true, Name = $"label I/O {name}" }.Start();
@@ -127,7 +128,7 @@ internal sealed class NodeDisk(string name, string node, Guid id)
             _ = ended.Task.ContinueWith(
                 done => late?.Invoke(done.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
             if (given is OperationCanceledException) throw;
-            throw new IOException($"disk '{name}' does not answer within {most.TotalSeconds:0} s");
+            throw new DiskSilentException($"disk '{name}' does not answer within {most.TotalSeconds:0} s");
         }
     }
 
@@ -155,3 +156,7 @@ internal sealed class NodeDisk(string name, string node, Guid id)
     /// <param name="AtIndex">Log index of the state by which it was judged: one from before the disk came back is not used any more.</param>
     public sealed record Admitted(FileBlockDevice Device, ulong AtIndex);
 }
+
+/// <summary>A disk that neither answers nor fails, as far as it was waited for: it may be slow, or busy with another look.</summary>
+/// <param name="message">For people.</param>
+internal sealed class DiskSilentException(string message) : IOException(message);

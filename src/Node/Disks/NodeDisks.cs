@@ -128,7 +128,8 @@ internal sealed partial class NodeDisks(
         }
         catch (IOException failure)
         {
-            return (new DiskVerdict(DiskFinding.Missing, $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) cannot be used: {failure.Message}"), false);
+            var finding = failure is DiskSilentException ? DiskFinding.Silent : DiskFinding.Missing;
+            return (new DiskVerdict(finding, $"disk '{disk.Name}' ({disk.PathOn(self.Name)}) cannot be used: {failure.Message}"), false);
         }
     }
 
@@ -248,8 +249,10 @@ internal sealed partial class NodeDisks(
     /// <param name="setName">Set.</param>
     /// <param name="diskName">Disk; false if it is not lost.</param>
     /// <param name="place">Bytes of the disk to be read as well; empty for none.</param>
+    /// <param name="mayWrite">Asked when the write would begin: a node that says that nothing of it is under way begins nothing more.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public async Task<bool> CanUseLostAsync(string setName, string diskName, ByteRange place, CancellationToken cancellationToken)
+    public async Task<bool> CanUseLostAsync(
+        string setName, string diskName, ByteRange place, Func<bool> mayWrite, CancellationToken cancellationToken)
     {
         try
         {
@@ -264,7 +267,18 @@ internal sealed partial class NodeDisks(
                 // Another disk under its path is not written to; the look at the disks tells of it.
                 if (!verdict.IsUsable && !verdict.MayBeRefilled) return false;
                 var slot = StateWords.Layout(set, disk).SlotOffset(member.SlotNumber);
-                return await own.RunAsync(() => DiskTrial.Run(device, AlignedBufferPool.Shared, slot, place), cancellationToken) == DeviceStatus.Ok;
+                var limit = TimeSpan.FromMilliseconds(Math.Max(set.DeviceTimeoutMs, NodeDisk.Limit.TotalMilliseconds));
+                var status = await own.RunAsync(
+                    () => mayWrite() ? DiskTrial.Run(device, AlignedBufferPool.Shared, slot, default) : DeviceStatus.Fenced, cancellationToken, limit: limit);
+                // Each piece has its own time: a slow disk works, and other looks at it come between.
+                foreach (var piece in DiskTrial.Pieces(place))
+                {
+                    if (status != DeviceStatus.Ok) return false;
+                    status = await own.RunAsync(
+                        () => DiskTrial.ReadPlace(device, AlignedBufferPool.Shared, piece), cancellationToken, limit: limit, isReading: true);
+                }
+
+                return status == DeviceStatus.Ok;
             }
         }
         catch (IOException)

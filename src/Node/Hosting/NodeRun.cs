@@ -322,7 +322,8 @@ internal sealed partial class NodeRun : IAsyncDisposable
     }
 
     private LegFailures FailuresOf(string set) => _failures.GetOrAdd(set, name => new LegFailures(
-        name, _self, _feed, _peers, () => _agents.Find(name)?.DataPlane, (disk, place, token) => _disks.CanUseLostAsync(name, disk, place, token),
+        name, _self, _feed, _peers, () => _agents.Find(name)?.DataPlane,
+        (disk, place, token) => _disks.CanUseLostAsync(name, disk, place, () => !_agents.IsEnding(name), token),
         SubmitOwn, _logger, _stopping.Token));
 
     private DataPlanePorts PortsOf(string set, TransferSpans spans, PeerDatagrams datagrams)

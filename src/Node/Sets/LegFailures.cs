@@ -24,15 +24,17 @@ internal sealed partial class LegFailures(
     LostDiskTrial lostDisks,
     Func<CommandBody, string?, CancellationToken, Task<ApiResult>> submit,
     ILogger logger,
-    CancellationToken stopping)
+    CancellationToken stopping,
+    TimeProvider? clock = null)
 {
     private readonly OwnComplaints _complaints = new(set, self, feed, submit, stopping);
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(30); // Reports are repeated every few seconds at the most.
-    private readonly ConcurrentDictionary<string, long> _waitingSinceMs = new(StringComparer.Ordinal);
+    private readonly TimeProvider _clock = clock ?? TimeProvider.System;
+    private readonly ConcurrentDictionary<string, long> _waitingSince = new(StringComparer.Ordinal); // Time stamps of the clock.
     private readonly ConcurrentDictionary<string, bool> _looking = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, ByteRange> _places = new(StringComparer.Ordinal); // Where each disk failed last.
-    private readonly ConcurrentDictionary<string, long> _judgedMs = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, long> _judged = new(StringComparer.Ordinal);
     private readonly LogOnce _once = new();
 
     /// <summary>Asks, and complains if only this node cannot use the disk. Bounded: nobody is waited for beyond two seconds.</summary>
@@ -44,6 +46,7 @@ internal sealed partial class LegFailures(
     {
         var state = feed.Current;
         if (state.Set(set) is not { } known) return new LegJudgement(FailureVerdict.Wait, what, IsOutOfReach: false);
+        ForgetWhatIsOver(disk);
         var wasLost = IsLost(disk); // It may come back while the others are asked.
         var own = dataPlane()?.ProbeDiskAsync(disk, place) ?? Task.FromResult(DiskAnswer.Unknown);
         var asked = new SortedDictionary<string, Task<DiskAnswer>>(StringComparer.Ordinal);
@@ -58,7 +61,7 @@ internal sealed partial class LegFailures(
         var verdict = FailureJudge.Judge(isWrite, own.Result, answers.Values, HasWaited(disk, known));
         var evidence = Describe(own.Result, answers);
         Say(disk, what, verdict, evidence);
-        if (verdict != FailureVerdict.Wait) _waitingSinceMs.TryRemove(disk, out _);
+        if (verdict != FailureVerdict.Wait) _waitingSince.TryRemove(disk, out _);
         // Of a call that was given up with a lost disk nothing follows for this node's way to it: whoever has it open still may well reach it.
         if (verdict == FailureVerdict.Path && !wasLost && !IsLost(disk)) await ComplainAsync(disk, place, $"{what}; {evidence}");
         return new LegJudgement(verdict, evidence, own.Result != DiskAnswer.Fine && !answers.ContainsValue(DiskAnswer.Fine))
@@ -67,18 +70,23 @@ internal sealed partial class LegFailures(
         };
     }
 
-    /// <summary>The core repeats its report until the verdict is committed: the same verdict is said once, unless the disk was quiet meanwhile.</summary>
-    private void Say(string disk, string what, FailureVerdict verdict, string evidence)
+    /// <summary>The core repeats its report until the verdict is committed. A disk that was quiet for longer has another failure now: how long others
+    /// were waited for in the former one counts for nothing, and the verdict is said again.</summary>
+    private void ForgetWhatIsOver(string disk)
     {
-        var now = Environment.TickCount64;
-        var last = _judgedMs.GetValueOrDefault(disk, now);
-        _judgedMs[disk] = now;
-        if (now - last > Quiet.TotalMilliseconds) _once.Over(disk);
-        _once.Log(disk, $"{verdict} {evidence}", () => LogJudged(logger, set, disk, what, verdict.ToString(), evidence));
+        var now = _clock.GetTimestamp();
+        var last = _judged.GetValueOrDefault(disk, now);
+        _judged[disk] = now;
+        if (_clock.GetElapsedTime(last, now) <= Quiet) return;
+        _waitingSince.TryRemove(disk, out _);
+        _once.Over(disk);
     }
 
+    private void Say(string disk, string what, FailureVerdict verdict, string evidence) =>
+        _once.Log(disk, $"{verdict} {evidence}", () => LogJudged(logger, set, disk, what, verdict.ToString(), evidence));
+
     private bool HasWaited(string disk, SetState known) =>
-        Environment.TickCount64 - _waitingSinceMs.GetOrAdd(disk, Environment.TickCount64) >= known.DeviceTimeoutMs;
+        _clock.GetElapsedTime(_waitingSince.GetOrAdd(disk, _ => _clock.GetTimestamp())).TotalMilliseconds >= known.DeviceTimeoutMs;
 
     private async Task ComplainAsync(string disk, ByteRange place, string detail)
     {

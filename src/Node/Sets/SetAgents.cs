@@ -171,6 +171,12 @@ internal sealed partial class SetAgents(
         }
     }
 
+    /// <summary>True from the moment from which this node is to begin nothing more on a set's disks, which it will then assert. Any thread.</summary>
+    public bool IsEnding(string set)
+    {
+        lock (_gate) return _isClosed || _leaving.Contains(set);
+    }
+
     private bool IsLeaving(string set)
     {
         lock (_gate) return _leaving.Contains(set);
