@@ -19,8 +19,8 @@ public enum SamenessVerdict
 /// that of two that ask each other at least one hears of the other's claim. Immutable; a core: inputs are what was heard.</summary>
 public sealed record SamenessLook
 {
-    /// <summary>How often a nonce must have been missed before it counts: a check of the disk, which shares the block, may have wiped it
-    /// out.</summary>
+    /// <summary>How often a nonce must have been missed before it counts: a check of the disk, which shares the block, may have written
+    /// there what stood there before.</summary>
     public const int Mismatches = 3;
 
     /// <summary>The same for a node that has only claimed the disk: one whose claim is about to be refused, by a node that uses the disk, must not

@@ -6,8 +6,8 @@ using RaftMirror.Primitives;
 namespace RaftMirror.DataPlane.Metadata;
 
 /// <summary>Nonces in a node's own slot, by which two nodes prove to each other that they see the same disk: each writes one and reads
-/// the other's. The newest few stand there, since a node may ask and be asked at the same time. They share the slot's probe block, so a check of the
-/// disk may wipe them out: then the proof is tried again. 4 KiB: magic "RMPROOF\2" (8), CRC-32C of bytes 12 to 4095 (4), zero (4), disk id (16), 16
+/// the other's. The newest few stand there, since a node may ask and be asked at the same time. They share the slot's probe block: a check of the
+/// disk writes there what it has just read, so one that meets the writing of a nonce may take it away; then the proof is tried again. 4 KiB: magic "RMPROOF\2" (8), CRC-32C of bytes 12 to 4095 (4), zero (4), disk id (16), 16
 /// nonces (16 each, zero: none), zero. Blocks; one thread per disk.</summary>
 public static class SamenessProof
 {

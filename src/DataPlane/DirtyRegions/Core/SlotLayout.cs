@@ -7,7 +7,7 @@ namespace RaftMirror.DataPlane.DirtyRegions.Core;
 ///      0  4096  slot header
 ///   4096  4096  commit record A
 ///   8192  4096  commit record B
-///  12288  4096  zero; its node writes zeros here to see whether the disk takes writes
+///  12288  4096  zero, or nonces by which nodes prove that they see the same disk; its node writes it again to see whether the disk takes writes
 ///  16384        segment slots: [4096 header][2^k body], as many as fit, at least 8
 /// </code></summary>
 public sealed record SlotLayout
@@ -21,7 +21,7 @@ public sealed record SlotLayout
     /// <summary>Second commit record.</summary>
     public const int CommitBOffset = 8192;
 
-    /// <summary>Block without content, written by its node when it must know whether the disk takes writes.</summary>
+    /// <summary>Block that no log needs, written by its node when it must know whether the disk takes writes; nonces stand there.</summary>
     public const int ProbeOffset = 12288;
 
     /// <summary>First segment slot.</summary>
