@@ -34,6 +34,17 @@ public sealed partial class DocumentReferenceTests
     [InlineData("ADR " + "9999")]
     public void Citation_OfNothing_IsFound(string text) => Assert.Single(Unresolved("src/Some.cs", text));
 
+    [Fact] // A table of tests that has one which was renamed proves nothing.
+    public void TestClasses_ThatDocumentsName_Exist()
+    {
+        var classes = SourceTree.Files("tests", ".cs")
+            .SelectMany(static path => TestClass().Matches(SourceTree.Read(path)).Select(static match => match.Groups[1].Value)).ToHashSet();
+        var named = SourceTree.Files("docs", ".md")
+            .SelectMany(static path => NamedTests().Matches(SourceTree.Read(path)).Select(match => (path, match.Value))).ToList();
+        Assert.True(named.Count > 100);
+        Assert.DoesNotContain(named, one => !classes.Contains(one.Value));
+    }
+
     private static IEnumerable<string> Unresolved(string path, string text)
     {
         foreach (Match match in Section().Matches(text))
@@ -106,4 +117,10 @@ public sealed partial class DocumentReferenceTests
 
     [GeneratedRegex(@"^(\d+)\. ")]
     private static partial Regex Item();
+
+    [GeneratedRegex(@"\bclass ([A-Z]\w*Tests)\b")]
+    private static partial Regex TestClass();
+
+    [GeneratedRegex(@"\b[A-Z]\w+Tests\b")]
+    private static partial Regex NamedTests();
 }

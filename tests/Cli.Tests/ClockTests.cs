@@ -81,7 +81,7 @@ public sealed class ClockTests
     {
         long? time = Year2001;
         var node = new FakeNode("a") { RequestTime = () => time };
-        await using var server = await CommandLineTests.StartAsync(node);
+        await using var server = await node.ServeAsync();
         using var http = new HttpClient();
         var text = await http.GetStringAsync(new Uri($"http://{server.Endpoint}/v1/clock"));
         Assert.Equal(Year2001, JsonDocument.Parse(text).RootElement.GetProperty("requestTimeMs").GetInt64());
@@ -154,7 +154,7 @@ public sealed class ClockTests
 
     private static async Task<(ExitCode Code, string Output, string Error)> RunAsync(FakeNode node, string line)
     {
-        await using var server = await CommandLineTests.StartAsync(node);
+        await using var server = await node.ServeAsync();
         return await CommandLineTests.RunAsync($"{line} --node {server.Endpoint}");
     }
 }

@@ -54,7 +54,7 @@ public sealed class CommandLineTests
         + "--peer-cert /nowhere --peer-key /nowhere --peer-ca /nowhere")]
     public async Task Parse_BadInput_Exits2AndAsksNobody(string line)
     {
-        await using var server = await StartAsync(new FakeNode("a"));
+        await using var server = await new FakeNode("a").ServeAsync();
         var full = line.Contains("--node ", StringComparison.Ordinal) ? line : $"{line} --node {server.Endpoint}";
         var (code, output, error) = await RunAsync(full);
         Assert.Equal(ExitCode.Usage, code);
@@ -126,7 +126,7 @@ public sealed class CommandLineTests
                 Details = [new NodeAnswer("b", false, "not a disk")],
             }),
         };
-        await using var server = await StartAsync(node);
+        await using var server = await node.ServeAsync();
         var (code, _, error) = await RunAsync($"disk add s x /dev/null --node {server.Endpoint}");
         Assert.Equal(exit, (int)code);
         Assert.Contains("raftmirror: Disk x is refused.", error, StringComparison.Ordinal);
@@ -141,7 +141,7 @@ public sealed class CommandLineTests
         {
             OnSubmit = (_, _) => ValueTask.FromResult(new ApiResult { Outcome = ApiOutcome.Unknown, Code = "outcomeUnknown", Message = "?" }),
         };
-        await using var server = await StartAsync(node);
+        await using var server = await node.ServeAsync();
         var (code, _, error) = await RunAsync($"set create s --nodes a --timeout 1s --node {server.Endpoint}");
         Assert.Equal(ExitCode.OutcomeUnknown, code);
         Assert.Contains(
@@ -159,7 +159,7 @@ public sealed class CommandLineTests
                 ? new ApiResult { Outcome = ApiOutcome.Unknown, Code = "outcomeUnknown", Message = "?" }
                 : new ApiResult { Outcome = ApiOutcome.Applied, Index = 9 }),
         };
-        await using var server = await StartAsync(node);
+        await using var server = await node.ServeAsync();
         var (code, _, error) = await RunAsync($"set create s --nodes a --node {server.Endpoint}");
         Assert.True(code == ExitCode.Ok, error);
         Assert.Equal(2, node.Received.Count);
@@ -171,8 +171,8 @@ public sealed class CommandLineTests
     {
         var lost = new FakeNode("b") { OnSubmit = (_, _) => throw new InvalidOperationException("test") };
         var good = new FakeNode("c");
-        await using var lostServer = await StartAsync(lost);
-        await using var goodServer = await StartAsync(good);
+        await using var lostServer = await lost.ServeAsync();
+        await using var goodServer = await good.ServeAsync();
         using var nobody = Nobody();
         var id = RequestIds.New();
         var (code, output, _) = await RunAsync(
@@ -197,7 +197,7 @@ public sealed class CommandLineTests
     [Fact]
     public async Task Status_Json_HasTheContractsFields()
     {
-        await using var server = await StartAsync(new FakeNode("b"));
+        await using var server = await new FakeNode("b").ServeAsync();
         var (code, output, _) = await RunAsync($"status -o json --node {server.Endpoint}");
         Assert.Equal(ExitCode.Ok, code);
         using var document = JsonDocument.Parse(output);
@@ -221,7 +221,7 @@ public sealed class CommandLineTests
     [Fact] // Who is told how to connect is told the shortest time-out too: design §14.25.
     public async Task ExportShow_TellsAddressesAndTheClientTimeout()
     {
-        await using var server = await StartAsync(new FakeNode("b"));
+        await using var server = await new FakeNode("b").ServeAsync();
         var (code, output, _) = await RunAsync($"export show demo/d10 -o json --node {server.Endpoint}");
         Assert.Equal(ExitCode.Ok, code);
         using var document = JsonDocument.Parse(output);
@@ -261,7 +261,7 @@ public sealed class CommandLineTests
     [InlineData("wait nix --for synced", 3)]
     public async Task Reads_ExitAsDocumented(string line, int exit)
     {
-        await using var server = await StartAsync(new FakeNode("a"));
+        await using var server = await new FakeNode("a").ServeAsync();
         var (code, _, error) = await RunAsync($"{line} --node {server.Endpoint}");
         Assert.True(exit == (int)code, $"{code}: {error}");
     }
@@ -273,15 +273,12 @@ public sealed class CommandLineTests
     public async Task ConfirmOff_IsSentOnlyIfConfirmed(string line, int exit, int sent)
     {
         var node = new FakeNode("a");
-        await using var server = await StartAsync(node);
+        await using var server = await node.ServeAsync();
         var (code, output, error) = await RunAsync($"{line} --node {server.Endpoint}");
         Assert.True(exit == (int)code, $"{code}: {output}{error}");
         Assert.Equal(sent, node.Received.Count(static request => request.Type == CommandTypes.ConfirmNodeOff));
         if (code == ExitCode.Refused) Assert.Contains("--confirm b", error, StringComparison.Ordinal);
     }
-
-    internal static Task<ApiServer> StartAsync(FakeNode node, string? socket = null) =>
-        ApiServer.StartAsync(node, new HostPort(IPAddress.Loopback, 0), socket, CancellationToken.None);
 
     internal static async Task<(ExitCode Code, string Output, string Error)> RunAsync(string line, RunNode? runNode = null)
     {

@@ -17,7 +17,7 @@ public sealed class OutputTests
     [InlineData("set create s --nodes a", "yes")]
     public async Task Run_StdoutFull_SaysSoAndWhetherAnythingWasApplied(string line, string applied)
     {
-        await using var server = await CommandLineTests.StartAsync(new FakeNode("a"));
+        await using var server = await new FakeNode("a").ServeAsync();
         using var full = new StreamWriter(new ResultStream(new FullStream())) { AutoFlush = true };
         var error = new StringWriter();
         var code = await CommandTree.RunAsync(

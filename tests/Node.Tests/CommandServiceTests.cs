@@ -9,7 +9,7 @@ using RaftMirror.Node.Peers;
 using RaftMirror.Node.State;
 using Xunit;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>What a leader answers rests on a state that is no older than the request.</summary>
 public sealed class CommandServiceTests

@@ -3,7 +3,7 @@ using RaftMirror.Contracts;
 using RaftMirror.Node.Commands;
 using Xunit;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>What the serializer takes and no node could carry out is refused before it is proposed.</summary>
 public sealed class CommandTranslatorTests

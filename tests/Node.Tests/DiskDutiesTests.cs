@@ -4,7 +4,7 @@ using RaftMirror.DataPlane.Metadata;
 using RaftMirror.Node.Disks;
 using Xunit;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>What a node that serves a set says of its disks (design §14.20, §14.21).</summary>
 public sealed class DiskDutiesTests

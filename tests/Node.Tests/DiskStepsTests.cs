@@ -6,7 +6,7 @@ using RaftMirror.Node.Peers;
 using RaftMirror.Node.State;
 using Xunit;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>A request to add a disk is repeated when its answer is late, at another leader or at the same: no try may spoil what another did.</summary>
 public sealed class DiskStepsTests

@@ -2,7 +2,7 @@ using RaftMirror.Node.Disks;
 using RaftMirror.Primitives;
 using Xunit;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>What may still land on a lost disk is known, also what nobody waits for any more (design §14.20).</summary>
 public sealed class LateWritesTests

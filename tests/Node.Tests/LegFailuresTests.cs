@@ -15,7 +15,7 @@ using RaftMirror.Primitives;
 using Xunit;
 using DiskStatus = RaftMirror.ControlPlane.Model.DiskStatus;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>The core repeats the report of a failure until something is committed; the node's log is not a list of repeats.</summary>
 public sealed class LegFailuresTests

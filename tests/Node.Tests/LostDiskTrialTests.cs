@@ -13,7 +13,7 @@ using RaftMirror.Primitives;
 using Xunit;
 using DiskStatus = RaftMirror.ControlPlane.Model.DiskStatus;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>When a node may say that it can use a lost disk again, on files (design §14.20, §14.21).</summary>
 public sealed class LostDiskTrialTests : IDisposable

@@ -8,7 +8,7 @@ using RaftMirror.Node.Sets;
 using RaftMirror.Node.State;
 using Xunit;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>What a node says of its exports before and while it serves them (design §14.26).</summary>
 public sealed class NodeExportsTests

@@ -3,7 +3,7 @@ using RaftMirror.DataPlane.DirtyRegions.Core;
 using RaftMirror.DataPlane.Metadata;
 using Xunit;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 // The control plane admits by its own arithmetic, the data plane lays out by its own: they must agree (design §14.17).
 public sealed class PlacementTests

@@ -5,7 +5,7 @@ using RaftMirror.Node.Http;
 using RaftMirror.Node.Status;
 using Xunit;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>What has run out, as status tells it, and the bound of the HTTP API.</summary>
 public sealed class ResourceTests

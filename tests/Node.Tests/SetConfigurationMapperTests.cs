@@ -4,7 +4,7 @@ using RaftMirror.Node.Sets;
 using Xunit;
 using DataPlaneMember = RaftMirror.DataPlane.Configuration.MemberPhase;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>What a node's data plane is told of the members.</summary>
 public sealed class SetConfigurationMapperTests

@@ -8,7 +8,7 @@ using RaftMirror.Node.Sets;
 using RaftMirror.Node.State;
 using Xunit;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 /// <summary>A node that leaves a set asserts that nothing of it can land on the set's disks any more (design §14.20).</summary>
 public sealed class SetLeavingTests

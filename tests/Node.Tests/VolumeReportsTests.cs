@@ -9,7 +9,7 @@ using RaftMirror.Node.Sets;
 using RaftMirror.Node.State;
 using Xunit;
 
-namespace RaftMirror.Cli.Tests;
+namespace RaftMirror.Node.Tests;
 
 public sealed class VolumeReportsTests
 {

@@ -1,10 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
-using RaftMirror.DataPlane.Nbd.Server;
-using RaftMirror.Primitives;
 using Xunit;
 
-namespace RaftMirror.DataPlane.Tests.Nbd;
+namespace RaftMirror.Primitives.Tests;
 
 /// <summary>A listener goes on whatever runs out, and says so once per episode.</summary>
 public sealed class AcceptLoopTests
@@ -24,6 +22,8 @@ public sealed class AcceptLoopTests
         Assert.Equal(0, bench.Admitted);
         bench.Errno = 0;
         await Eventually(() => bench.Admitted == 1);
+        Assert.Equal(0, bench.Ended);
+        bench.Time.Pass(Bench.Calm);
         await Eventually(() => bench.Ended == 1);
         Assert.Equal(1, bench.Began);
         Assert.Null(bench.Loop.Episode);
@@ -76,45 +76,6 @@ public sealed class AcceptLoopTests
     [Fact] // It is the hard limit's, whatever the soft one was.
     public void RaiseLimit_IsIdempotent() => Assert.Equal(Descriptors.RaiseLimit(), Descriptors.RaiseLimit());
 
-    [Fact] // Beyond its own share a connection takes of what all have; who waits is served in order, large ones too.
-    public void SharedCredit_UsedUp_ServesInOrder()
-    {
-        var shared = new SharedCredit(100);
-        var (a, b, c) = (Gate(shared), Gate(shared), Gate(shared));
-        Assert.True(a.TryTake(10, out var isShared));
-        Assert.False(isShared);
-        Assert.True(a.TryTake(60, out isShared));
-        Assert.True(isShared);
-        Assert.False(b.TryTake(50, out _)); // In line from here on.
-        Assert.False(c.TryTake(30, out _)); // It would fit, and may not pass.
-        Assert.True(c.TryTake(10, out isShared), "what is its own is not in line");
-        Assert.False(isShared);
-        a.Return(10, 60, 2);
-        Assert.True(b.TryTake(50, out _));
-        Assert.True(c.TryTake(30, out _));
-        Assert.Equal(80, shared.Used);
-        Assert.False(a.TryTake(50, out _));
-        shared.Leave(a);
-        Assert.Equal(0, shared.Waiting);
-    }
-
-    [Fact] // A connection that is dropped while it waits leaves the line.
-    public async Task Take_GivenUp_LeavesTheLine()
-    {
-        var shared = new SharedCredit(50);
-        var (a, b) = (Gate(shared), Gate(shared));
-        Assert.True(a.TryTake(50, out _));
-        var isDropped = false;
-        var waiting = Task.Run(() => b.Take(40, () => Volatile.Read(ref isDropped), out _));
-        await Eventually(() => shared.Waiting == 1);
-        Volatile.Write(ref isDropped, true);
-        b.Wake();
-        Assert.False(await waiting.WaitAsync(TimeSpan.FromSeconds(20)));
-        Assert.Equal(0, shared.Waiting);
-    }
-
-    private static CreditGate Gate(SharedCredit shared) => new(maxBytes: 1000, maxRequests: 10, ownBytes: 10, shared);
-
     private static async Task Eventually(Func<bool> condition)
     {
         var deadline = Environment.TickCount64 + 30_000;
@@ -148,7 +109,8 @@ public sealed class AcceptLoopTests
                     DescriptorsBelow = descriptorsBelow,
                     Began = _ => Interlocked.Increment(ref _began),
                     Ended = _ => Interlocked.Increment(ref _ended),
-                    Calm = TimeSpan.FromSeconds(3), // Longer than a retry takes on a busy machine.
+                    Calm = Calm,
+                    Time = Time, // Stands still until a test lets it pass: how slow the machine is decides nothing.
                     Accept = listener =>
                     {
                         Interlocked.Increment(ref _calls);
@@ -162,6 +124,10 @@ public sealed class AcceptLoopTests
                     return null;
                 });
         }
+
+        public static TimeSpan Calm { get; } = TimeSpan.FromSeconds(10);
+
+        public TestTime Time { get; } = new();
 
         public AcceptLoop Loop { get; }
 
@@ -196,5 +162,14 @@ public sealed class AcceptLoopTests
             _admitted.ForEach(socket => socket.Dispose());
             return ValueTask.CompletedTask;
         }
+    }
+
+    private sealed class TestTime : TimeProvider
+    {
+        private long _ticks;
+
+        public void Pass(TimeSpan time) => Interlocked.Add(ref _ticks, time.Ticks);
+
+        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddTicks(Interlocked.Read(ref _ticks));
     }
 }
