@@ -231,7 +231,8 @@ public sealed class FileBlockDevice : IBlockDevice
     private bool WouldGrow()
     {
         if (_isBlockDevice) return false; // The kernel refuses a write behind the end.
-        if (!_isShrunk && Linux.SeekEnd(_handle) < SizeBytes) _isShrunk = true;
+        // fstat(2): lseek(2) takes the lock of the handle's position, for which all threads of the disk would wait.
+        if (!_isShrunk && RandomAccess.GetLength(_handle) < SizeBytes) _isShrunk = true;
         return _isShrunk;
     }
 
